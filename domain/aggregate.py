@@ -1,0 +1,51 @@
+"""The form that every aggregate has: decide what a command means now, evolve a state by what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from .errors import WrongStatus
+from .messages import Command, Event
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True)
+class Aggregate(Generic[State]):
+    """One kind of stream.
+
+    `decide(state, command, reads)` returns the events that the command makes, or raises Refused; `reads` gives it the
+    other states that it asks for, and what it asked for is guarded until its events are stored.
+    `evolve(state, event)` returns the next state and never refuses.
+    `stream_of(command, reads)` finds the stream of a command that does not name it itself.
+    """
+
+    name: str
+    commands: tuple[type[Command], ...]
+    events: tuple[type[Event], ...]
+    decide: Callable[[State | None, Any, Any], list[Event]]
+    evolve: Callable[[State | None, Any], State]
+    project_of: Callable[[UUID, State], UUID | None]
+    stream_of: Callable[[Any, Any], UUID] | None = None
+
+    def fold(self, events: Iterable[Event], state: State | None = None) -> State | None:
+        """Return the state that `events` make of `state`."""
+        for event in events:
+            state = self.evolve(state, event)
+        return state
+
+
+def require_status(kind: str, id_: UUID, status: str, allowed: tuple[str, ...], command: Command) -> None:
+    """Raise WrongStatus unless `status` is one of `allowed`."""
+    if status not in allowed:
+        wanted = " or ".join(allowed)
+        raise WrongStatus(
+            f"{type(command).__name__}: {kind} {id_} is {status}, and should be {wanted}",
+            command=type(command).__name__,
+            id=id_,
+            status=status,
+            allowed=list(allowed),
+        )

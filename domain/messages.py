@@ -1,0 +1,125 @@
+"""What commands and events have in common.
+
+A command is data that asks for something; an event is a fact that was stored. Time and new ids come in with the
+command: `stamped` puts in those that the caller left out, with values that the outer floor supplies.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from uuid import UUID, uuid5
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .errors import Fault, InvalidCommand
+from .values import Identifier, Timestamp, Version
+
+T = TypeVar("T")
+
+ENVELOPE = ("command_id", "actor", "correlation_id", "causation_id", "expected_version")
+"""The fields of a command that say who asks and how; a retry may change them, the command's content it may not."""
+
+
+class Command(BaseModel):
+    """The base of every command.
+
+    `stream` names the field that holds the id of the stream that the command is about (None: its aggregate finds it),
+    `creates` the field of a new id, which may be left out, `personal` the fields that no error may repeat.
+    Raises InvalidCommand, with every fault at once, when it is made of bad values.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    stream: ClassVar[str | None] = None
+    creates: ClassVar[str | None] = None
+    personal: ClassVar[frozenset[str]] = frozenset()
+
+    command_id: UUID | None = None
+    actor: Identifier | None = None
+    correlation_id: Identifier | None = None
+    causation_id: Identifier | None = None
+    occurred_at: Timestamp | None = None
+    expected_version: Version | None = None
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InvalidCommand(type(self).__name__, _faults(error, self.personal)) from None
+
+    def stamped(self, *, at: datetime, command_id: UUID, new_id: UUID) -> Self:
+        """Return the command with its time, its command_id and its new id filled in where they were left out."""
+        given = {"occurred_at": at, "command_id": command_id} | ({self.creates: new_id} if self.creates else {})
+        missing = {name: value for name, value in given.items() if getattr(self, name) is None}
+        return self.model_copy(update=missing) if missing else self
+
+    @property
+    def at(self) -> datetime:
+        """When what the command tells of occurred (UTC)."""
+        return given(self.occurred_at)
+
+    def content(self) -> bytes:
+        """Return the JSON that a retry of this command_id must equal: what was asked, without the envelope."""
+        return self.model_dump_json(exclude=set(ENVELOPE), exclude_none=True).encode()
+
+
+def given(value: T | None) -> T:
+    """Return what a stamped command surely has."""
+    if value is None:
+        raise ValueError("the command was not stamped: its time and new id come from the outer floor")
+    return value
+
+
+def _faults(error: ValidationError, personal: frozenset[str]) -> list[Fault]:
+    faults = []
+    for fault in error.errors(include_url=False, include_context=False):
+        field = ".".join(str(part) for part in fault["loc"])
+        hidden = not fault["loc"] or fault["loc"][0] in personal or fault["type"] == "missing"
+        faults.append(Fault(field, fault["msg"], None if hidden else _shown(fault["input"])))
+    return faults
+
+
+def _shown(value: Any) -> str:
+    """A value as one short line of plain characters, whatever is in it."""
+    if isinstance(value, str):
+        text = ascii(value[:60])
+        return text if len(value) <= 60 else f"{text[:-1]}…' ({len(value)} characters)"
+    if isinstance(value, dict | list | tuple):
+        return f"{type(value).__name__} of {len(value)}"
+    text = ascii(value) if not isinstance(value, int) or value.bit_length() < 200 else "a number of over 60 digits"
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+class Event(BaseModel):
+    """The base of every event. `topic` is stored with it and never changes; `creates` names the field of the id of what
+    it makes, where that is not its stream; `unique` fields whose values only one event of the whole store may hold;
+    `personal` those that are a person's own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    topic: ClassVar[str]
+    creates: ClassVar[str | None] = None
+    unique: ClassVar[tuple[str, ...]] = ()
+    personal: ClassVar[frozenset[str]] = frozenset()
+
+    occurred_at: datetime
+
+
+def event_id(stream_id: UUID, version: int) -> UUID:
+    """Return the id of an event: uuid5 of its stream and version, so that it needs no column and never changes."""
+    return uuid5(stream_id, str(version))
+
+
+class Recorded(NamedTuple):
+    """An event and where it stands: what a projection is given."""
+
+    event: Event
+    stream_id: UUID
+    version: int
+    position: int
+    project_id: UUID | None
+
+    @property
+    def event_id(self) -> UUID:
+        return event_id(self.stream_id, self.version)

@@ -1,0 +1,208 @@
+"""A project: what users own, and what tasks, dependencies and validation runs belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
+from uuid import UUID
+
+from pydantic import ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from .aggregate import Aggregate, require_status
+from .errors import AlreadyExists, NotFound
+from .messages import Command, Event, given
+from .values import JsonObject, LongText, MetricName, Name, Number, within_bytes
+
+STANDARD_METRICS = ("real_progress", "fake_progress", "authenticity_rate", "quality_score")
+"""The metric names that the core writes itself, in the order in which one event writes them."""
+
+RESERVED_METADATA = ("aggregation_level", "event_id", "seq")
+MAX_NAME_AND_DESCRIPTION_BYTES = 16 << 10  # both stand in one text index, rebuilt at every progress update
+
+
+class CreateProject(Command):
+    """Create an active project of an existing user."""
+
+    stream: ClassVar = "project_id"
+    creates: ClassVar = "project_id"
+
+    project_id: UUID | None = None
+    user_id: UUID
+    name: Name
+    description: LongText | None = None
+    configuration: JsonObject = {}
+    metadata: JsonObject = {}
+
+    @field_validator("description")
+    @classmethod
+    def _fits_the_text_index(cls, description: str | None, info: ValidationInfo) -> str | None:
+        text = info.data.get("name", "") + (description or "")
+        within_bytes(text, MAX_NAME_AND_DESCRIPTION_BYTES, "Name and description")
+        return description
+
+
+class ProjectCommand(Command):
+    """The base of the commands to a project that exists."""
+
+    stream: ClassVar = "project_id"
+
+    project_id: UUID
+
+
+class CompleteProject(ProjectCommand):
+    """Declare an active project completed, whatever its tasks say."""
+
+
+class FailProject(ProjectCommand):
+    """Declare an active project failed."""
+
+    reason: LongText | None = None
+
+
+class ReactivateProject(ProjectCommand):
+    """Make a completed or failed project active again."""
+
+
+class RecordMetric(ProjectCommand):
+    """Record a value of a metric of the caller's own; the four standard names are the core's."""
+
+    metric_name: MetricName
+    value: Number
+    metadata: JsonObject = {}
+
+    @field_validator("metric_name")
+    @classmethod
+    def _own_name(cls, name: str) -> str:
+        if name in STANDARD_METRICS:
+            raise PydanticCustomError("reserved_metric", "This metric is computed, and may not be recorded")
+        return name
+
+    @field_validator("metadata")
+    @classmethod
+    def _own_metadata(cls, metadata: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if taken := [key for key in RESERVED_METADATA if key in metadata]:
+            raise PydanticCustomError("reserved_metadata", "Metadata may not set {keys}", {"keys": ", ".join(taken)})
+        return metadata
+
+
+class ProjectCreated(Event):
+    topic: ClassVar = "project.created.v1"
+
+    user_id: UUID
+    name: str
+    description: str | None
+    configuration: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+class ProjectCompleted(Event):
+    topic: ClassVar = "project.completed.v1"
+
+
+class ProjectFailed(Event):
+    topic: ClassVar = "project.failed.v1"
+
+    reason: str | None
+
+
+class ProjectReactivated(Event):
+    topic: ClassVar = "project.reactivated.v1"
+
+
+class MetricRecorded(Event):
+    topic: ClassVar = "project.metric_recorded.v1"
+
+    metric_name: str
+    value: float
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    user_id: UUID
+    name: str
+    status: str
+
+
+class Reads(Protocol):
+    """What deciding on a project asks of other streams."""
+
+    def user_exists(self, user_id: UUID) -> bool: ...
+
+
+def decide(project: Project | None, command: Command, reads: Reads) -> list[Event]:
+    if isinstance(command, CreateProject):
+        return _create(project, command, reads)
+    assert isinstance(command, ProjectCommand)
+    if project is None:
+        raise NotFound(f"no project {command.project_id}", id=command.project_id)
+
+    def require(*allowed: str) -> None:
+        require_status("project", command.project_id, project.status, allowed, command)
+
+    match command:
+        case CompleteProject():
+            require("active")
+            return [ProjectCompleted(occurred_at=command.at)]
+        case FailProject():
+            require("active")
+            return [ProjectFailed(occurred_at=command.at, reason=command.reason)]
+        case ReactivateProject():
+            require("completed", "failed")
+            return [ProjectReactivated(occurred_at=command.at)]
+        case RecordMetric(metric_name=name, value=value, metadata=metadata):
+            require(*NOT_ARCHIVED)
+            return [MetricRecorded(occurred_at=command.at, metric_name=name, value=value, metadata=metadata)]
+    raise TypeError(f"no command of a project: {type(command).__name__}")
+
+
+def _create(project: Project | None, command: CreateProject, reads: Reads) -> list[Event]:
+    if project is not None:
+        raise AlreadyExists(f"project {command.project_id} exists already", id=given(command.project_id))
+    if not reads.user_exists(command.user_id):
+        raise NotFound(f"no user {command.user_id}", id=command.user_id)
+    return [
+        ProjectCreated(
+            occurred_at=command.at,
+            user_id=command.user_id,
+            name=command.name,
+            description=command.description,
+            configuration=command.configuration,
+            metadata=command.metadata,
+        )
+    ]
+
+
+def evolve(project: Project | None, event: Event) -> Project:
+    if isinstance(event, ProjectCreated):
+        return Project(user_id=event.user_id, name=event.name, status="active")
+    assert project is not None
+    match event:
+        case ProjectCompleted():
+            return replace(project, status="completed")
+        case ProjectFailed():
+            return replace(project, status="failed")
+        case ProjectReactivated():
+            return replace(project, status="active")
+    return project
+
+
+NOT_ARCHIVED = ("active", "completed", "failed")
+
+
+def require_project(project: Project | None, project_id: UUID, allowed: tuple[str, ...], command: Command) -> None:
+    """Raise NotFound or WrongStatus unless the project of what `command` is about has an allowed status."""
+    if project is None:
+        raise NotFound(f"no project {project_id}", id=project_id)
+    require_status("project", project_id, project.status, allowed, command)
+
+
+PROJECT = Aggregate[Project](
+    name="project",
+    commands=(CreateProject, CompleteProject, FailProject, ReactivateProject, RecordMetric),
+    events=(ProjectCreated, ProjectCompleted, ProjectFailed, ProjectReactivated, MetricRecorded),
+    decide=decide,
+    evolve=evolve,
+    project_of=lambda project_id, project: project_id,
+)

@@ -1,0 +1,112 @@
+"""Every aggregate, command and event by name: the one place from which all are read, written and described.
+
+A topic and a command's name are stored or sent by others: they never change. An event that must change its form gets a
+new topic, and an upcaster for the old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from .aggregate import Aggregate
+from .dependency_graph import DEPENDENCY_GRAPH
+from .errors import Fault, InvalidCommand, TiuError
+from .messages import Command, Event
+from .project import PROJECT
+from .task import TASK
+from .user import USER
+from .validation_run import VALIDATION_RUN
+
+AGGREGATES: tuple[Aggregate[Any], ...] = (USER, PROJECT, TASK, DEPENDENCY_GRAPH, VALIDATION_RUN)
+
+COMMANDS: dict[str, type[Command]] = {c.__name__: c for aggregate in AGGREGATES for c in aggregate.commands}
+EVENTS: dict[str, type[Event]] = {e.topic: e for aggregate in AGGREGATES for e in aggregate.events}
+AGGREGATE_OF: dict[type[Command] | type[Event], Aggregate[Any]] = {
+    message: aggregate for aggregate in AGGREGATES for message in (*aggregate.commands, *aggregate.events)
+}
+
+UPCASTERS: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
+"""old topic -> (the topic that replaced it, a function from the old body to the new one)."""
+
+
+class UndecodableEvent(TiuError):
+    """A stored event of an unknown topic, or whose bytes are not what its topic says."""
+
+    code = "undecodable_event"
+
+
+def encode_event(event: Event) -> bytes:
+    """Return an event's body as JSON: what is stored, for ever."""
+    return event.__pydantic_serializer__.to_json(event)
+
+
+def decode_event(topic: str, state: bytes) -> Event:
+    """Return the event of stored bytes, upcast to its newest form. Raises UndecodableEvent."""
+    try:
+        if topic in UPCASTERS:
+            topic, state = _upcast(topic, state)
+        return EVENTS[topic].__pydantic_validator__.validate_json(state)  # type: ignore[no-any-return]
+    except KeyError:
+        raise UndecodableEvent(f"no event has the topic {topic!r}", topic=topic) from None
+    except ValueError:
+        raise UndecodableEvent(f"these bytes are no {topic} event", topic=topic) from None
+
+
+def _upcast(topic: str, state: bytes) -> tuple[str, bytes]:
+    body = from_json(state)
+    while topic in UPCASTERS:
+        topic, upcast = UPCASTERS[topic]
+        body = upcast(body)
+    return topic, to_json(body)
+
+
+def parse_command(line: bytes | str) -> Command:
+    """Return the command of a JSON object {"command": NAME, ...its fields}. Raises InvalidCommand."""
+    try:
+        data = from_json(line, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidCommand("command", [Fault("", f"not JSON: {error}")]) from None
+    if not isinstance(data, dict):
+        raise InvalidCommand("command", [Fault("", "should be a JSON object")])
+    name = data.pop("command", None)
+    if not isinstance(name, str) or name not in COMMANDS:
+        known = "missing" if name is None else "unknown"
+        raise InvalidCommand("command", [Fault("command", f"{known}; `tiu schema` lists the commands", _short(name))])
+    return COMMANDS[name](**data)
+
+
+def _short(name: Any) -> str | None:
+    return None if name is None else ascii(name)[:60]
+
+
+def command_json(command: Command) -> bytes:
+    """Return a command as the JSON object that parse_command reads, without the fields that were left out."""
+    body = command.model_dump(mode="json", exclude_none=True)
+    return to_json({"command": type(command).__name__} | body)
+
+
+def command_schema(name: str) -> dict[str, Any]:
+    """Return the JSON Schema of a command as parse_command reads it. Raises InvalidCommand for an unknown name."""
+    if name not in COMMANDS:
+        raise InvalidCommand("command", [Fault("command", "unknown; `tiu schema` lists the commands", _short(name))])
+    schema = COMMANDS[name].model_json_schema()
+    schema["properties"] = {"command": {"const": name}} | schema["properties"]
+    schema["required"] = ["command", *schema.get("required", [])]
+    return schema
+
+
+def event_schema(topic: str) -> dict[str, Any]:
+    """Return the JSON Schema of an event's stored body."""
+    return EVENTS[topic].model_json_schema()
+
+
+def aggregate_of(topic: str) -> Aggregate[Any]:
+    """Return the aggregate whose stream holds events of this topic. Raises UndecodableEvent for an unknown topic."""
+    while topic in UPCASTERS:
+        topic = UPCASTERS[topic][0]
+    if topic not in EVENTS:
+        raise UndecodableEvent(f"no event has the topic {topic!r}", topic=topic)
+    return AGGREGATE_OF[EVENTS[topic]]

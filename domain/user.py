@@ -1,0 +1,94 @@
+"""A user: who owns projects.
+
+The username, the email and the password hash are personal: no error repeats them, no state holds them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, Strict
+from pydantic_core import PydanticCustomError
+
+from .aggregate import Aggregate
+from .errors import AlreadyExists
+from .messages import Command, Event, given
+from .values import JsonObject, Name, Role
+
+FORGOTTEN_PREFIX = "forgotten:"
+
+
+def _not_reserved(name: str) -> str:
+    if name.startswith(FORGOTTEN_PREFIX):
+        raise PydanticCustomError("reserved_name", "A name may not begin with 'forgotten:'")
+    return name
+
+
+Username = Annotated[Name, AfterValidator(_not_reserved)]
+Email = Annotated[Name, Field(pattern=r"^[^@\s\x00]+@[^@\s\x00]+$"), AfterValidator(_not_reserved)]
+PasswordHash = Annotated[  # a PHC or modular-crypt string: a plain password must not get in
+    str, Strict(), Field(max_length=255, pattern=r"^\$[A-Za-z0-9-]{1,32}\$[A-Za-z0-9./+=,$*_-]{16,}$")
+]
+
+
+class CreateUser(Command):
+    """Create a user. `password_hash` is stored as given: a PHC or modular-crypt string of 255 characters at most."""
+
+    stream: ClassVar = "user_id"
+    creates: ClassVar = "user_id"
+    personal: ClassVar = frozenset({"username", "email", "password_hash"})
+
+    user_id: UUID | None = None
+    username: Username
+    email: Email
+    password_hash: PasswordHash
+    role: Role = "developer"
+    preferences: JsonObject = {}
+
+
+class UserCreated(Event):
+    topic: ClassVar = "user.created.v1"
+    unique: ClassVar = ("username", "email")
+    personal: ClassVar = frozenset({"username", "email", "password_hash"})
+
+    username: str
+    email: str
+    password_hash: str
+    role: str
+    preferences: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    role: str
+
+
+def decide(user: User | None, command: CreateUser, reads: object) -> list[Event]:
+    if user is not None:
+        raise AlreadyExists(f"user {command.user_id} exists already", id=given(command.user_id))
+    return [
+        UserCreated(
+            occurred_at=command.at,
+            username=command.username,
+            email=command.email,
+            password_hash=command.password_hash,
+            role=command.role,
+            preferences=command.preferences,
+        )
+    ]
+
+
+def evolve(user: User | None, event: UserCreated) -> User:
+    return User(role=event.role)
+
+
+USER = Aggregate[User](
+    name="user",
+    commands=(CreateUser,),
+    events=(UserCreated,),
+    decide=decide,
+    evolve=evolve,
+    project_of=lambda user_id, user: None,
+)

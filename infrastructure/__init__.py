@@ -1,0 +1,1 @@
+"""What touches the world: command handling, stores, the projector, migrations, queries, settings, the command line."""

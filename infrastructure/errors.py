@@ -1,0 +1,65 @@
+"""What can go wrong with the world: stores, schemas, checkpoints, time. Refusals of the domain are in domain/errors."""
+
+from __future__ import annotations
+
+from ..domain.errors import TiuError
+
+
+class BadSettings(TiuError):
+    """A URL or a setting that cannot be used."""
+
+    code = "bad_settings"
+
+
+class StoreUnavailable(TiuError):
+    """The database cannot be reached, or failed while it was used."""
+
+    code = "store_unavailable"
+
+
+class NotMigrated(TiuError):
+    """The database lacks migrations that this code needs."""
+
+    code = "not_migrated"
+
+
+class SchemaTooNew(TiuError):
+    """The database was migrated by newer code than this."""
+
+    code = "schema_too_new"
+
+
+class MigrationChanged(TiuError):
+    """A migration that the database has recorded reads differently now."""
+
+    code = "migration_changed"
+
+
+class Contended(TiuError):
+    """Other writers moved what a command read, each time it was decided."""
+
+    code = "contended"
+
+
+class CheckpointRefused(TiuError):
+    """A checkpoint that does not fit the event store or the projection: of another store, version or history."""
+
+    code = "checkpoint_refused"
+
+
+class CheckpointMoved(TiuError):
+    """Another projector has moved the checkpoint meanwhile: what was prepared is dropped, and done anew."""
+
+    code = "checkpoint_moved"
+
+
+class ProjectionFailed(TiuError):
+    """The projector stopped at an event; the read tables stand before it."""
+
+    code = "projection_failed"
+
+
+class WaitTimeout(TiuError):
+    """The read tables did not reach a position in time."""
+
+    code = "wait_timeout"

@@ -1,0 +1,246 @@
+"""The event store's port, on the interfaces of the library `eventsourcing`.
+
+A store keeps one totally ordered, gapless log of immutable events: positions count from 1, and the order in which they
+become visible is their order, so a reader that has seen position P has seen all before it. Adapters: sqlite, postgresql.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    IntegrityError,
+    Notification,
+    StoredEvent,
+    Subscription,
+)
+
+
+class NewEvent(NamedTuple):
+    """An event to append; the store adds its position, its time and its place in the hash chain."""
+
+    stream_id: UUID
+    version: int
+    topic: str
+    state: bytes
+    command_id: UUID | None = None
+    command_digest: bytes | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    actor: str | None = None
+    project_id: UUID | None = None
+    key_id: UUID | None = None
+
+
+class Reservation(NamedTuple):
+    """A value that only one event of the store may hold, under a keyed hash."""
+
+    space: str
+    key: bytes
+    stream_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is appended wholly or not at all.
+
+    `guards` are the versions at which streams must still be (0: no event yet), those written among them.
+    """
+
+    events: Sequence[NewEvent]
+    guards: Mapping[UUID, int] = field(default_factory=dict)
+    reservations: Sequence[Reservation] = ()
+
+
+class Stored(NamedTuple):
+    """The unit is in the log; its events hold the positions first ... first + n - 1."""
+
+    first_position: int
+
+
+class Known(NamedTuple):
+    """One of the unit's command_ids is in the log already; nothing was stored."""
+
+
+class Conflict(NamedTuple):
+    """A guarded stream has moved; nothing was stored."""
+
+    stream_id: UUID
+
+
+class Taken(NamedTuple):
+    """A reservation of the unit (by its index) is another's; nothing was stored."""
+
+    index: int
+
+
+Outcome = Stored | Known | Conflict | Taken
+
+
+class StreamEvent(NamedTuple):
+    """An event as its stream is read."""
+
+    version: int
+    topic: str
+    state: bytes
+
+
+class LogEvent(NamedTuple):
+    """An event as the log is read."""
+
+    position: int
+    stream_id: UUID
+    version: int
+    topic: str
+    state: bytes
+    project_id: UUID | None
+    hash: bytes
+
+
+class EventRow(NamedTuple):
+    """A whole row of the log."""
+
+    position: int
+    stream_id: UUID
+    version: int
+    topic: str
+    state: bytes
+    recorded_at: datetime
+    command_id: UUID | None
+    command_digest: bytes | None
+    correlation_id: str | None
+    causation_id: str | None
+    actor: str | None
+    project_id: UUID | None
+    key_id: UUID | None
+    previous_hash: bytes
+    hash: bytes
+
+
+class CommandTrace(NamedTuple):
+    """One event of a known command."""
+
+    command_id: UUID
+    command_digest: bytes
+    stream_id: UUID
+    version: int
+    topic: str
+    state: bytes
+    position: int
+
+
+class Listener(Protocol):
+    """Waits for appends, in this process or any other."""
+
+    def wait(self, timeout: float) -> None:
+        """Return when something may have been appended since the last wait, when woken, or after `timeout` seconds."""
+
+    def wake(self) -> None:
+        """Make a wait return now; from any thread."""
+
+    def close(self) -> None: ...
+
+
+class EventStore(ApplicationRecorder):
+    """The port. Every method may raise StoreUnavailable."""
+
+    epoch: UUID
+    """The identity of this log: a checkpoint made against another is refused."""
+    reservation_key: bytes
+    """The secret under which unique values are hashed."""
+
+    @abstractmethod
+    def append(self, units: Sequence[Unit]) -> list[Outcome]:
+        """Append units in order, in one commit; one that is not stored does not keep the others from it."""
+
+    @abstractmethod
+    def load(self, stream_id: UUID) -> list[StreamEvent]:
+        """Return a stream's events from its first to its last."""
+
+    @abstractmethod
+    def read(self, after: int, limit: int) -> list[LogEvent]:
+        """Return up to `limit` events behind position `after`, in order."""
+
+    @abstractmethod
+    def read_rows(self, after: int, limit: int) -> list[EventRow]:
+        """Return up to `limit` whole rows behind position `after`, in order."""
+
+    @abstractmethod
+    def hash_at(self, position: int) -> bytes | None:
+        """Return the hash of the event at a position, if there is one."""
+
+    @abstractmethod
+    def trace(self, command_ids: Sequence[UUID]) -> list[CommandTrace]:
+        """Return the events of known commands, in order."""
+
+    @abstractmethod
+    def count(self, id_: UUID) -> tuple[int, int]:
+        """Return how many events and distinct commands there are of a project, or of a stream outside projects."""
+
+    @abstractmethod
+    def listen(self) -> Listener:
+        """Return a listener of its own to the appends."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let every connection go."""
+
+    # The library's interface, in terms of ours.
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        """Append events under no guard but their own versions. Raises the library's IntegrityError on a conflict."""
+        if not stored_events:
+            return []
+        events = [NewEvent(_uuid(e.originator_id), e.originator_version, e.topic, e.state) for e in stored_events]
+        (outcome,) = self.append([Unit(events)])
+        if not isinstance(outcome, Stored):
+            raise IntegrityError(f"events of stream {events[0].stream_id} exist already")
+        return [outcome.first_position + i for i in range(len(events))]
+
+    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
+        """Return an iterator of events behind position `gt`, that goes on as they are appended until stopped."""
+        return LogSubscription(self, gt, topics)
+
+
+def _uuid(value: UUID | str) -> UUID:
+    return value if isinstance(value, UUID) else UUID(value)
+
+
+class LogSubscription(Subscription[ApplicationRecorder]):
+    """Reads the log in batches, and waits on a listener (with a poll behind it) at its end."""
+
+    BATCH = 500
+    POLL_SECONDS = 1.0
+
+    def __init__(self, store: EventStore, gt: int | None, topics: Sequence[str]) -> None:
+        super().__init__(store, gt, topics)
+        self._listener = store.listen()
+        self._ready: list[Notification] = []
+
+    def stop(self) -> None:
+        super().stop()
+        self._listener.wake()
+
+    def __exit__(self, *args: object, **kwargs: Any) -> None:
+        super().__exit__(*args, **kwargs)
+        self._listener.close()
+
+    def __next__(self) -> Notification:
+        while not self._has_been_stopped:
+            if self._ready:
+                notification = self._ready.pop()
+                self._last_notification_id = notification.id
+                return notification
+            found = self._recorder.select_notifications(
+                self._last_notification_id, self.BATCH, topics=self._topics, inclusive_of_start=False
+            )
+            self._ready = list(found)[::-1]
+            if not found:
+                self._listener.wait(self.POLL_SECONDS)
+        raise StopIteration

@@ -1,0 +1,305 @@
+"""Command handling: load what a decision needs, decide, append under guards; decide again if anything moved.
+
+A unit is one command, or several that are stored together or not at all.
+"""
+
+from __future__ import annotations
+
+import hmac
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from ..domain.aggregate import Aggregate
+from ..domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph, graph_id
+from ..domain.errors import AlreadyExists, CommandIdReused, NotUnique, Refused, StaleVersion
+from ..domain.messages import Command, Event
+from ..domain.project import PROJECT, Project
+from ..domain.registry import AGGREGATE_OF, aggregate_of
+from ..domain.task import TASK, Task
+from ..domain.user import USER
+from .errors import Contended, StoreUnavailable
+from .event_store import Conflict, EventStore, Known, NewEvent, Reservation, Stored, Taken, Unit
+from .ids import new_id
+from .mapper import decode, encode
+
+ATTEMPTS = 20
+"""How often a unit is decided before its command is told that others are always faster."""
+PAUSE_SECONDS = 0.002
+
+State = TypeVar("State")
+
+
+class Answer(NamedTuple):
+    """What became of a command.
+
+    `id` is that of what it created, else of the stream that it changed; `version` is that stream's, `position` the
+    log's, behind its last event: `wait_for(position)` waits until the read tables show it.
+    """
+
+    id: UUID
+    version: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command ready to be decided, and the digest of its content as the caller gave it."""
+
+    command: Command
+    command_id: UUID
+    digest: bytes
+
+
+def prepare(command: Command) -> Request:
+    """Stamp a command with the present time and new ids where its caller gave none."""
+    content = type(command).__name__.encode() + b"\0" + command.content()
+    command_id = command.command_id or new_id()
+    stamped = command.stamped(at=datetime.now(UTC), command_id=command_id, new_id=new_id())
+    return Request(stamped, command_id, sha256(content).digest())
+
+
+class Stream(NamedTuple):
+    """A stream as a decision sees it: what kind it is (None: no events yet), its state and its version."""
+
+    aggregate: Aggregate[Any] | None
+    state: Any
+    version: int
+
+
+class Decision:
+    """One attempt to decide a unit: the states it read, the versions that guard it, and the events it makes.
+
+    Its methods named after aggregates are what the domain's decisions ask of other streams (their `Reads`).
+    """
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._streams: dict[UUID, Stream] = {}
+        self.guards: dict[UUID, int] = {}
+        self.events: list[NewEvent] = []
+        self.reservations: list[Reservation] = []
+        self.reserved: list[tuple[str, Event]] = []
+
+    def user_exists(self, user_id: UUID) -> bool:
+        return self._peek(USER, user_id) is not None
+
+    def project_of_task(self, task_id: UUID) -> UUID | None:
+        task = self._peek(TASK, task_id)
+        return None if task is None else task.project_id
+
+    def project(self, project_id: UUID) -> Project | None:
+        return self._read(PROJECT, project_id)
+
+    def task(self, task_id: UUID) -> Task | None:
+        return self._read(TASK, task_id)
+
+    def dependency_graph(self, project_id: UUID) -> DependencyGraph | None:
+        return self._read(DEPENDENCY_GRAPH, graph_id(project_id))
+
+    def _read(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
+        """Read a state that the decision rests on: the append checks that it has not moved."""
+        stream = self._stream(stream_id)
+        self.guards.setdefault(stream_id, stream.version)
+        return stream.state if stream.aggregate is aggregate else None
+
+    def _peek(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
+        """Read what can never become false, and needs no guard: that something exists, and what it belongs to.
+
+        That it does not exist may become false, so that is guarded.
+        """
+        stream = self._stream(stream_id)
+        return stream.state if stream.aggregate is aggregate else self._read(aggregate, stream_id)
+
+    def _stream(self, stream_id: UUID) -> Stream:
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            stream = self._streams[stream_id] = load_stream(self._store, stream_id)
+        return stream
+
+    def decide(self, request: Request) -> Answer:
+        """Decide one command on what was read and decided so far; the answer's position counts within the unit.
+
+        Raises Refused.
+        """
+        command = request.command
+        aggregate = AGGREGATE_OF[type(command)]
+        stream_id = self._stream_of(aggregate, command)
+        stream = self._stream(stream_id)
+        self.guards.setdefault(stream_id, stream.version)
+        if stream.aggregate not in (None, aggregate):
+            assert stream.aggregate is not None
+            if command.creates and getattr(command, command.creates) == stream_id:
+                raise AlreadyExists(f"{stream_id} is a {stream.aggregate.name} already", id=stream_id)
+            stream = Stream(None, None, 0)
+        if command.expected_version is not None and command.expected_version != stream.version:
+            raise StaleVersion(
+                f"{stream_id} is at version {stream.version}, not {command.expected_version}",
+                id=stream_id,
+                version=stream.version,
+                expected_version=command.expected_version,
+            )
+        events = aggregate.decide(stream.state, command, self)
+        version, state = stream.version, stream.state
+        for event in events:
+            version += 1
+            state = aggregate.evolve(state, event)
+            self._add(request, stream_id, version, event, aggregate.project_of(stream_id, state))
+        self._streams[stream_id] = Stream(aggregate, state, version)
+        return Answer(created_id(events[0], stream_id), version, len(self.events))
+
+    def _stream_of(self, aggregate: Aggregate[Any], command: Command) -> UUID:
+        if aggregate.stream_of is not None:
+            return aggregate.stream_of(command, self)
+        assert command.stream is not None
+        stream_id: UUID = getattr(command, command.stream)
+        return stream_id
+
+    def _add(self, request: Request, stream_id: UUID, version: int, event: Event, project_id: UUID | None) -> None:
+        topic, state, key_id = encode(event)
+        command = request.command
+        self.events.append(
+            NewEvent(
+                stream_id,
+                version,
+                topic,
+                state,
+                request.command_id,
+                request.digest,
+                command.correlation_id,
+                command.causation_id,
+                command.actor,
+                project_id,
+                key_id,
+            )
+        )
+        for name in event.unique:
+            self._reserve(name, event, stream_id)
+
+    def _reserve(self, name: str, event: Event, stream_id: UUID) -> None:
+        """Reserve a value under a keyed hash: who reads the table cannot try names."""
+        value = str(getattr(event, name)).encode()
+        key = hmac.digest(self._store.reservation_key, f"{name}\0".encode() + value, "sha256")
+        reservation = Reservation(name, key, stream_id)
+        if any(known[:2] == reservation[:2] for known in self.reservations):
+            raise not_unique(name, event)
+        self.reservations.append(reservation)
+        self.reserved.append((name, event))
+
+    def unit(self) -> Unit:
+        return Unit(self.events, self.guards, self.reservations)
+
+
+def created_id(event: Event, stream_id: UUID) -> UUID:
+    """Return the id of what a command's first event made: mostly the stream itself."""
+    created: UUID = getattr(event, event.creates) if event.creates else stream_id
+    return created
+
+
+def not_unique(name: str, event: Event) -> NotUnique:
+    """Return the refusal of a value that is taken; what is personal is not repeated."""
+    value = None if name in event.personal else str(getattr(event, name))
+    said = f"{name} is taken" if value is None else f"{name} {value} is taken"
+    return NotUnique(said, field=name, **({} if value is None else {"value": value}))
+
+
+def load_stream(store: EventStore, stream_id: UUID) -> Stream:
+    """Return a stream as its events make it."""
+    rows = store.load(stream_id)
+    if not rows:
+        return Stream(None, None, 0)
+    aggregate = aggregate_of(rows[0].topic)
+    state = aggregate.fold(decode(row.topic, row.state) for row in rows)
+    return Stream(aggregate, state, rows[-1].version)
+
+
+class Executor:
+    """Executes commands against an event store. Thread-safe."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+
+    def execute(self, commands: Sequence[Command]) -> list[Answer]:
+        """Execute commands as one unit: all are stored, in one commit, or none is.
+
+        Raises Refused (of the first command that is), Contended or StoreUnavailable. A unit whose commit was lost sight
+        of is found again by its command_ids, so it is never stored twice.
+        """
+        requests = [prepare(command) for command in commands]
+        distinct = _distinct(requests)
+        lost = False
+        for attempt in range(ATTEMPTS):
+            try:
+                answers = self._attempt(distinct)
+            except StoreUnavailable:
+                if lost:
+                    raise
+                lost = True
+                continue
+            if answers is not None:
+                return [answers[request.command_id] for request in requests]
+            time.sleep(random.uniform(0, PAUSE_SECONDS * (attempt + 1)))  # noqa: S311 - spreads retries, no secret
+        raise Contended(f"other writers moved what the command rests on, {ATTEMPTS} times; try again")
+
+    def _attempt(self, requests: Sequence[Request]) -> dict[UUID, Answer] | None:
+        """Return the answers by command_id, or None where something moved meanwhile."""
+        decision = Decision(self._store)
+        try:
+            decided = {request.command_id: decision.decide(request) for request in requests}
+        except Refused:
+            known = self._known(requests)
+            if known is None:
+                raise
+            return known
+        (outcome,) = self._store.append([decision.unit()]) if requests else (Stored(0),)
+        match outcome:
+            case Stored(first_position):
+                return {
+                    command_id: answer._replace(position=first_position + answer.position - 1)
+                    for command_id, answer in decided.items()
+                }
+            case Known():
+                return self._known(requests)
+            case Taken(index):
+                raise not_unique(*decision.reserved[index])
+            case Conflict():
+                return None
+
+    def _known(self, requests: Sequence[Request]) -> dict[UUID, Answer] | None:
+        """Return the first answers of commands that are stored already; None where none is.
+
+        Raises CommandIdReused where some are and some are not, or where one had other content.
+        """
+        digests = {request.command_id: request.digest for request in requests}
+        answers: dict[UUID, Answer] = {}
+        for command_id, digest, stream_id, version, topic, state, position in self._store.trace(list(digests)):
+            if digest != digests[command_id]:
+                raise _reused(command_id)
+            first = answers.get(command_id)
+            created = first.id if first else created_id(decode(topic, state), stream_id)
+            answers[command_id] = Answer(created, version, position)
+        if answers and len(answers) < len(digests):
+            unknown = [str(command_id) for command_id in digests if command_id not in answers]
+            raise CommandIdReused(
+                f"of these {len(digests)} commands, {len(answers)} are stored already: a unit is retried whole",
+                unknown=unknown,
+            )
+        return answers or None
+
+
+def _distinct(requests: Sequence[Request]) -> list[Request]:
+    """Leave out what is a retry of a command in the same unit. Raises CommandIdReused where its content differs."""
+    by_id: dict[UUID, Request] = {}
+    for request in requests:
+        if by_id.setdefault(request.command_id, request).digest != request.digest:
+            raise _reused(request.command_id)
+    return list(by_id.values())
+
+
+def _reused(command_id: UUID) -> CommandIdReused:
+    return CommandIdReused(f"command_id {command_id} was used before, with other content", command_id=command_id)

@@ -1,0 +1,236 @@
+"""Migrations: numbered SQL files of a store, each applied in one transaction and recorded in schema_migrations.
+
+A file NNN_name.up.sql goes with NNN_name.down.sql, which is recorded in migration_rollbacks. Of a recorded migration,
+the checksum is kept: a file that reads differently from what was applied is refused.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Protocol
+
+from .errors import MigrationChanged, NotMigrated, SchemaTooNew, StoreUnavailable
+from .postgresql import connections as postgresql
+from .settings import Database, database, load_settings
+from .sql import statements
+from .sqlite.connections import open_database, transaction, translated
+from .sqlite.read_store import read_path
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of a schema."""
+
+    version: str
+    description: str
+    up: str
+    down: str
+
+    @property
+    def checksum(self) -> str:
+        return sha256(self.up.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A migration and whether a database has it: `applied_at` is None where not; `known` is False for newer code's."""
+
+    version: str
+    description: str
+    applied_at: str | None
+    known: bool = True
+
+
+def migrations_in(folder: str) -> list[Migration]:
+    """Return the migrations of infrastructure/`folder`, in order."""
+    found = []
+    for up in sorted(files(__package__).joinpath(*folder.split("/")).iterdir(), key=lambda file: file.name):
+        if up.name.endswith(".up.sql"):
+            stem = up.name.removesuffix(".up.sql")
+            version, _, name = stem.partition("_")
+            down = files(__package__).joinpath(*folder.split("/"), f"{stem}.down.sql")
+            sql = (up.read_text(encoding="utf-8"), down.read_text(encoding="utf-8"))
+            found.append(Migration(version, name.replace("_", " "), *sql))
+    return found
+
+
+class Target(Protocol):
+    """A database, or one file of it, with migrations of its own."""
+
+    migrations: Sequence[Migration]
+
+    def recorded(self) -> Mapping[str, tuple[str, str, str]]:
+        """Return version -> (when it was applied, its description, its checksum); empty where nothing was yet."""
+
+    def up(self, migration: Migration) -> bool:
+        """Apply and record a migration in one transaction; False where another has done it meanwhile."""
+
+
+SQLITE = statements("sqlite/migrations.sql")
+POSTGRESQL = statements("postgresql/migrations.sql")
+
+
+class SQLiteFile:
+    """One file of a SQLite database."""
+
+    def __init__(self, path: Path, migrations: Sequence[Migration], timeout: float) -> None:
+        self.path = path
+        self.migrations = migrations
+        self._timeout = timeout
+
+    def recorded(self) -> dict[str, tuple[str, str, str]]:
+        if not self.path.exists():
+            return {}
+        with self._open() as connection:
+            if not connection.execute(SQLITE["exists"]).fetchone():
+                return {}
+            rows = connection.execute(SQLITE["recorded"]).fetchall()
+        return {version: (applied, description, checksum) for version, applied, description, checksum in rows}
+
+    def up(self, migration: Migration) -> bool:
+        with self._open() as connection, transaction(connection):
+            connection.execute(SQLITE["create_schema_migrations"])
+            connection.execute(SQLITE["create_migration_rollbacks"])
+            if connection.execute(SQLITE["is_recorded"], (migration.version,)).fetchone():
+                return False
+            for statement in _split(migration.up):
+                connection.execute(statement)
+            values = {"version": migration.version, "description": migration.description}
+            connection.execute(SQLITE["record"], {**values, "checksum": migration.checksum})
+            connection.execute(SQLITE["record_rollback"], {**values, "rollback_sql": migration.down})
+        return True
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        connection = open_database(self.path, timeout=self._timeout)
+        try:
+            with translated(self.path):
+                yield connection
+        finally:
+            connection.close()
+
+
+def _split(script: str) -> Iterator[str]:
+    """Yield the statements of a script: executescript would commit the transaction that they belong to."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip() and not all(line.startswith("--") for line in statement.strip().splitlines()):
+        yield statement
+
+
+class PostgreSQLDatabase:
+    """A PostgreSQL database: the schema that comes first in its search path."""
+
+    def __init__(self, url: str, migrations: Sequence[Migration]) -> None:
+        self.url = url
+        self.migrations = migrations
+
+    def recorded(self) -> dict[str, tuple[str, str, str]]:
+        with self._connect() as connection:
+            if not connection.execute(POSTGRESQL["exists"]).fetchone():
+                return {}
+            rows = connection.execute(POSTGRESQL["recorded"]).fetchall()
+        return {version: (applied, description, checksum) for version, applied, description, checksum in rows}
+
+    def up(self, migration: Migration) -> bool:
+        with self._connect() as connection, connection.transaction():
+            connection.execute(POSTGRESQL["lock"])
+            connection.execute(POSTGRESQL["create_schema_migrations"])
+            connection.execute(POSTGRESQL["create_migration_rollbacks"])
+            if connection.execute(POSTGRESQL["is_recorded"], (migration.version,)).fetchone():
+                return False
+            connection.execute(migration.up.encode())  # as bytes: several statements, and no placeholder in them
+            connection.execute(POSTGRESQL["record"], (migration.version, migration.description, migration.checksum))
+            connection.execute(POSTGRESQL["record_rollback"], (migration.version, migration.down))
+        return True
+
+    @contextmanager
+    def _connect(self) -> Iterator[postgresql.Connection]:
+        with postgresql.translated(self.url), postgresql.connect(self.url) as connection:
+            yield connection
+
+
+def targets(where: Database, timeout: float) -> list[Target]:
+    """Return what has to be migrated of a database, in the order in which it is."""
+    if where.path is None:
+        return [PostgreSQLDatabase(where.url, migrations_in("postgresql/migrations"))]
+    events = SQLiteFile(where.path, migrations_in("sqlite/migrations/events"), timeout)
+    reads = SQLiteFile(read_path(where.path, 1), migrations_in("sqlite/migrations/read"), timeout)
+    return [events, reads]
+
+
+def status(where: Database, timeout: float = 20.0) -> list[Applied]:
+    """Return every migration in order, and whether the database has it. Raises StoreUnavailable or MigrationChanged."""
+    found = []
+    for target in targets(where, timeout):
+        recorded = target.recorded()
+        known = {migration.version: migration for migration in target.migrations}
+        for version in sorted({*recorded, *known}):
+            applied, description, checksum = recorded.get(version, (None, "", ""))
+            migration = known.get(version)
+            if migration and applied and checksum != migration.checksum:
+                raise MigrationChanged(
+                    f"migration {version} was applied with other contents than this code has", version=version
+                )
+            found.append(
+                Applied(version, migration.description if migration else description, applied, bool(migration))
+            )
+    return sorted(found, key=lambda one: one.version)
+
+
+def up(where: Database, timeout: float = 20.0) -> list[str]:
+    """Apply what the database lacks, and return the versions applied. Raises SchemaTooNew, and what `status` raises.
+
+    Two at once do no harm: each migration is taken under a lock.
+    """
+    _refuse_newer(where, status(where, timeout))
+    done = []
+    for target in targets(where, timeout):
+        recorded = target.recorded()
+        done += [m.version for m in target.migrations if m.version not in recorded and target.up(m)]
+    return sorted(done)
+
+
+def require_migrated(where: Database, timeout: float = 20.0) -> None:
+    """Raise NotMigrated or SchemaTooNew unless the database has exactly this code's migrations."""
+    steps = status(where, timeout)
+    _refuse_newer(where, steps)
+    missing = [step.version for step in steps if step.applied_at is None]
+    if missing:
+        what = "is not migrated" if len(missing) == len(steps) else f"lacks migration {', '.join(missing)}"
+        raise NotMigrated(f"{where} {what}: run `tiu migrate up --db {where}`", database=str(where), missing=missing)
+
+
+def _refuse_newer(where: Database, steps: Sequence[Applied]) -> None:
+    newer = [step.version for step in steps if not step.known]
+    if newer:
+        raise SchemaTooNew(
+            f"{where} was migrated by newer code than this (migration {', '.join(newer)}): upgrade claude-tiu",
+            database=str(where),
+            newer=newer,
+        )
+
+
+def is_empty(where: Database, timeout: float = 20.0) -> bool:
+    """Whether the database is absent, or has nothing of ours yet."""
+    if where.path is not None and not where.path.exists():
+        if not where.path.parent.is_dir() and not where.by_default:
+            raise StoreUnavailable(f"cannot open {where.path}: its folder does not exist", path=where.path)
+        return True
+    return all(step.applied_at is None for step in status(where, timeout))
+
+
+def migrate_up(url: str | None = None) -> list[str]:
+    """Apply what the database at a URL (or of the settings) lacks, and return the versions applied."""
+    settings = load_settings()
+    return up(database(url, settings), settings.sqlite_timeout)

@@ -1,0 +1,1 @@
+"""The stores on PostgreSQL: events and read tables in one database."""

@@ -1,0 +1,1 @@
+-- Events and the reservations that guard them are never dropped: this migration has no way back.

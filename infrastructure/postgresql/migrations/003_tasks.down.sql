@@ -1,0 +1,3 @@
+DROP TABLE task_dependencies;
+DROP FUNCTION check_circular_dependency();
+DROP TABLE tasks;

@@ -1,0 +1,2 @@
+DROP TABLE validation_issues;
+DROP TABLE validation_reports;

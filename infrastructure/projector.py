@@ -1,0 +1,214 @@
+"""The projector: reads events in batches, folds what they mean, writes it with its checkpoint in one transaction.
+
+Any number may run at once: a batch is written only if the checkpoint still stands where it was read, so nothing is
+ever done twice, and one that lost the race goes on from where the other came to.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..domain.errors import TiuError
+from ..domain.messages import Recorded
+from ..projections.fold import Fold, RunningState
+from ..projections.projection import Change, Projection
+from .errors import CheckpointMoved, CheckpointRefused, ProjectionFailed, StoreUnavailable, WaitTimeout
+from .event_store import EventStore, Listener, LogEvent
+from .mapper import decode
+from .read_store import Checkpoint, ReadStore
+
+BATCH_SIZE = 2_000
+POLL_SECONDS = 1.0
+"""How long to trust in being woken, before looking."""
+RETRY_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far a projection is behind its log."""
+
+    projection: str
+    position: int
+    last_position: int
+
+    @property
+    def behind(self) -> int:
+        """How many events are yet to be projected."""
+        return self.last_position - self.position
+
+
+class Projector:
+    """Keeps the tables of one projection in step with an event store."""
+
+    def __init__(
+        self, events: EventStore, reads: ReadStore, projection: Projection, *, batch_size: int = BATCH_SIZE
+    ) -> None:
+        self._events = events
+        self._reads = reads
+        self._projection = projection
+        self._batch_size = batch_size
+        self._state = RunningState(projection.tables, reads.row, reads.children)
+        self._before: Checkpoint | None = None
+        self._loaded = False
+        self._moved = threading.Condition()
+        self._failure: TiuError | None = None
+
+    @property
+    def position(self) -> int:
+        """The position up to which this projector knows the tables to have come."""
+        return self._before.position if self._before else 0
+
+    def lag(self) -> Lag:
+        """Return how far the stored checkpoint is behind the log; an unfit checkpoint is refused."""
+        last = self._events.max_notification_id() or 0
+        checkpoint = self._reads.checkpoint(self._projection.name)
+        self._check(checkpoint)
+        return Lag(self._projection.name, checkpoint.position if checkpoint else 0, last)
+
+    def _load(self) -> None:
+        checkpoint = self._reads.checkpoint(self._projection.name)
+        self._check(checkpoint)
+        self._state.clear()
+        with self._moved:
+            self._before, self._loaded = checkpoint, True
+            self._moved.notify_all()
+
+    def _check(self, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is None:
+            return
+        name = self._projection.name
+        if checkpoint.version != self._projection.version:
+            raise CheckpointRefused(
+                f"the tables of {name} were made by version {checkpoint.version} of the projection, this is version "
+                f"{self._projection.version}: run `tiu projector rebuild`",
+                projection=name,
+            )
+        if checkpoint.epoch != self._events.epoch:
+            raise CheckpointRefused(
+                f"the tables of {name} were made from another event store: run `tiu projector rebuild`", projection=name
+            )
+        if checkpoint.position and self._events.hash_at(checkpoint.position) != checkpoint.event_hash:
+            raise CheckpointRefused(
+                f"the tables of {name} were made from a longer or another history than the event store now holds "
+                f"(up to position {checkpoint.position}): run `tiu projector rebuild`",
+                projection=name,
+            )
+
+    def step(self) -> int:
+        """Project one batch, and return how many events it had; 0 at the end of the log.
+
+        Raises CheckpointRefused, ProjectionFailed (the tables stand before the batch) or StoreUnavailable.
+        """
+        if not self._loaded:
+            self._load()
+        events = self._events.read(self.position, self._batch_size)
+        if not events:
+            return 0
+        try:
+            folds, last = self._fold(events)
+            after = Checkpoint(self._projection.version, self._events.epoch, last.position, last.hash)
+            self._reads.apply(self._projection.name, self._before, folds, after)
+        except CheckpointMoved:
+            self._load()
+            return len(events)
+        except BaseException:
+            self._loaded = False
+            raise
+        self._state.trim()
+        with self._moved:
+            self._before = after
+            self._moved.notify_all()
+        return last.position - events[0].position + 1
+
+    def _fold(self, events: list[LogEvent]) -> tuple[list[Fold], LogEvent]:
+        """Return what the events come to, and the last of them; what stands before one that fails is not held up."""
+        folds, last = [Fold(self._projection.tables)], None
+        for stored in events:
+            try:
+                changes = self._changes(stored)
+            except StoreUnavailable:
+                raise
+            except Exception as error:
+                if last is not None:
+                    return folds, last
+                raise ProjectionFailed(
+                    f"{self._projection.name} stopped at position {stored.position} ({stored.topic}): {error}",
+                    position=stored.position,
+                    topic=stored.topic,
+                ) from error
+            for change in changes:
+                if folds[-1].must_close(change):
+                    folds.append(Fold(self._projection.tables))
+                folds[-1].add(change)
+                self._state.add(change)
+            last = stored
+        assert last is not None
+        return folds, last
+
+    def _changes(self, stored: LogEvent) -> list[Change]:
+        event = decode(stored.topic, stored.state)
+        recorded = Recorded(event, stored.stream_id, stored.version, stored.position, stored.project_id)
+        return list(self._projection.changes(recorded, self._state))
+
+    def catch_up(self, progress: Callable[[int], None] | None = None) -> int:
+        """Project all there is, and return how many events that were; `progress` is told of each batch."""
+        total = 0
+        while done := self.step():
+            total += done
+            if progress:
+                progress(done)
+        return total
+
+    def run(self, listener: Listener, stop: threading.Event) -> None:
+        """Project until told to stop (set `stop`, wake `listener`). A store that is away is waited for.
+
+        Raises CheckpointRefused or ProjectionFailed.
+        """
+        while not stop.is_set():
+            try:
+                if self.step() == 0:
+                    listener.wait(POLL_SECONDS)
+            except StoreUnavailable as error:
+                log.warning("projector waits for its store: %s", error)
+                self._loaded = False
+                stop.wait(RETRY_SECONDS)
+            except TiuError as error:
+                with self._moved:
+                    self._failure = error
+                    self._moved.notify_all()
+                raise
+
+    def wait_for(self, position: int, timeout: float) -> None:
+        """Wait, while `run` runs in another thread, until the tables have the event at `position`.
+
+        Raises WaitTimeout, or what stopped the projector.
+        """
+        with self._moved:
+            self._moved.wait_for(lambda: self.position >= position or self._failure, timeout)
+            if self._failure:
+                raise self._failure
+            if self.position < position:
+                raise WaitTimeout(
+                    f"the read tables stand at position {self.position}, not at {position}, after {timeout} s",
+                    position=self.position,
+                )
+
+
+def poll_for(position: int, timeout: float, lag: Callable[[], Lag]) -> None:
+    """Wait for another process's projector to come to `position`. Raises WaitTimeout."""
+    deadline = time.monotonic() + timeout
+    pause = 0.002
+    while (now := lag().position) < position:
+        if time.monotonic() > deadline:
+            raise WaitTimeout(
+                f"the read tables stand at position {now}, not at {position}, after {timeout} s: is a projector running?",
+                position=now,
+            )
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)

@@ -1,0 +1,208 @@
+"""The questions that the read tables answer, typed: the same SQL (queries.sql) on every store.
+
+The specification's queries stand here under its column names, corrected as its README says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter
+
+from ..domain.values import EARLIEST_YEAR, LATEST_YEAR
+from .read_store import ReadStore
+from .sql import statements
+
+SQL = statements("queries.sql")
+FIRST_TIME = datetime(EARLIEST_YEAR, 1, 1, tzinfo=UTC)
+LAST_TIME = datetime(LATEST_YEAR, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+
+Json = Annotated[Any, BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value)]
+Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
+RowType = TypeVar("RowType")
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardRow:
+    """A project of a user's dashboard; progress, rates and scores in percent."""
+
+    id: UUID
+    name: str
+    status: str
+    real_progress: float
+    fake_progress: float
+    authenticity_rate: float
+    quality_score: float
+    task_count: int
+    completed_tasks: int
+    last_validation: Time | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRow:
+    id: UUID
+    user_id: UUID
+    name: str
+    description: str | None
+    status: str
+    template_id: str | None
+    configuration: Json
+    metadata: Json
+    real_progress: float
+    fake_progress: float
+    authenticity_rate: float
+    quality_score: float
+    created_at: Time
+    updated_at: Time
+    completed_at: Time | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task; durations in minutes."""
+
+    id: UUID
+    project_id: UUID
+    name: str
+    status: str
+    priority: str
+    real_progress: float
+    fake_progress: float
+    authenticity_score: float
+    estimated_duration: int | None
+    actual_duration: int | None
+    created_at: Time
+    updated_at: Time
+    completed_at: Time | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyTask:
+    """A pending task of an active project, whose binding dependencies are all completed."""
+
+    id: UUID
+    project_id: UUID
+    name: str
+    priority: str
+    estimated_duration: int | None
+    created_at: Time
+
+
+@dataclass(frozen=True, slots=True)
+class IssueGroup:
+    """How many issues of a type and severity are open in the newest reports."""
+
+    issue_type: str
+    severity: str
+    issue_count: int
+    avg_authenticity: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    id: UUID
+    project_id: UUID
+    validation_type: str
+    overall_authenticity: float
+    real_progress: float
+    fake_progress: float
+    quality_metrics: Json
+    issues_summary: Json
+    created_at: Time
+    issue_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    id: UUID
+    project_id: UUID
+    metric_name: str
+    value: float
+    metadata: Json
+    recorded_at: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectCounts:
+    """How many rows of each kind a project has."""
+
+    tasks: int
+    reports: int
+    issues: int
+    metrics: int
+
+
+@cache
+def _adapter(row_type: type[RowType]) -> TypeAdapter[list[RowType]]:
+    return TypeAdapter(list[row_type])  # type: ignore[valid-type]
+
+
+class Queries:
+    """The read side of one read store. Every method may raise StoreUnavailable."""
+
+    def __init__(self, store: ReadStore) -> None:
+        self._store = store
+
+    def _rows(self, row_type: type[RowType], name: str, parameters: Mapping[str, Any]) -> list[RowType]:
+        return _adapter(row_type).validate_python(self._store.query(SQL[name], parameters))
+
+    def dashboard(self, user_id: UUID, *, limit: int = 20) -> list[DashboardRow]:
+        """Return a user's active projects, the one that changed last first (the specification's dashboard)."""
+        return self._rows(DashboardRow, "dashboard", {"user_id": user_id, "limit": limit})
+
+    def projects(self, *, limit: int = 20) -> list[ProjectRow]:
+        """Return projects of any user and status, the one that changed last first."""
+        return self._rows(ProjectRow, "projects", {"limit": limit})
+
+    def project(self, project_id: UUID) -> ProjectRow | None:
+        """Return a project's row."""
+        rows = self._rows(ProjectRow, "project", {"project_id": project_id})
+        return rows[0] if rows else None
+
+    def user_id(self, username: str) -> UUID | None:
+        """Return the id of the user of a name."""
+        rows = self._store.query(SQL["user_by_name"], {"username": username})
+        return UUID(str(rows[0]["id"])) if rows else None
+
+    def tasks(self, project_id: UUID) -> list[TaskRow]:
+        """Return a project's tasks in the order in which they were added."""
+        return self._rows(TaskRow, "tasks", {"project_id": project_id})
+
+    def ready_tasks(self, project_id: UUID, *, limit: int = 100) -> list[ReadyTask]:
+        """Return the tasks that can be started: by priority, then age, then the order of AddTask."""
+        return self._rows(ReadyTask, "ready_tasks", {"project_id": project_id, "limit": limit})
+
+    def validation_issues(
+        self, *, until: datetime | None = None, within: timedelta = timedelta(hours=24)
+    ) -> list[IssueGroup]:
+        """Return the open issues of each project's newest report of the time `within` before `until` (default: now),
+        counted by type and severity, the most severe first (the specification's validation-issues query)."""
+        until = until or datetime.now(UTC)
+        return self._rows(IssueGroup, "validation_issues", {"since": until - within, "until": until})
+
+    def reports(self, project_id: UUID, *, limit: int = 100) -> list[ReportRow]:
+        """Return a project's validation reports, the newest first."""
+        return self._rows(ReportRow, "reports", {"project_id": project_id, "limit": limit})
+
+    def metrics(
+        self,
+        project_id: UUID,
+        metric_name: str,
+        *,
+        since: datetime = FIRST_TIME,
+        until: datetime = LAST_TIME,
+        limit: int = 1_000_000,
+    ) -> list[MetricRow]:
+        """Return the series of a project's metric, in its order: by time, then by the project's metric number."""
+        parameters = {"project_id": project_id, "metric_name": metric_name, "since": since, "until": until}
+        return self._rows(MetricRow, "metrics", {**parameters, "limit": limit})
+
+    def counts(self, project_id: UUID) -> ProjectCounts:
+        """Return how many tasks, reports, issues and metric rows a project has."""
+        return self._rows(ProjectCounts, "counts", {"project_id": project_id})[0]

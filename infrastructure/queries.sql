@@ -1,0 +1,81 @@
+-- name: dashboard
+SELECT p.id, p.name, p.status, p.real_progress, p.fake_progress, p.authenticity_rate, p.quality_score,
+       (SELECT count(*) FROM tasks t WHERE t.project_id = p.id) AS task_count,
+       (SELECT count(*) FROM tasks t WHERE t.project_id = p.id AND t.status = 'completed') AS completed_tasks,
+       (SELECT max(r.created_at) FROM validation_reports r WHERE r.project_id = p.id) AS last_validation
+FROM projects p
+WHERE p.user_id = :user_id AND p.status = 'active'
+ORDER BY p.updated_at DESC, p.id
+LIMIT :limit
+
+-- name: projects
+SELECT id, user_id, name, description, status, template_id, configuration, metadata,
+       real_progress, fake_progress, authenticity_rate, quality_score, created_at, updated_at, completed_at
+FROM projects
+ORDER BY updated_at DESC, id
+LIMIT :limit
+
+-- name: project
+SELECT id, user_id, name, description, status, template_id, configuration, metadata,
+       real_progress, fake_progress, authenticity_rate, quality_score, created_at, updated_at, completed_at
+FROM projects
+WHERE id = :project_id
+
+-- name: user_by_name
+SELECT id FROM users WHERE username = :username
+
+-- name: tasks
+SELECT id, project_id, name, status, priority, real_progress, fake_progress, authenticity_score,
+       estimated_duration, actual_duration, created_at, updated_at, completed_at
+FROM tasks
+WHERE project_id = :project_id
+ORDER BY created_at, added_position
+
+-- name: ready_tasks
+SELECT t.id, t.project_id, t.name, t.priority, t.estimated_duration, t.created_at
+FROM tasks t JOIN projects p ON p.id = t.project_id
+WHERE t.project_id = :project_id AND t.status = 'pending' AND p.status = 'active'
+  AND NOT EXISTS (
+      SELECT 1 FROM task_dependencies d JOIN tasks o ON o.id = d.depends_on_task_id
+      WHERE d.task_id = t.id AND d.dependency_type IN ('blocks', 'requires') AND o.status <> 'completed')
+ORDER BY CASE t.priority WHEN 'critical' THEN 1 WHEN 'high' THEN 2 WHEN 'medium' THEN 3 ELSE 4 END,
+         t.created_at, t.added_position
+LIMIT :limit
+
+-- name: validation_issues
+WITH recent_reports AS (
+    SELECT r.id, r.overall_authenticity,
+           row_number() OVER (PARTITION BY r.project_id ORDER BY r.created_at DESC, r.id) AS newest
+    FROM validation_reports r
+    WHERE r.created_at >= :since AND r.created_at <= :until
+)
+SELECT i.issue_type, i.severity, count(*) AS issue_count, avg(r.overall_authenticity) AS avg_authenticity
+FROM validation_issues i
+JOIN recent_reports r ON i.validation_report_id = r.id AND r.newest = 1
+WHERE i.status = 'open'
+GROUP BY i.issue_type, i.severity
+ORDER BY CASE i.severity WHEN 'critical' THEN 1 WHEN 'high' THEN 2 WHEN 'medium' THEN 3 ELSE 4 END, i.issue_type
+
+-- name: reports
+SELECT r.id, r.project_id, r.validation_type, r.overall_authenticity, r.real_progress, r.fake_progress,
+       r.quality_metrics, r.issues_summary, r.created_at,
+       (SELECT count(*) FROM validation_issues i WHERE i.validation_report_id = r.id) AS issue_count
+FROM validation_reports r
+WHERE r.project_id = :project_id
+ORDER BY r.created_at DESC, r.id
+LIMIT :limit
+
+-- name: metrics
+SELECT id, project_id, metric_name, value, metadata, recorded_at
+FROM progress_metrics
+WHERE project_id = :project_id AND metric_name = :metric_name
+  AND recorded_at >= :since AND recorded_at <= :until
+ORDER BY recorded_at, CAST(metadata ->> 'seq' AS BIGINT)
+LIMIT :limit
+
+-- name: counts
+SELECT (SELECT count(*) FROM tasks WHERE project_id = :project_id) AS tasks,
+       (SELECT count(*) FROM validation_reports WHERE project_id = :project_id) AS reports,
+       (SELECT count(*) FROM validation_issues i JOIN validation_reports r ON r.id = i.validation_report_id
+        WHERE r.project_id = :project_id) AS issues,
+       (SELECT count(*) FROM progress_metrics WHERE project_id = :project_id) AS metrics

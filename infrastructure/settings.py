@@ -1,0 +1,102 @@
+"""Settings: the specification's variables, and which database they mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote, unquote, urlsplit
+
+from psycopg.conninfo import make_conninfo
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .errors import BadSettings
+from .postgresql.connections import MAX_POOL_SIZE, shown
+
+
+class Settings(BaseSettings):
+    """The environment's variables of the same names, in upper case."""
+
+    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    db_host: str | None = None
+    db_port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    db_name: str = "claude_tiu"
+    db_user: str = "claude_tiu"
+    db_password: SecretStr | None = None
+    sqlite_path: Path = Path("data/claude_tiu.db")
+
+    sqlite_timeout: Annotated[float, Field(ge=0, le=600)] = 20.0
+    pool_size: Annotated[int, Field(ge=1, le=50)] = MAX_POOL_SIZE
+    pool_timeout: Annotated[float, Field(gt=0, le=600)] = 30.0
+    pool_recycle: Annotated[float, Field(gt=0)] = 3600.0
+
+
+@dataclass(frozen=True)
+class Database:
+    """Which database is meant: a SQLite file's path, or a PostgreSQL connection string."""
+
+    path: Path | None
+    url: str
+    by_default: bool = False
+    """No URL was given: the folder of a SQLite file may be made."""
+
+    def __str__(self) -> str:
+        """A URL without secrets, that --db takes."""
+        return shown(self.url) if self.path is None else sqlite_url(self.path)
+
+
+def load_settings() -> Settings:
+    """Return the environment's settings. Raises BadSettings, naming every bad variable and repeating no value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(f"{str(f['loc'][0]).upper()}: {f['msg']}" for f in error.errors())
+        raise BadSettings(faults) from None
+
+
+def database(url: str | None, settings: Settings) -> Database:
+    """Return the database that a URL means; without one, PostgreSQL if DB_HOST is set, else SQLITE_PATH.
+
+    `sqlite:///relative.db`, `sqlite:////absolute.db`, or what libpq takes (`postgresql://...`). Raises BadSettings.
+    """
+    if url is None:
+        return _from_settings(settings)
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        return Database(_sqlite_path(url), url)
+    if scheme in ("postgresql", "postgres"):
+        try:
+            make_conninfo(url)
+        except Exception:
+            raise BadSettings("the PostgreSQL URL cannot be read") from None
+        return Database(None, url)
+    raise BadSettings("a database URL begins with sqlite:/// or postgresql://")
+
+
+def _from_settings(settings: Settings) -> Database:
+    if settings.db_host is None:
+        return Database(settings.sqlite_path, sqlite_url(settings.sqlite_path), by_default=True)
+    password = settings.db_password.get_secret_value() if settings.db_password else None
+    url = make_conninfo(
+        "",
+        host=settings.db_host,
+        port=settings.db_port,
+        dbname=settings.db_name,
+        user=settings.db_user,
+        password=password,
+    )
+    return Database(None, url, by_default=True)
+
+
+def _sqlite_path(url: str) -> Path:
+    parts = urlsplit(url)
+    if parts.netloc or parts.query or parts.fragment or len(parts.path) < 2:
+        raise BadSettings("a SQLite URL is sqlite:///relative/path.db or sqlite:////absolute/path.db")
+    return Path(unquote(parts.path[1:]))
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of a SQLite file."""
+    return f"sqlite:///{quote(str(path))}"

@@ -1,0 +1,110 @@
+"""Connections to one SQLite file: a writer, and readers that come and go."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import StoreUnavailable
+
+MAX_IDLE_READERS = 4
+
+
+def open_database(path: Path, *, timeout: float, synchronous: str = "FULL") -> sqlite3.Connection:
+    """Return a connection in autocommit mode, write-ahead logging on; a new file is its owner's alone (0600).
+
+    `timeout` is how long, in seconds, a locked database is waited for. Raises StoreUnavailable.
+    """
+    with translated(path):
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise StoreUnavailable(f"cannot open {path}: {error.strerror}", path=path) from None
+        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {synchronous}")
+            connection.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises about its file into StoreUnavailable; broken constraints pass."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"{path}: {error}", path=path) from error
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """BEGIN IMMEDIATE ... COMMIT; nothing stays where anything is raised."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+class Connections:
+    """The connections of one process to one file. Thread-safe."""
+
+    def __init__(self, path: Path, *, timeout: float, synchronous: str = "FULL") -> None:
+        self.path = path
+        self._timeout = timeout
+        self._synchronous = synchronous
+        self._writer = self._open()
+        self._write_lock = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def _open(self) -> sqlite3.Connection:
+        return open_database(self.path, timeout=self._timeout, synchronous=self._synchronous)
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Give the writer inside a transaction of its own."""
+        with translated(self.path), self._write_lock, transaction(self._writer) as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection to read with."""
+        with self._lock:
+            if self._closed:
+                raise StoreUnavailable(f"{self.path}: closed", path=self.path)
+            connection = self._idle.pop() if self._idle else None
+        connection = connection or self._open()
+        try:
+            with translated(self.path):
+                yield connection
+        finally:
+            with self._lock:
+                keep = not self._closed and len(self._idle) < MAX_IDLE_READERS
+                if keep:
+                    self._idle.append(connection)
+            if not keep:
+                connection.close()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+        with self._write_lock:
+            self._writer.close()

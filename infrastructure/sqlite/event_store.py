@@ -1,0 +1,239 @@
+"""The event store on SQLite: one writer at a time, so the write lock is the ordering lock."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import weakref
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
+
+from ..event_hash import NO_EVENT, event_hash
+from ..event_store import (
+    CommandTrace,
+    Conflict,
+    EventRow,
+    EventStore,
+    Known,
+    Listener,
+    LogEvent,
+    NewEvent,
+    Outcome,
+    Stored,
+    StreamEvent,
+    Taken,
+    Unit,
+)
+from ..sql import statements
+from .connections import Connections, open_database, translated
+from .values import time_of, time_text, uuid_of, uuid_text
+
+SQL = statements("sqlite/events.sql")
+MAX_VERSION = 2**31 - 1
+MAX_POSITION = 2**63 - 1
+WATCH_SECONDS = 0.02
+"""How often a listener looks whether another process has written."""
+
+
+class Head:
+    """The end of the log, while units are appended to it."""
+
+    def __init__(self, row: tuple[int, bytes, str] | None) -> None:
+        position, hash_, recorded_at = row or (0, NO_EVENT, "")
+        self.position: int = position
+        self.hash: bytes = hash_
+        now = time_text(datetime.now(UTC))
+        self.recorded_text = max(now, recorded_at)
+        self.recorded_at = time_of(self.recorded_text)
+
+    def row(self, event: NewEvent) -> tuple[Any, ...]:
+        """Return the row of the next event, and move on to it."""
+        previous = self.hash
+        self.position += 1
+        self.hash = event_hash(previous, self.position, *event[:4], self.recorded_at, *event[4:])
+        return (
+            self.position,
+            str(event.stream_id),
+            *event[1:4],
+            self.recorded_text,
+            uuid_text(event.command_id),
+            *event[5:9],
+            uuid_text(event.project_id),
+            uuid_text(event.key_id),
+            previous,
+            self.hash,
+        )
+
+
+class SQLiteEventStore(EventStore):
+    """Raises StoreUnavailable where the file cannot be opened, or is locked for longer than `timeout` seconds."""
+
+    def __init__(self, path: Path, *, timeout: float) -> None:
+        self._connections = Connections(path, timeout=timeout)
+        self._timeout = timeout
+        self._listeners: weakref.WeakSet[SQLiteListener] = weakref.WeakSet()
+        with self._connections.reading() as connection:
+            epoch, self.reservation_key, self.read_generation = connection.execute(SQL["store"]).fetchone()
+        self.epoch = UUID(epoch)
+
+    def append(self, units: Sequence[Unit]) -> list[Outcome]:
+        try:
+            with self._connections.writing() as connection:
+                head = Head(connection.execute(SQL["head"]).fetchone())
+                outcomes = [_append(connection, head, unit) for unit in units]
+        except sqlite3.IntegrityError as error:
+            raise IntegrityError(str(error)) from error
+        for listener in list(self._listeners):
+            listener.wake()
+        return outcomes
+
+    def load(self, stream_id: UUID) -> list[StreamEvent]:
+        return [StreamEvent(*row) for row in self._all("load", stream_id=str(stream_id))]
+
+    def read(self, after: int, limit: int) -> list[LogEvent]:
+        return [
+            LogEvent(position, UUID(stream), version, topic, state, uuid_of(project), hash_)
+            for position, stream, version, topic, state, project, hash_ in self._all("read", after=after, limit=limit)
+        ]
+
+    def read_rows(self, after: int, limit: int) -> list[EventRow]:
+        return [_event_row(row) for row in self._all("read_rows", after=after, limit=limit)]
+
+    def hash_at(self, position: int) -> bytes | None:
+        rows = self._all("hash_at", position=position)
+        return rows[0][0] if rows else None
+
+    def trace(self, command_ids: Sequence[UUID]) -> list[CommandTrace]:
+        rows = self._all("trace", command_ids=json.dumps([str(id_) for id_ in command_ids]))
+        return [
+            CommandTrace(UUID(command), digest, UUID(stream), version, topic, state, position)
+            for command, digest, stream, version, topic, state, position in rows
+        ]
+
+    def count(self, id_: UUID) -> tuple[int, int]:
+        events, commands = self._all("count", id=str(id_))[0]
+        return events, commands
+
+    def listen(self) -> Listener:
+        listener = SQLiteListener(self._connections.path, self._timeout, self._listeners)
+        self._listeners.add(listener)
+        return listener
+
+    def close(self) -> None:
+        self._connections.close()
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        rows = self._all(
+            "select_events_desc" if desc else "select_events",
+            stream_id=str(originator_id),
+            gt=-1 if gt is None else gt,
+            lte=MAX_VERSION if lte is None else lte,
+            limit=-1 if limit is None else limit,
+        )
+        return [StoredEvent(UUID(stream), version, topic, state) for stream, version, topic, state in rows]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        rows = self._all(
+            "select_notifications",
+            start=(start or 0) + (0 if inclusive_of_start else 1),
+            stop=MAX_POSITION if stop is None else stop,
+            topics=json.dumps(list(topics)),
+            limit=limit,
+        )
+        return [Notification(UUID(stream), version, topic, state, pos) for stream, version, topic, state, pos in rows]
+
+    def max_notification_id(self) -> int | None:
+        position: int | None = self._all("max_position")[0][0]
+        return position
+
+    def _all(self, name: str, **parameters: Any) -> list[Any]:
+        with self._connections.reading() as connection:
+            return connection.execute(SQL[name], parameters).fetchall()
+
+
+def _append(connection: sqlite3.Connection, head: Head, unit: Unit) -> Outcome:
+    for command_id in {event.command_id for event in unit.events if event.command_id}:
+        if connection.execute(SQL["knows_command"], (str(command_id),)).fetchone():
+            return Known()
+    for index, (space, key, _) in enumerate(unit.reservations):
+        if connection.execute(SQL["reserved"], (space, key)).fetchone():
+            return Taken(index)
+    for stream_id, expected in unit.guards.items():
+        (version,) = connection.execute(SQL["version"], (str(stream_id),)).fetchone()
+        if (version or 0) != expected:
+            return Conflict(stream_id)
+    first = head.position + 1
+    connection.executemany(SQL["insert"], [head.row(event) for event in unit.events])
+    connection.executemany(SQL["reserve"], [(space, key, str(stream)) for space, key, stream in unit.reservations])
+    return Stored(first)
+
+
+def _event_row(row: tuple[Any, ...]) -> EventRow:
+    position, stream, version, topic, state, recorded, command, digest, *ids, project, key, previous, hash_ = row
+    return EventRow(
+        position,
+        UUID(stream),
+        version,
+        topic,
+        state,
+        time_of(recorded),
+        uuid_of(command),
+        digest,
+        *ids,
+        uuid_of(project),
+        uuid_of(key),
+        previous,
+        hash_,
+    )
+
+
+class SQLiteListener:
+    """Woken at once by this process's appends; another's are seen by SQLite's count of changes to the file."""
+
+    def __init__(self, path: Path, timeout: float, registry: weakref.WeakSet[SQLiteListener]) -> None:
+        self._path = path
+        self._woken = threading.Event()
+        self._connection = open_database(path, timeout=timeout)
+        self._registry = registry
+        self._seen = self._changes()
+
+    def _changes(self) -> int:
+        with translated(self._path):
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def wait(self, timeout: float) -> None:
+        for _ in range(max(1, round(timeout / WATCH_SECONDS))):
+            changes = self._changes()
+            if changes != self._seen or self._woken.wait(WATCH_SECONDS):
+                break
+        self._seen = self._changes()
+        self._woken.clear()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def close(self) -> None:
+        self._registry.discard(self)
+        self._connection.close()

@@ -1,0 +1,48 @@
+-- How far each projection has come, and the running state that its rows cannot give back.
+CREATE TABLE checkpoints (
+    projection TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    epoch TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    event_hash BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE project_state (
+    project_id TEXT PRIMARY KEY,
+    real_sum TEXT NOT NULL,
+    claimed_sum TEXT NOT NULL,
+    weight_sum TEXT NOT NULL,
+    quality_score REAL NOT NULL,
+    metric_seq INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE task_state (
+    task_id TEXT PRIMARY KEY,
+    claimed INTEGER NOT NULL,
+    authenticity INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
+    worked INTEGER NOT NULL, -- microseconds in progress, of the spells that ended
+    in_progress_since TEXT
+) STRICT;
+
+CREATE TABLE run_state (
+    run_id TEXT PRIMARY KEY,
+    validation_type TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE staged_issues (
+    id TEXT PRIMARY KEY,
+    run_id TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    task_id TEXT,
+    issue_type TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    description TEXT NOT NULL,
+    file_path TEXT,
+    line_number INTEGER,
+    auto_fix_available INTEGER NOT NULL,
+    suggested_fix TEXT,
+    created_at TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX staged_issues_run_id ON staged_issues (run_id);

@@ -1,0 +1,119 @@
+"""The read store on SQLite: a sibling file of the events', that can be deleted and rebuilt."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from ...projections.fold import Fold
+from ...projections.projection import Kind, Projection, Row, Table
+from ..errors import CheckpointMoved
+from ..read_store import Checkpoint, ReadStore, batches_of, statements_of
+from ..sql import statements
+from .connections import Connections
+from .values import json_text, time_of, time_text, uuid_of, uuid_text
+
+SQL = statements("sqlite/read_store.sql")
+
+
+def _optional(encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else encode(value)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+ENCODERS: dict[Kind, Callable[[Any], Any]] = {
+    Kind.UUID: uuid_text,
+    Kind.TEXT: _same,
+    Kind.INTEGER: _same,
+    Kind.EXACT: str,
+    Kind.DOUBLE: _same,
+    Kind.FLAG: int,
+    Kind.JSON: json_text,
+    Kind.TIME: _optional(time_text),
+}
+DECODERS: dict[Kind, Callable[[Any], Any]] = {
+    Kind.UUID: uuid_of,
+    Kind.TEXT: _same,
+    Kind.INTEGER: _same,
+    Kind.EXACT: int,
+    Kind.DOUBLE: _same,
+    Kind.FLAG: bool,
+    Kind.JSON: json.loads,
+    Kind.TIME: _optional(time_of),
+}
+
+
+def read_path(path: Path, generation: int) -> Path:
+    """Return the file that holds the read tables of the events file `path`: app.db -> app.read-1.db."""
+    return path.with_name(f"{path.stem}.read-{generation}{path.suffix}")
+
+
+class SQLiteReadStore(ReadStore):
+    """Writes without waiting for the disk at each commit: what a power cut takes is projected again."""
+
+    def __init__(self, path: Path, *, timeout: float) -> None:
+        self._connections = Connections(path, timeout=timeout, synchronous="NORMAL")
+
+    def checkpoint(self, projection: str) -> Checkpoint | None:
+        with self._connections.reading() as connection:
+            return _checkpoint(connection, projection)
+
+    def apply(self, projection: str, before: Checkpoint | None, folds: Sequence[Fold], after: Checkpoint) -> None:
+        with self._connections.writing() as connection:
+            if _checkpoint(connection, projection) != before:
+                raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
+            for fold in folds:
+                for batch in batches_of(fold, ENCODERS, "?"):
+                    batch.check(connection.executemany(batch.statement, batch.parameters).rowcount)
+            values = after._asdict() | {"projection": projection, "epoch": str(after.epoch)}
+            connection.execute(SQL["set_checkpoint"], values)
+
+    def reset(self, projection: Projection) -> None:
+        with self._connections.writing() as connection:
+            for table in reversed(projection.tables):
+                connection.execute(f"DELETE FROM {table.name}")
+            connection.execute(SQL["delete_checkpoint"], {"projection": projection.name})
+
+    def row(self, table: Table, key: UUID) -> Row | None:
+        rows = self._rows(table, statements_of(table, "?").select, key)
+        return rows[0] if rows else None
+
+    def children(self, table: Table, parent: UUID) -> list[Row]:
+        return self._rows(table, statements_of(table, "?").children, parent)
+
+    def _rows(self, table: Table, statement: str, id_: UUID) -> list[Row]:
+        with self._connections.reading() as connection:
+            found = connection.execute(statement, (str(id_),)).fetchall()
+        decoders = [(column, DECODERS[kind]) for column, kind in table.columns.items()]
+        return [{column: decode(value) for (column, decode), value in zip(decoders, row, strict=True)} for row in found]
+
+    def query(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with self._connections.reading() as connection:
+            cursor = connection.execute(statement, {name: _parameter(value) for name, value in parameters.items()})
+            columns = [column[0] for column in cursor.description]
+            return [dict(zip(columns, row, strict=True)) for row in cursor]
+
+    def close(self) -> None:
+        self._connections.close()
+
+
+def _checkpoint(connection: sqlite3.Connection, projection: str) -> Checkpoint | None:
+    row = connection.execute(SQL["checkpoint"], {"projection": projection}).fetchone()
+    if row is None:
+        return None
+    version, epoch, position, event_hash = row
+    return Checkpoint(version, UUID(epoch), position, event_hash)
+
+
+def _parameter(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return str(value)
+    return time_text(value) if isinstance(value, datetime) else value

@@ -1,0 +1,11 @@
+-- name: checkpoint
+SELECT version, epoch, position, event_hash FROM checkpoints WHERE projection = :projection
+
+-- name: set_checkpoint
+INSERT INTO checkpoints (projection, version, epoch, position, event_hash)
+VALUES (:projection, :version, :epoch, :position, :event_hash)
+ON CONFLICT (projection) DO UPDATE SET
+    version = excluded.version, epoch = excluded.epoch, position = excluded.position, event_hash = excluded.event_hash
+
+-- name: delete_checkpoint
+DELETE FROM checkpoints WHERE projection = :projection

@@ -1,0 +1,159 @@
+"""The public face: a connection to a claude-tiu database, that takes commands and answers questions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from ..domain.errors import NotFound, TiuError
+from ..domain.messages import Command
+from ..projections.read_model import READ_MODEL
+from . import migrations
+from .event_store import EventStore, Listener
+from .executor import Answer, Executor, load_stream
+from .postgresql.connections import Connections
+from .postgresql.event_store import PostgreSQLEventStore
+from .postgresql.read_store import PostgreSQLReadStore
+from .projector import Lag, Projector, poll_for
+from .queries import Queries
+from .read_store import ReadStore
+from .settings import Database, Settings, database, load_settings
+from .sqlite.event_store import SQLiteEventStore
+from .sqlite.read_store import SQLiteReadStore, read_path
+
+log = logging.getLogger(__name__)
+
+
+def open_stores(where: Database, settings: Settings) -> tuple[EventStore, ReadStore]:
+    """Return the stores of a migrated database."""
+    if where.path is None:
+        connections = Connections(
+            where.url, max_size=settings.pool_size, timeout=settings.pool_timeout, recycle=settings.pool_recycle
+        )
+        return PostgreSQLEventStore(connections), PostgreSQLReadStore(connections)
+    events = SQLiteEventStore(where.path, timeout=settings.sqlite_timeout)
+    reads = SQLiteReadStore(read_path(where.path, events.read_generation), timeout=settings.sqlite_timeout)
+    return events, reads
+
+
+class Tiu:
+    """A connection; a context manager. Thread-safe: one for a process is enough.
+
+    Every method may raise StoreUnavailable.
+    """
+
+    def __init__(self, where: Database, settings: Settings, *, project: bool) -> None:
+        self.database = str(where)
+        """The URL of the database, without secrets."""
+        self.events, self._reads = open_stores(where, settings)
+        self.read = Queries(self._reads)
+        """The questions that the read tables answer."""
+        self.projector = Projector(self.events, self._reads, READ_MODEL)
+        """The read tables' projector; it runs by itself unless the connection was made with project=False."""
+        self._executor = Executor(self.events)
+        self._background: Background | None = None
+        if project:
+            try:
+                self._background = Background(self.projector, self.events.listen())
+            except BaseException:
+                self.close()
+                raise
+
+    def execute(self, command: Command) -> Answer:
+        """Decide a command and store its events. A retry with the same command_id returns the first answer.
+
+        Raises Refused (nothing is stored), Contended.
+        """
+        return self.execute_all([command])[0]
+
+    def execute_all(self, commands: Sequence[Command]) -> list[Answer]:
+        """Execute commands in order and store their events in one commit: all, or none.
+
+        Raises what `execute` raises, of the first command that is refused.
+        """
+        return self._executor.execute(commands)
+
+    def get(self, id_: UUID) -> Any:
+        """Return the state of a project, task, validation run, user or dependency graph, as its stream's events make it
+        now. Raises NotFound."""
+        stream = load_stream(self.events, id_)
+        if stream.aggregate is None:
+            raise NotFound(f"nothing has the id {id_}", id=id_)
+        return stream.state
+
+    def wait_for(self, position: int, timeout: float = 30.0) -> None:
+        """Wait until the read tables have the event at a position. Raises WaitTimeout, or what stopped the projector."""
+        if self._background is not None:
+            self.projector.wait_for(position, timeout)
+        else:
+            poll_for(position, timeout, self.projector.lag)
+
+    def lag(self) -> Lag:
+        """Return how far the read tables are behind the events."""
+        return self.projector.lag()
+
+    def count(self, id_: UUID) -> tuple[int, int]:
+        """Return how many events and commands are stored of a project, or of a user."""
+        return self.events.count(id_)
+
+    def rebuild(self) -> None:
+        """Empty the read tables; the projectors fill them again from the first event."""
+        self._reads.reset(READ_MODEL)
+
+    def close(self) -> None:
+        """Stop projecting and let every connection go; what is stored stays, what is not projected will be."""
+        if self._background is not None:
+            self._background.stop()
+        self._reads.close()
+        self.events.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Background:
+    """A projector in a thread of its own."""
+
+    def __init__(self, projector: Projector, listener: Listener) -> None:
+        self._stop = threading.Event()
+        self._listener = listener
+        self._thread = threading.Thread(target=self._run, args=(projector,), name="tiu-projector", daemon=True)
+        self._thread.start()
+
+    def _run(self, projector: Projector) -> None:
+        try:
+            projector.run(self._listener, self._stop)
+        except TiuError as error:
+            log.error("projector stopped: %s", error)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._listener.wake()
+        self._thread.join()
+        self._listener.close()
+
+
+def connect(url: str | None = None, *, project: bool = True, settings: Settings | None = None) -> Tiu:
+    """Connect to a database: `sqlite:///PATH` (made if absent or empty) or `postgresql://...` (which must be migrated).
+
+    Without a URL the settings name it: PostgreSQL where DB_HOST is set, else the file SQLITE_PATH. With `project` the
+    connection keeps the read tables up to date by itself; without, a projector elsewhere must.
+    Raises BadSettings, StoreUnavailable, NotMigrated, SchemaTooNew.
+    """
+    settings = settings or load_settings()
+    where = database(url, settings)
+    if where.path is not None and migrations.is_empty(where, settings.sqlite_timeout):
+        if where.by_default:
+            where.path.parent.mkdir(parents=True, exist_ok=True)
+        migrations.up(where, settings.sqlite_timeout)
+    migrations.require_migrated(where, settings.sqlite_timeout)
+    return Tiu(where, settings, project=project)

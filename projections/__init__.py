@@ -1,0 +1,1 @@
+"""What an event means for each table. Pure: event in, row changes out."""

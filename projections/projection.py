@@ -1,0 +1,105 @@
+"""The form that every projection has: tables, and a pure function from an event to row changes.
+
+A projection may keep running state in tables of its own (marked `private`): rows that it reads back by key, or by
+parent, through `Rows`. Everything it writes, rows and state alike, are changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+from ..domain.messages import Event, Recorded
+
+Row = Mapping[str, Any]
+
+
+class Kind(Enum):
+    """What a column holds; each store knows its own form of it."""
+
+    UUID = "uuid"
+    TEXT = "text"
+    INTEGER = "integer"
+    EXACT = "exact"
+    """An unbounded integer."""
+    DOUBLE = "double"
+    FLAG = "flag"
+    JSON = "json"
+    TIME = "time"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that a projection writes. Its key is one UUID column."""
+
+    name: str
+    key: str
+    columns: Mapping[str, Kind]
+    unique: tuple[tuple[str, ...], ...] = ()
+    """Other sets of columns that the database holds unique."""
+    parent: str | None = None
+    """The column by which `Rows.children` finds rows of a private table."""
+    private: bool = False
+    """Running state: read back by its projection, and by nobody else."""
+
+
+class Insert(NamedTuple):
+    """A new row, with every column of its table."""
+
+    table: str
+    row: Row
+
+
+class Update(NamedTuple):
+    """New values of some columns of a row that exists; an update never inserts."""
+
+    table: str
+    key: UUID
+    values: Row
+
+
+class Delete(NamedTuple):
+    """The end of a row that exists."""
+
+    table: str
+    key: UUID
+
+
+Change = Insert | Update | Delete
+
+
+class Rows(Protocol):
+    """The running state as it stands before the event."""
+
+    def get(self, table: str, key: UUID) -> Row:
+        """Return a row of a private table. Raises KeyError where there is none."""
+
+    def children(self, table: str, parent: UUID) -> list[Row]:
+        """Return the rows of a private table under a parent, in no order."""
+
+
+Handler = Callable[[Recorded, Any, Rows], Iterable[Change]]
+"""(where the event stands, the event, running state) -> changes, in order."""
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What events mean for some tables. A new `version` means that old rows no longer fit: they must be rebuilt."""
+
+    name: str
+    version: int
+    tables: tuple[Table, ...]
+    """Parents before children."""
+    handlers: Mapping[type[Event], Handler]
+    by_name: Mapping[str, Table] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {table.name: table for table in self.tables})
+
+    def changes(self, recorded: Recorded, rows: Rows) -> Iterator[Change]:
+        """Return what an event changes; nothing, where the projection takes no interest in it."""
+        handler = self.handlers.get(type(recorded.event))
+        return iter(handler(recorded, recorded.event, rows) if handler else ())

@@ -1,0 +1,14 @@
+"""The read tables of the specification, as one projection: their rows refer to each other."""
+
+from __future__ import annotations
+
+from . import projects, tasks, users, validation
+from .projection import Projection
+from .tables import PRIVATE_TABLES, READ_TABLES
+
+READ_MODEL = Projection(
+    name="read_model",
+    version=1,
+    tables=(*READ_TABLES, *PRIVATE_TABLES),
+    handlers={**users.HANDLERS, **projects.HANDLERS, **tasks.HANDLERS, **validation.HANDLERS},
+)

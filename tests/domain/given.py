@@ -1,0 +1,149 @@
+"""Given these events, when this command comes, then these events happen, or the refusal that names the rule.
+
+    given(TASK, [added, started], reads=reads).when(CompleteTask(task_id=TASK_ID)).then([TaskCompleted(occurred_at=AT)])
+    given(TASK, [added]).when(CompleteTask(task_id=TASK_ID)).then_refused(WrongStatus, id=TASK_ID, status="pending")
+
+No store, no clock, no random: every id comes from a name, and every time is AT.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID, uuid5
+
+import pytest
+
+from claude_tiu.domain.aggregate import Aggregate
+from claude_tiu.domain.dependency_graph import DependencyGraph
+from claude_tiu.domain.errors import Refused
+from claude_tiu.domain.messages import Command, Event
+from claude_tiu.domain.project import Project
+from claude_tiu.domain.task import Task
+
+State = TypeVar("State")
+
+AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+EARLIER = datetime(2026, 2, 28, 9, 30, tzinfo=UTC)
+
+
+def uid(name: str) -> UUID:
+    """The same id for the same name, in every run."""
+    return uuid5(UUID(int=0), name)
+
+
+COMMAND_ID, NEW_ID, NOBODY = uid("command"), uid("new"), uid("nobody")
+USER_ID, PROJECT_ID, OTHER_PROJECT_ID = uid("user"), uid("project"), uid("other project")
+TASK_ID, RUN_ID, ISSUE_ID = uid("task"), uid("run"), uid("issue")
+
+
+@dataclass(frozen=True)
+class DictReads:
+    """The other states that a decision may ask for, held in dicts."""
+
+    users: frozenset[UUID] = frozenset()
+    projects: dict[UUID, Project] = field(default_factory=dict)
+    tasks: dict[UUID, Task] = field(default_factory=dict)
+    graphs: dict[UUID, DependencyGraph] = field(default_factory=dict)
+
+    def user_exists(self, user_id: UUID) -> bool:
+        return user_id in self.users
+
+    def project(self, project_id: UUID) -> Project | None:
+        return self.projects.get(project_id)
+
+    def task(self, task_id: UUID) -> Task | None:
+        return self.tasks.get(task_id)
+
+    def project_of_task(self, task_id: UUID) -> UUID | None:
+        task = self.tasks.get(task_id)
+        return task.project_id if task else None
+
+    def dependency_graph(self, project_id: UUID) -> DependencyGraph | None:
+        return self.graphs.get(project_id)
+
+
+def project(status: str = "active") -> Project:
+    return Project(user_id=USER_ID, name="Billing", status=status)
+
+
+def task(status: str = "pending", project_id: UUID = PROJECT_ID) -> Task:
+    return Task(project_id=project_id, name="Parser", priority="medium", status=status)
+
+
+def world(project_status: str = "active", **tasks: str) -> DictReads:
+    """A user's project in a status, with tasks by name and status: world("active", a="completed", b="pending")."""
+    return DictReads(
+        users=frozenset({USER_ID}),
+        projects={PROJECT_ID: project(project_status)},
+        tasks={uid(name): task(status) for name, status in tasks.items()},
+    )
+
+
+def with_graph(reads: DictReads, *edges: tuple[str, str, str]) -> DictReads:
+    """`reads` with dependencies: (task, the task it depends on, type), by name."""
+    dependencies: dict[UUID, dict[UUID, str]] = {}
+    for name, other, dependency_type in edges:
+        dependencies.setdefault(uid(name), {})[uid(other)] = dependency_type
+    return replace(reads, graphs={PROJECT_ID: DependencyGraph(PROJECT_ID, dependencies)})
+
+
+def given(
+    aggregate: Aggregate[State],
+    events: Iterable[Event] = (),
+    *,
+    reads: DictReads | None = None,
+    state: State | None = None,
+) -> Given[State]:
+    """A stream that holds `events`; or `state`, where no event leads to it."""
+    return Given(aggregate, aggregate.fold(events, state), reads if reads is not None else world())
+
+
+@dataclass(frozen=True)
+class Given(Generic[State]):
+    aggregate: Aggregate[State]
+    state: State | None
+    reads: DictReads
+
+    def when(self, command: Command) -> When[State]:
+        """The command comes, stamped with AT and, where it made none, NEW_ID."""
+        return When(self, command.stamped(at=AT, command_id=COMMAND_ID, new_id=NEW_ID))
+
+
+@dataclass(frozen=True)
+class When(Generic[State]):
+    given: Given[State]
+    command: Command
+
+    def then(self, expected: Sequence[Event]) -> State:
+        """It makes exactly these events; returns the state after them."""
+        events = self._decide()
+        assert events == list(expected)
+        assert [type(event) for event in events] == [type(event) for event in expected]
+        assert {type(event) for event in events} <= set(self.given.aggregate.events)
+        state = self.given.aggregate.fold(events, self.given.state)
+        assert state is not None
+        return state
+
+    def then_refused(self, error: type[Refused], **details: Any) -> Refused:
+        """It is refused with this error, whose details hold these ids and values, and whose message says them."""
+        with pytest.raises(Refused) as caught:
+            self._decide()
+        refusal = caught.value
+        assert type(refusal) is error
+        expected = {name: str(value) if isinstance(value, UUID) else value for name, value in details.items()}
+        assert {name: refusal.details.get(name) for name in expected} == expected
+        assert all(value in refusal.message for value in expected.values() if isinstance(value, str))
+        answer = refusal.as_json()
+        assert json.loads(json.dumps(answer)) == answer
+        assert answer["code"] == error.code
+        return refusal
+
+    def _decide(self) -> list[Event]:
+        aggregate, reads = self.given.aggregate, self.given.reads
+        if aggregate.stream_of is not None:
+            aggregate.stream_of(self.command, reads)
+        return aggregate.decide(self.given.state, self.command, reads)

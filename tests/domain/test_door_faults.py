@@ -1,0 +1,120 @@
+"""What a refusal at the door tells: nothing that is personal, nothing at length, all of it in one plain line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from claude_tiu.domain.errors import Fault, InvalidCommand
+from claude_tiu.domain.task import ClaimProgress
+from claude_tiu.domain.user import CreateUser
+from tests.domain.door import HASH, faults, faulty_fields, made
+
+
+class TestWhatIsPersonal:
+    HASHES = (
+        HASH,
+        "$2b$12$abcdefghijklmnopqrstuvABCDEFGHIJKLMNOPQRSTUVWXYZ01234",
+        "$6$rounds=5000$usesomesillystri$KqJWpanXZHKq2BOB43TSaYhEWsQ1Lr5QNyPCDH/Tp.6",
+        "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD",
+        "$pbkdf2-sha256$29000$N2YMIWQsBWBMae09x1jrPQ$1t8iyB2A.WF/Z5JZv.lfCIhXXN33N23OSgQYThBYRfk",
+        "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$tnSYvahCwPBHKZUspmcxMfb0.WiB9W.zEaKlOBL35rC",
+    )
+
+    @pytest.mark.parametrize("value", HASHES)
+    def test_a_password_hash_is_a_phc_or_modular_crypt_string(self, value: str) -> None:
+        assert made(CreateUser, password_hash=value).password_hash == value
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "",
+            "hunter2",
+            "correct horse battery staple",
+            "5f4dcc3b5aa765d61d8327deb882cf99",
+            "$",
+            "$$",
+            "$2b$",
+            "$2b$short",
+            HASH + "\n",
+            " " + HASH,
+            "$2b$12$" + "a" * 250,
+            "$2b$12$with spaces in it, and more",
+            "!",
+        ],
+    )
+    def test_a_plain_password_does_not_get_in_and_is_not_repeated(self, value: str) -> None:
+        (fault,) = faults(CreateUser, password_hash=value)
+        assert (fault.field, fault.value) == ("password_hash", None)
+        assert len(value) < 3 or value not in str(fault)
+
+    @pytest.mark.parametrize(
+        "value", ["", "ada", "@", "ada@", "@example.org", "a@b@c", "a b@c", "a@b\n", "a" * 254 + "@b"]
+    )
+    def test_an_email_has_one_at_sign_and_no_space(self, value: str) -> None:
+        assert faulty_fields(CreateUser, email=value) == ["email"]
+
+    @pytest.mark.parametrize("field", ["username", "email", "password_hash"])
+    @pytest.mark.parametrize(
+        "value",
+        ["s3cr3t\0s3cr3t@x", "s3cr3t\ud800", ["s3cr3t"], {"s3cr3t": "s3cr3t"}, b"s3cr3t", "s3cr3t" * 100],
+        ids=lambda value: ascii(value)[:30],
+    )
+    def test_no_error_repeats_a_personal_value(self, field: str, value: Any) -> None:
+        self.assert_told_without_the_secret([field], **{field: value})
+
+    @pytest.mark.parametrize("field", ["password", "Username", "e_mail", "password_hash "])
+    def test_nor_one_under_a_misspelt_name(self, field: str) -> None:
+        self.assert_told_without_the_secret([field], **{field: "s3cr3t"})
+
+    def test_nor_the_personal_values_beside_a_fault_elsewhere(self) -> None:
+        self.assert_told_without_the_secret(["role"], username="s3cr3t", role="king")
+
+    @staticmethod
+    def assert_told_without_the_secret(fields: list[str], **changes: Any) -> None:
+        with pytest.raises(InvalidCommand) as caught:
+            made(CreateUser, **changes)
+        error = caught.value
+        assert [fault.field for fault in error.faults] == fields
+        assert "s3cr3t" not in error.message + repr(error) + json.dumps(error.as_json())
+
+
+class TestAFaultIsToldShort:
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "x" * 10**6,
+            "\n" * 10**6,
+            10**5000,
+            -(10**5000),
+            ["x" * 1000] * 1000,
+            {"x": "y" * 10**6},
+            {10**5000},
+            b"x" * 10**6,
+            (10**5000,),
+            {"x": {10**5000}},
+            "🙂" * 10**6,
+        ],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_a_huge_value_is_shown_short(self, value: Any) -> None:
+        (fault,) = faults(ClaimProgress, claimed=value)
+        assert fault.value is not None
+        assert len(fault.value) < 700  # 60 characters, each as an escape of at most 10
+
+    def test_a_long_text_is_shown_by_its_beginning_and_its_length(self) -> None:
+        (fault,) = faults(ClaimProgress, claimed="abc" * 100)
+        assert fault.value == f"'{'abc' * 20}…' (300 characters)"
+
+    def test_a_short_value_is_shown_as_it_was_given(self) -> None:
+        (fault,) = faults(ClaimProgress, claimed=100.0001)
+        assert fault == Fault("claimed", "Input should be less than or equal to 100", "100.0001")
+        assert str(fault) == "claimed: Input should be less than or equal to 100 (given 100.0001)"
+
+    def test_a_long_field_name_is_shown_short(self) -> None:
+        faults(ClaimProgress, **{"x" * 10**6: 1})
+
+    def test_a_field_name_with_line_breaks_is_shown_in_one_line(self) -> None:
+        faults(ClaimProgress, **{"x\n\x1b[31m": 1})

