@@ -6,7 +6,7 @@ command: `stamped` puts in those that the caller left out, with values that the 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 from uuid import UUID, uuid5
 
@@ -42,7 +42,7 @@ class Command(BaseModel):
     occurred_at: Timestamp | None = None
     expected_version: Version | None = None
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -65,7 +65,7 @@ class Command(BaseModel):
 
 
 def given(value: T | None) -> T:
-    """Return what a stamped command surely has."""
+    """Return what a command surely has by now. Raises ValueError where the outer floor did not stamp it."""
     if value is None:
         raise ValueError("the command was not stamped: its time and new id come from the outer floor")
     return value
@@ -74,8 +74,9 @@ def given(value: T | None) -> T:
 def _faults(error: ValidationError, personal: frozenset[str]) -> list[Fault]:
     faults = []
     for fault in error.errors(include_url=False, include_context=False):
-        field = ".".join(str(part) for part in fault["loc"])
-        hidden = not fault["loc"] or fault["loc"][0] in personal or fault["type"] == "missing"
+        field = _short(ascii(".".join(str(part) for part in fault["loc"]))[1:-1])
+        misspelt = bool(personal) and fault["type"] == "extra_forbidden"
+        hidden = not fault["loc"] or fault["loc"][0] in personal or misspelt or fault["type"] == "missing"
         faults.append(Fault(field, fault["msg"], None if hidden else _shown(fault["input"])))
     return faults
 
@@ -87,7 +88,14 @@ def _shown(value: Any) -> str:
         return text if len(value) <= 60 else f"{text[:-1]}…' ({len(value)} characters)"
     if isinstance(value, dict | list | tuple):
         return f"{type(value).__name__} of {len(value)}"
-    text = ascii(value) if not isinstance(value, int) or value.bit_length() < 200 else "a number of over 60 digits"
+    if isinstance(value, int) and value.bit_length() >= 200:
+        return "a number of over 60 digits"
+    if isinstance(value, int | float | bytes | date | UUID | None):
+        return _short(ascii(value))
+    return f"a {type(value).__name__}"
+
+
+def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 

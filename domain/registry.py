@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from .aggregate import Aggregate
@@ -24,7 +25,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (USER, PROJECT, TASK, DEPENDENCY_GRAPH,
 
 COMMANDS: dict[str, type[Command]] = {c.__name__: c for aggregate in AGGREGATES for c in aggregate.commands}
 EVENTS: dict[str, type[Event]] = {e.topic: e for aggregate in AGGREGATES for e in aggregate.events}
-AGGREGATE_OF: dict[type[Command] | type[Event], Aggregate[Any]] = {
+AGGREGATE_OF: dict[type[BaseModel], Aggregate[Any]] = {
     message: aggregate for aggregate in AGGREGATES for message in (*aggregate.commands, *aggregate.events)
 }
 
@@ -45,13 +46,12 @@ def encode_event(event: Event) -> bytes:
 
 def decode_event(topic: str, state: bytes) -> Event:
     """Return the event of stored bytes, upcast to its newest form. Raises UndecodableEvent."""
+    if topic not in EVENTS and topic not in UPCASTERS:
+        raise UndecodableEvent(f"no event has the topic {topic!r}", topic=topic)
     try:
-        if topic in UPCASTERS:
-            topic, state = _upcast(topic, state)
-        return EVENTS[topic].__pydantic_validator__.validate_json(state)  # type: ignore[no-any-return]
-    except KeyError:
-        raise UndecodableEvent(f"no event has the topic {topic!r}", topic=topic) from None
-    except ValueError:
+        newest, body = _upcast(topic, state) if topic in UPCASTERS else (topic, state)
+        return EVENTS[newest].__pydantic_validator__.validate_json(body)  # type: ignore[no-any-return]
+    except (ValueError, LookupError, TypeError, AttributeError):
         raise UndecodableEvent(f"these bytes are no {topic} event", topic=topic) from None
 
 

@@ -18,7 +18,7 @@ from .values import JsonArray, JsonObject, LongText, Minutes, Name, Percent, Pri
 
 
 class AddTask(Command):
-    """Add a pending task to an active project. `estimated_duration` (minutes) is its weight in the project's numbers."""
+    """Add a pending task to an active project; `estimated_duration` (minutes) is its weight in the numbers."""
 
     stream: ClassVar = "task_id"
     creates: ClassVar = "task_id"

@@ -41,7 +41,7 @@ class RunCommand(Command):
 
 
 class AssessTask(RunCommand):
-    """Assess the authenticity (percent) of what a task of the project claims; of several assessments the last counts."""
+    """Assess the authenticity (percent) of a task of the project; of several assessments the last counts."""
 
     task_id: UUID
     authenticity: Percent

@@ -7,7 +7,6 @@ Events hold the same values as plain types: what was once accepted must load und
 from __future__ import annotations
 
 import json
-import math
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -37,7 +36,11 @@ Severity = Literal["low", "medium", "high", "critical"]
 
 
 def _storable(text: str) -> str:
-    """Refuse what PostgreSQL's text cannot hold (pydantic itself refuses lone surrogates)."""
+    """Refuse what PostgreSQL's text cannot hold (pydantic refuses lone surrogates only in text of a bounded length)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("lone_surrogate", "Text should not contain lone surrogates") from None
     if "\0" in text:
         raise PydanticCustomError("nul_character", "Text should not contain NUL characters")
     return text
@@ -106,18 +109,14 @@ def storable_json(value: Any, depth: int = MAX_JSON_DEPTH) -> Any:
         case int() | float():
             return _json_number(value)
         case dict():
-            return {key: storable_json(value[key], depth - 1) for key in sorted(map(_json_key, value))}
+            return {_json_key(key): storable_json(value[key], depth - 1) for key in sorted(value, key=_json_key)}
         case list() | tuple():
             return [storable_json(item, depth - 1) for item in value]
     raise PydanticCustomError("json_type", "Input should be JSON, not {type}", {"type": type(value).__name__})
 
 
 def _json_text(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise PydanticCustomError("lone_surrogate", "Text should not contain lone surrogates") from None
-    return _storable(str(text))
+    return _storable(str.__str__(text))
 
 
 def _json_key(key: Any) -> str:
@@ -127,7 +126,7 @@ def _json_key(key: Any) -> str:
 
 
 def _json_number(value: float) -> float:
-    if not math.isfinite(value) or abs(value) >= 2**53:
+    if not abs(value) < 2**53:  # nan and the infinities, too
         raise PydanticCustomError("json_number", "Numbers in JSON should be finite and below 2**53 in size")
     return int(value) if value == int(value) else float(value)
 
@@ -143,28 +142,27 @@ def _bounded(value: Any) -> Any:
 def _json_object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise PydanticCustomError("dict_type", "Input should be a JSON object")
-    return value and _bounded(storable_json(value))  # type: ignore[no-any-return]
+    return _bounded(storable_json(value)) if value else {}
 
 
 def _json_array(value: Any) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise PydanticCustomError("list_type", "Input should be a JSON array")
-    return _bounded(storable_json(value)) if value else []  # type: ignore[no-any-return]
+    return _bounded(storable_json(value)) if value else []
 
 
 Name = Annotated[str, Strict(), Field(min_length=1, max_length=255), AfterValidator(_storable)]
 MetricName = Annotated[str, Strict(), Field(min_length=1, max_length=100), AfterValidator(_storable)]
 LongText = Annotated[str, Strict(), AfterValidator(_long_text)]
 FilePath = Annotated[str, Strict(), Field(min_length=1, max_length=1000), AfterValidator(_file_path)]
-Identifier = Annotated[
-    str, Strict(), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}$"), BeforeValidator(_identifier)
-]
+_IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}$"
+Identifier = Annotated[str, Strict(), Field(pattern=_IDENTIFIER), BeforeValidator(_identifier)]
 Flag = Annotated[bool, Strict()]
 Minutes = Annotated[int, Strict(), Field(ge=1, le=INT32_MAX)]
 LineNumber = Annotated[int, Strict(), Field(ge=1, le=INT32_MAX)]
 Version = Annotated[int, Strict(), Field(ge=0, le=INT32_MAX)]
 Percent = Annotated[float, Strict(), Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(_percentage)]
-Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False), AfterValidator(lambda value: value + 0.0)]
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_utc)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 JsonArray = Annotated[list[Any], BeforeValidator(_json_array)]

@@ -1,7 +1,7 @@
 """The event store's port, on the interfaces of the library `eventsourcing`.
 
 A store keeps one totally ordered, gapless log of immutable events: positions count from 1, and the order in which they
-become visible is their order, so a reader that has seen position P has seen all before it. Adapters: sqlite, postgresql.
+become visible is their order, so a reader that has seen position P has seen all before it.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ class Conflict(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """A reservation of the unit (by its index) is another's; nothing was stored."""
+    """A reservation of the unit (by its place among them) is another's; nothing was stored."""
 
-    index: int
+    reservation: int
 
 
 Outcome = Stored | Known | Conflict | Taken

@@ -18,7 +18,7 @@ from uuid import UUID
 from ..domain.aggregate import Aggregate
 from ..domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph, graph_id
 from ..domain.errors import AlreadyExists, CommandIdReused, NotUnique, Refused, StaleVersion
-from ..domain.messages import Command, Event
+from ..domain.messages import Command, Event, given
 from ..domain.project import PROJECT, Project
 from ..domain.registry import AGGREGATE_OF, aggregate_of
 from ..domain.task import TASK, Task
@@ -132,8 +132,7 @@ class Decision:
         stream_id = self._stream_of(aggregate, command)
         stream = self._stream(stream_id)
         self.guards.setdefault(stream_id, stream.version)
-        if stream.aggregate not in (None, aggregate):
-            assert stream.aggregate is not None
+        if stream.aggregate is not None and stream.aggregate is not aggregate:
             if command.creates and getattr(command, command.creates) == stream_id:
                 raise AlreadyExists(f"{stream_id} is a {stream.aggregate.name} already", id=stream_id)
             stream = Stream(None, None, 0)
@@ -156,8 +155,7 @@ class Decision:
     def _stream_of(self, aggregate: Aggregate[Any], command: Command) -> UUID:
         if aggregate.stream_of is not None:
             return aggregate.stream_of(command, self)
-        assert command.stream is not None
-        stream_id: UUID = getattr(command, command.stream)
+        stream_id: UUID = getattr(command, given(command.stream))
         return stream_id
 
     def _add(self, request: Request, stream_id: UUID, version: int, event: Event, project_id: UUID | None) -> None:
@@ -265,8 +263,8 @@ class Executor:
                 }
             case Known():
                 return self._known(requests)
-            case Taken(index):
-                raise not_unique(*decision.reserved[index])
+            case Taken(reservation):
+                raise not_unique(*decision.reserved[reservation])
             case Conflict():
                 return None
 

@@ -53,7 +53,5 @@ class EventMapper(Mapper[UUID]):
         return StoredEvent(stream_id, version, topic, state)
 
     def to_domain_event(self, stored_event: StoredEvent) -> StreamedEvent:
-        stream_id = stored_event.originator_id
-        assert isinstance(stream_id, UUID)
         event = decode(stored_event.topic, stored_event.state)
-        return StreamedEvent(stream_id, stored_event.originator_version, event)
+        return StreamedEvent(UUID(str(stored_event.originator_id)), stored_event.originator_version, event)

@@ -182,9 +182,8 @@ def status(where: Database, timeout: float = 20.0) -> list[Applied]:
                 raise MigrationChanged(
                     f"migration {version} was applied with other contents than this code has", version=version
                 )
-            found.append(
-                Applied(version, migration.description if migration else description, applied, bool(migration))
-            )
+            description = migration.description if migration else description
+            found.append(Applied(version, description, applied, known=bool(migration)))
     return sorted(found, key=lambda one: one.version)
 
 

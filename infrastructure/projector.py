@@ -128,14 +128,14 @@ class Projector:
 
     def _fold(self, events: list[LogEvent]) -> tuple[list[Fold], LogEvent]:
         """Return what the events come to, and the last of them; what stands before one that fails is not held up."""
-        folds, last = [Fold(self._projection.tables)], None
+        folds, last = [Fold(self._projection.tables)], events[0]
         for stored in events:
             try:
                 changes = self._changes(stored)
             except StoreUnavailable:
                 raise
             except Exception as error:
-                if last is not None:
+                if stored is not events[0]:
                     return folds, last
                 raise ProjectionFailed(
                     f"{self._projection.name} stopped at position {stored.position} ({stored.topic}): {error}",
@@ -148,7 +148,6 @@ class Projector:
                 folds[-1].add(change)
                 self._state.add(change)
             last = stored
-        assert last is not None
         return folds, last
 
     def _changes(self, stored: LogEvent) -> list[Change]:
@@ -207,7 +206,7 @@ def poll_for(position: int, timeout: float, lag: Callable[[], Lag]) -> None:
     while (now := lag().position) < position:
         if time.monotonic() > deadline:
             raise WaitTimeout(
-                f"the read tables stand at position {now}, not at {position}, after {timeout} s: is a projector running?",
+                f"the read tables stand at position {now}, not at {position}, after {timeout} s: is one running?",
                 position=now,
             )
         time.sleep(pause)

@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -138,19 +137,18 @@ class ProjectCounts:
     metrics: int
 
 
-@cache
-def _adapter(row_type: type[RowType]) -> TypeAdapter[list[RowType]]:
-    return TypeAdapter(list[row_type])  # type: ignore[valid-type]
-
-
 class Queries:
     """The read side of one read store. Every method may raise StoreUnavailable."""
 
     def __init__(self, store: ReadStore) -> None:
         self._store = store
+        self._adapters: dict[type, TypeAdapter[Any]] = {}
 
     def _rows(self, row_type: type[RowType], name: str, parameters: Mapping[str, Any]) -> list[RowType]:
-        return _adapter(row_type).validate_python(self._store.query(SQL[name], parameters))
+        adapter = self._adapters.get(row_type)
+        if adapter is None:
+            adapter = self._adapters[row_type] = TypeAdapter(row_type)
+        return [adapter.validate_python(row) for row in self._store.query(SQL[name], parameters)]
 
     def dashboard(self, user_id: UUID, *, limit: int = 20) -> list[DashboardRow]:
         """Return a user's active projects, the one that changed last first (the specification's dashboard)."""

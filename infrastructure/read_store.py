@@ -62,18 +62,17 @@ class ReadStore(ABC):
 
 
 class RowStatements(NamedTuple):
-    """The statements for a table's rows, with `placeholder` for each value."""
+    """The statements for a table's rows, with a placeholder for each value."""
 
     insert: str
     delete: str
     select: str
     children: str
+    empty: str
 
 
 @cache
-def row_statements(
-    name: str, columns: tuple[str, ...], key: str, parent: str | None, placeholder: str
-) -> RowStatements:
+def _statements(name: str, columns: tuple[str, ...], key: str, parent: str | None, placeholder: str) -> RowStatements:
     listed = ", ".join(columns)
     values = ", ".join([placeholder] * len(columns))
     return RowStatements(
@@ -81,18 +80,20 @@ def row_statements(
         delete=f"DELETE FROM {name} WHERE {key} = {placeholder}",
         select=f"SELECT {listed} FROM {name} WHERE {key} = {placeholder}",
         children=f"SELECT {listed} FROM {name} WHERE {parent or key} = {placeholder}",
+        empty=f"DELETE FROM {name}",
     )
 
 
 @cache
 def update_statement(name: str, columns: tuple[str, ...], key: str, placeholder: str) -> str:
+    """Return the statement that gives a row new values of some columns, its key last among the parameters."""
     changes = ", ".join(f"{column} = {placeholder}" for column in columns)
     return f"UPDATE {name} SET {changes} WHERE {key} = {placeholder}"
 
 
 def statements_of(table: Table, placeholder: str) -> RowStatements:
     """Return a table's row statements."""
-    return row_statements(table.name, tuple(table.columns), table.key, table.parent, placeholder)
+    return _statements(table.name, tuple(table.columns), table.key, table.parent, placeholder)
 
 
 class Batch(NamedTuple):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, unquote, urlsplit
 
+from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -69,7 +70,7 @@ def database(url: str | None, settings: Settings) -> Database:
     if scheme in ("postgresql", "postgres"):
         try:
             make_conninfo(url)
-        except Exception:
+        except ProgrammingError:
             raise BadSettings("the PostgreSQL URL cannot be read") from None
         return Database(None, url)
     raise BadSettings("a database URL begins with sqlite:/// or postgresql://")

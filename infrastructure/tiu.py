@@ -86,7 +86,10 @@ class Tiu:
         return stream.state
 
     def wait_for(self, position: int, timeout: float = 30.0) -> None:
-        """Wait until the read tables have the event at a position. Raises WaitTimeout, or what stopped the projector."""
+        """Wait until the read tables have the event at a position.
+
+        Raises WaitTimeout, or what stopped the projector.
+        """
         if self._background is not None:
             self.projector.wait_for(position, timeout)
         else:

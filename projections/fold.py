@@ -34,7 +34,7 @@ class Fold:
         return iter(self._writes.values())
 
     def must_close(self, change: Change) -> bool:
-        """Whether the batch has to be written before this change: it may take a unique value that an update released."""
+        """Whether the batch has to be written before this change, which may take what an update released."""
         return change.table in self._changed_uniquely and self._takes_unique(change)
 
     def _takes_unique(self, change: Change) -> bool:
@@ -113,6 +113,7 @@ class RunningState:
         if parent not in families:
             key = self._tables[table].key
             families[parent] = {row[key]: row for row in self._load_children(self._tables[table], parent)}
+            self._rows[table].update(families[parent])
         return families[parent]
 
     def add(self, change: Change) -> None:
@@ -138,13 +139,16 @@ class RunningState:
         rows.pop(key, None)  # so that it stands behind those used before it
         rows[key] = row
 
+    def _caches(self) -> list[dict[UUID, Any]]:
+        return [*self._rows.values(), *self._children.values()]
+
     def trim(self) -> None:
         """Forget the rows used longest ago, beyond the limit; all that is forgotten must be stored by now."""
-        for rows in (*self._rows.values(), *self._children.values()):
+        for rows in self._caches():
             for key in list(rows)[: max(0, len(rows) - self._limit)]:
                 del rows[key]
 
     def clear(self) -> None:
         """Forget everything: what is stored is no longer what was written."""
-        for rows in (*self._rows.values(), *self._children.values()):
+        for rows in self._caches():
             rows.clear()

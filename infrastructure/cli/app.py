@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-import click
 import typer
 
 from ...domain.errors import TiuError
+from . import apply, migrate, projector, schema, show
 from .output import print_error
 
 app = typer.Typer(
@@ -20,11 +20,25 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command()(apply.apply)
+app.command()(schema.schema)
+app.add_typer(migrate.migrate, name="migrate")
+app.add_typer(projector.projector, name="projector")
+app.add_typer(show.show, name="show")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb and exit: 0 where it did what it says, 1 where it could not, 2 where it was called wrongly."""
     sys.exit(_status(arguments))
+
+
+def _called_wrongly(error: typer.TyperException) -> int:
+    message = error.format_message()
+    if message.startswith("Usage:"):  # called with nothing at all: that is how help is asked for
+        sys.stderr.write(message + "\n")
+    else:
+        print_error(f"{message.removesuffix('.')}; see --help")
+    return 2
 
 
 def _status(arguments: Sequence[str] | None) -> int:
@@ -35,10 +49,9 @@ def _status(arguments: Sequence[str] | None) -> int:
     except TiuError as error:
         print_error(str(error))
         return 1
-    except click.ClickException as error:
-        print_error(error.format_message())
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except typer.TyperException as error:
+        return _called_wrongly(error)
+    except (KeyboardInterrupt, typer.Abort):
         print_error("interrupted")
         return 130
     except BrokenPipeError:

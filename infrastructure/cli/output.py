@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -23,6 +24,8 @@ DbOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+Columns = Mapping[str, str | Callable[[Any], Any]]
 
 console = Console(highlight=False, markup=False)
 errors = Console(stderr=True, highlight=False, markup=False)
@@ -55,7 +58,7 @@ def shown(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case float():
-            return f"{value:.3f}"
+            return f"{value:.2f}"
         case datetime():
             return value.strftime("%Y-%m-%d %H:%M:%S")
         case dict() | list():
@@ -64,26 +67,35 @@ def shown(value: Any) -> str:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows as a table, numbers to the right; ids are never cut."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    """Print rows as a table: numbers to the right, ids and numbers never broken, texts folded where it is narrow."""
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for index, column in enumerate(columns):
-        numeric = all(isinstance(row[index], int | float) or row[index] is None for row in rows)
-        table.add_column(
-            column.replace("_", " "),
-            justify="right" if numeric and rows else "left",
-            overflow="fold",
-        )
+        values = [row[index] for row in rows]
+        numeric = bool(values) and all(isinstance(value, int | float) for value in values)
+        whole = numeric or any(isinstance(value, UUID | datetime) for value in values)
+        width = None if whole else min(12, max([len(column), *(len(shown(value)) for value in values)]))
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        table.add_column(column, justify=justify, no_wrap=whole, overflow="fold", min_width=width)
     for row in rows:
         table.add_row(*map(shown, row))
     console.print(table)
 
 
-def print_rows(title: str, rows: Sequence[Any], columns: Sequence[str]) -> None:
-    """Print dataclass rows by the named columns; where there are none, a line that says so."""
+def print_rows(title: str, rows: Sequence[Any], columns: Columns) -> None:
+    """Print dataclass rows, or a line that says that there are none.
+
+    `columns` are heading -> attribute, or what makes the value of a row.
+    """
     if rows:
-        print_table(title, columns, [[getattr(row, column) for column in columns] for row in rows])
+        print_table(title, list(columns), [[_value(row, column) for column in columns.values()] for row in rows])
     else:
         console.print(f"{title}: none")
+
+
+def _value(row: Any, column: str | Callable[[Any], Any]) -> Any:
+    return getattr(row, column) if isinstance(column, str) else column(row)
 
 
 def print_error(message: str) -> None:

@@ -181,12 +181,12 @@ class PostgreSQLListener:
                 self._connection = self._connect()
                 return  # what was appended while nobody listened was not told
             if not any(True for _ in self._connection.notifies(timeout=0)):
-                select.select([self._connection, self._wakes], [], [], timeout)
+                select.select([self._connection.fileno(), self._wakes.fileno()], [], [], timeout)
                 for _ in self._connection.notifies(timeout=0):
                     pass
         except (psycopg.Error, StoreUnavailable, OSError, ValueError):
             self._lose_connection()
-            select.select([self._wakes], [], [], min(timeout, RECONNECT_SECONDS))
+            select.select([self._wakes.fileno()], [], [], min(timeout, RECONNECT_SECONDS))
         self._drain_wakes()
 
     def _lose_connection(self) -> None:

@@ -65,7 +65,7 @@ class PostgreSQLReadStore(ReadStore):
         with self._connections.using() as connection, connection.transaction():
             connection.execute(SQL["lock_checkpoint"], {"projection": projection.name})
             for table in reversed(projection.tables):
-                connection.execute(f"DELETE FROM {table.name}")
+                connection.execute(statements_of(table, "%s").empty)
             connection.execute(SQL["delete_checkpoint"], {"projection": projection.name})
 
     def row(self, table: Table, key: UUID) -> Row | None:

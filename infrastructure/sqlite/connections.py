@@ -87,18 +87,20 @@ class Connections:
         with self._lock:
             if self._closed:
                 raise StoreUnavailable(f"{self.path}: closed", path=self.path)
-            connection = self._idle.pop() if self._idle else None
-        connection = connection or self._open()
+            idle = self._idle.pop() if self._idle else None
+        connection = idle or self._open()
         try:
             with translated(self.path):
                 yield connection
         finally:
-            with self._lock:
-                keep = not self._closed and len(self._idle) < MAX_IDLE_READERS
-                if keep:
-                    self._idle.append(connection)
-            if not keep:
-                connection.close()
+            self._give_back(connection)
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            if not self._closed and len(self._idle) < MAX_IDLE_READERS:
+                self._idle.append(connection)
+                return
+        connection.close()
 
     def close(self) -> None:
         with self._lock:

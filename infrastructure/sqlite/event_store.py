@@ -56,14 +56,34 @@ class Head:
         """Return the row of the next event, and move on to it."""
         previous = self.hash
         self.position += 1
-        self.hash = event_hash(previous, self.position, *event[:4], self.recorded_at, *event[4:])
+        self.hash = event_hash(
+            previous,
+            self.position,
+            event.stream_id,
+            event.version,
+            event.topic,
+            event.state,
+            self.recorded_at,
+            event.command_id,
+            event.command_digest,
+            event.correlation_id,
+            event.causation_id,
+            event.actor,
+            event.project_id,
+            event.key_id,
+        )
         return (
             self.position,
             str(event.stream_id),
-            *event[1:4],
+            event.version,
+            event.topic,
+            event.state,
             self.recorded_text,
             uuid_text(event.command_id),
-            *event[5:9],
+            event.command_digest,
+            event.correlation_id,
+            event.causation_id,
+            event.actor,
             uuid_text(event.project_id),
             uuid_text(event.key_id),
             previous,
@@ -192,6 +212,7 @@ def _append(connection: sqlite3.Connection, head: Head, unit: Unit) -> Outcome:
 
 def _event_row(row: tuple[Any, ...]) -> EventRow:
     position, stream, version, topic, state, recorded, command, digest, *ids, project, key, previous, hash_ = row
+    correlation, causation, actor = ids
     return EventRow(
         position,
         UUID(stream),
@@ -201,7 +222,9 @@ def _event_row(row: tuple[Any, ...]) -> EventRow:
         time_of(recorded),
         uuid_of(command),
         digest,
-        *ids,
+        correlation,
+        causation,
+        actor,
         uuid_of(project),
         uuid_of(key),
         previous,

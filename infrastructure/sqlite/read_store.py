@@ -79,7 +79,7 @@ class SQLiteReadStore(ReadStore):
     def reset(self, projection: Projection) -> None:
         with self._connections.writing() as connection:
             for table in reversed(projection.tables):
-                connection.execute(f"DELETE FROM {table.name}")
+                connection.execute(statements_of(table, "?").empty)
             connection.execute(SQL["delete_checkpoint"], {"projection": projection.name})
 
     def row(self, table: Table, key: UUID) -> Row | None:

@@ -187,7 +187,8 @@ class TestTheStatusOfTheProject:
 
 class TestClaims:
     def test_a_claim_may_fall(self) -> None:
-        given(TASK, [added(), STARTED, claimed(80)]).when(claim(20)).then([claimed(20, AT)])
+        task = given(TASK, [added(), STARTED, claimed(80)]).when(claim(20)).then([claimed(20, AT)])
+        assert task.claimed == 20
 
     def test_a_claim_may_repeat(self) -> None:
         task = given(TASK, [added(), STARTED, claimed(80)]).when(claim(80)).then([claimed(80, AT)])

@@ -1,0 +1,41 @@
+"""`tiu migrate`: bring a database's schema up to this code's, and say where it stands."""
+
+from __future__ import annotations
+
+import typer
+
+from .. import migrations
+from ..settings import database, load_settings
+from .output import DbOption, JsonOption, console, print_json, print_rows
+
+migrate = typer.Typer(help="Migrate a database, or show what it lacks.", no_args_is_help=True)
+
+
+@migrate.command()
+def up(db: DbOption = None, as_json: JsonOption = False) -> None:
+    """Apply every migration that the database lacks."""
+    settings = load_settings()
+    where = database(db, settings)
+    if migrations.is_empty(where, settings.sqlite_timeout) and where.path is not None and where.by_default:
+        where.path.parent.mkdir(parents=True, exist_ok=True)
+    applied = migrations.up(where, settings.sqlite_timeout)
+    if as_json:
+        print_json({"db": str(where), "applied": applied})
+    else:
+        console.print(f"{where}: " + (f"applied {', '.join(applied)}" if applied else "nothing to apply"))
+
+
+@migrate.command()
+def status(db: DbOption = None, as_json: JsonOption = False) -> None:
+    """Show every migration, and whether the database has it."""
+    settings = load_settings()
+    where = database(db, settings)
+    steps = migrations.status(where, settings.sqlite_timeout)
+    if as_json:
+        print_json({"db": str(where), "migrations": steps})
+    else:
+        print_rows(
+            f"Migrations of {where}",
+            steps,
+            {"version": "version", "description": "description", "applied": "applied_at", "known": "known"},
+        )

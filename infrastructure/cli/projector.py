@@ -1,0 +1,99 @@
+"""`tiu projector`: keep the read tables in step with the events, say how far they are, build them anew."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..tiu import Tiu
+from .output import DbOption, JsonOption, console, errors, print_json, print_table
+from .session import connected
+
+projector = typer.Typer(help="Keep the read tables up to date.", no_args_is_help=True)
+
+OnceOption = Annotated[bool, typer.Option("--once", help="Stop at the end of the log, instead of waiting for more.")]
+
+
+@projector.command()
+def run(db: DbOption = None, once: OnceOption = False, as_json: JsonOption = False) -> None:
+    """Project events into the read tables, until interrupted (or, with --once, until there are no more)."""
+    with connected(db) as tiu:
+        done = _catch_up(tiu, "projecting")
+        if not once:
+            _announce(tiu, as_json)
+            _follow(tiu)
+            return
+        if as_json:
+            print_json({"projection": tiu.lag().projection, "events": done, "position": tiu.projector.position})
+        else:
+            console.print(f"{done} events projected; the read tables stand at position {tiu.projector.position}")
+
+
+@projector.command()
+def status(db: DbOption = None, as_json: JsonOption = False) -> None:
+    """Show how far the read tables are behind the events."""
+    with connected(db) as tiu:
+        lag = tiu.lag()
+        if as_json:
+            found = {"projection": lag.projection, "position": lag.position, "last_position": lag.last_position}
+            print_json({"db": tiu.database, **found, "behind": lag.behind})
+        else:
+            row = (lag.projection, lag.position, lag.last_position, lag.behind)
+            print_table(f"Projections of {tiu.database}", ["projection", "position", "last position", "behind"], [row])
+
+
+@projector.command()
+def rebuild(db: DbOption = None, as_json: JsonOption = False) -> None:
+    """Empty the read tables, and fill them again from the first event."""
+    with connected(db) as tiu:
+        tiu.rebuild()
+        done = _catch_up(tiu, "rebuilding")
+        if as_json:
+            print_json({"events": done, "position": tiu.projector.position})
+        else:
+            console.print(f"read tables rebuilt from {done} events, up to position {tiu.projector.position}")
+
+
+def _catch_up(tiu: Tiu, what: str) -> int:
+    with progress_bar(what, tiu.lag().behind) as advance:
+        return tiu.projector.catch_up(advance)
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show progress on standard error, where that is a terminal; give what takes each step's size."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+def _announce(tiu: Tiu, as_json: bool) -> None:
+    if as_json:
+        print_json({"db": tiu.database, "position": tiu.projector.position})
+    else:
+        console.print(f"projecting {tiu.database} from position {tiu.projector.position}; stop with Ctrl-C")
+
+
+def _follow(tiu: Tiu) -> None:
+    """Project until SIGINT or SIGTERM: the batch at hand is finished."""
+    stop, listener = threading.Event(), tiu.events.listen()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        listener.wake()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        tiu.projector.run(listener, stop)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        listener.close()

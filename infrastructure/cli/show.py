@@ -1,0 +1,119 @@
+"""`tiu show`: what the read tables answer."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from ...domain.errors import NotFound
+from ...domain.project import STANDARD_METRICS
+from ..errors import BadSettings
+from ..queries import FIRST_TIME, LAST_TIME, DashboardRow, Queries
+from .output import Columns, DbOption, JsonOption, print_json, print_rows
+from .session import connected
+
+show = typer.Typer(help="Show what the read tables hold.", no_args_is_help=True)
+
+ProjectArgument = Annotated[UUID, typer.Argument(metavar="PROJECT", help="A project's id.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="How many rows at most.")]
+
+
+def _print(title: str, rows: list[Any], columns: Columns, as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(title, rows, columns)
+
+
+def _time(option: str, text: str | None, default: datetime | None) -> datetime | None:
+    if text is None:
+        return default
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadSettings(f"{option}: not a time in ISO 8601: {text!a}") from None
+    if time.tzinfo is None or not FIRST_TIME <= time <= LAST_TIME:
+        raise BadSettings(f"{option}: a time needs an offset (2026-11-22T12:00:00Z), in the years 1900 to 2999")
+    return time
+
+
+@show.command()
+def dashboard(
+    user: Annotated[str | None, typer.Option("--user", help="A user's id or name; without it, every project.")] = None,
+    limit: LimitOption = 20,
+    db: DbOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a user's active projects, the one that changed last first; without --user, those of all users."""
+    numbers = {"real": "real_progress", "fake": "fake_progress", "authentic": "authenticity_rate"}
+    with connected(db) as tiu:
+        if user is None:
+            projects = tiu.read.projects(limit=limit)
+            _print("Projects", projects, {"project": "name", "status": "status", **numbers, "id": "id"}, as_json)
+        else:
+            rows = tiu.read.dashboard(_user_id(tiu.read, user), limit=limit)
+            _print("Dashboard", rows, {"project": "name", **numbers, "done": _done, "id": "id"}, as_json)
+
+
+def _done(row: DashboardRow) -> str:
+    return f"{row.completed_tasks}/{row.task_count}"
+
+
+def _user_id(read: Queries, user: str) -> UUID:
+    try:
+        return UUID(user)
+    except ValueError:
+        found = read.user_id(user)
+    if found is None:
+        raise NotFound("no user has this name")
+    return found
+
+
+@show.command()
+def issues(
+    until: Annotated[str | None, typer.Option("--until", help="Reports up to this time (default: now).")] = None,
+    hours: Annotated[float, typer.Option("--hours", min=0, max=1_000_000, help="… and from so long before.")] = 24,
+    db: DbOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the open issues of each project's newest report of the last 24 hours, by type and severity."""
+    with connected(db) as tiu:
+        end = _time("--until", until, None)
+        rows = tiu.read.validation_issues(until=end, within=timedelta(hours=hours))
+        columns = {"type": "issue_type", "severity": "severity", "open": "issue_count", "authentic": "avg_authenticity"}
+        _print("Open issues", rows, columns, as_json)
+
+
+@show.command()
+def ready(project: ProjectArgument, limit: LimitOption = 100, db: DbOption = None, as_json: JsonOption = False) -> None:
+    """Show a project's tasks that can be started, in the order in which agents claim them."""
+    with connected(db) as tiu:
+        _require(tiu.read, project)
+        columns = {"task": "name", "priority": "priority", "created": "created_at", "id": "id"}
+        _print("Ready tasks", tiu.read.ready_tasks(project, limit=limit), columns, as_json)
+
+
+@show.command()
+def metrics(
+    project: ProjectArgument,
+    name: Annotated[str, typer.Argument(help="A metric's name.")] = STANDARD_METRICS[0],
+    since: Annotated[str | None, typer.Option("--since", help="From this time on (ISO 8601).")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Up to this time (ISO 8601).")] = None,
+    limit: LimitOption = 10_000,
+    db: DbOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the series of a project's metric (real_progress by default), in order."""
+    with connected(db) as tiu:
+        _require(tiu.read, project)
+        start, end = _time("--since", since, FIRST_TIME), _time("--until", until, LAST_TIME)
+        rows = tiu.read.metrics(project, name, since=start or FIRST_TIME, until=end or LAST_TIME, limit=limit)
+        _print(f"{name} of {project}", rows, {"at": "recorded_at", "value": "value", "metadata": "metadata"}, as_json)
+
+
+def _require(read: Queries, project: UUID) -> None:
+    if read.project(project) is None:
+        raise NotFound(f"no project {project} in the read tables", id=project)
