@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hmac
 import random
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -133,7 +135,7 @@ class Decision:
         stream = self._stream(stream_id)
         self.guards.setdefault(stream_id, stream.version)
         if stream.aggregate is not None and stream.aggregate is not aggregate:
-            if command.creates and getattr(command, command.creates) == stream_id:
+            if aggregate.stream_of is not None or command.stream == command.creates:
                 raise AlreadyExists(f"{stream_id} is a {stream.aggregate.name} already", id=stream_id)
             stream = Stream(None, None, 0)
         if command.expected_version is not None and command.expected_version != stream.version:
@@ -221,6 +223,7 @@ class Executor:
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
+        self._retrying = threading.Lock()
 
     def execute(self, commands: Sequence[Command]) -> list[Answer]:
         """Execute commands as one unit: all are stored, in one commit, or none is.
@@ -233,7 +236,8 @@ class Executor:
         lost = False
         for attempt in range(ATTEMPTS):
             try:
-                answers = self._attempt(distinct)
+                with self._retrying if attempt else nullcontext():  # those that lost a race do not race each other
+                    answers = self._attempt(distinct)
             except StoreUnavailable:
                 if lost:
                     raise

@@ -106,6 +106,11 @@ class SQLiteFile:
             connection.execute(SQLITE["record_rollback"], {**values, "rollback_sql": migration.down})
         return True
 
+    def is_empty(self) -> bool:
+        """Whether the file has no table, ours or others'."""
+        with self._open() as connection:
+            return connection.execute(SQLITE["any_table"]).fetchone() is None
+
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         connection = open_database(self.path, timeout=self._timeout)
@@ -221,15 +226,38 @@ def _refuse_newer(where: Database, steps: Sequence[Applied]) -> None:
 
 
 def is_empty(where: Database, timeout: float = 20.0) -> bool:
-    """Whether the database is absent, or has nothing of ours yet."""
-    if where.path is not None and not where.path.exists():
+    """Whether the database is absent, or holds nothing at all. Raises StoreUnavailable where it leads nowhere."""
+    if where.path is None:
+        return all(step.applied_at is None for step in status(where, timeout))
+    try:
+        if where.path.exists():
+            return SQLiteFile(where.path, [], timeout).is_empty()
         if not where.path.parent.is_dir() and not where.by_default:
             raise StoreUnavailable(f"cannot open {where.path}: its folder does not exist", path=where.path)
-        return True
-    return all(step.applied_at is None for step in status(where, timeout))
+    except OSError as error:
+        raise StoreUnavailable(f"cannot open {where.path}: {error.strerror}", path=where.path) from None
+    return True
+
+
+def create(where: Database, timeout: float = 20.0) -> None:
+    """Migrate a database that is empty; others stay as they are."""
+    if is_empty(where, timeout):
+        make_folder(where)
+        up(where, timeout)
+
+
+def make_folder(where: Database) -> None:
+    """Make the folder of the default SQLite file, if it is not there; that of a file named by hand must be."""
+    if where.path is None or not where.by_default:
+        return
+    try:
+        where.path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(f"cannot make {where.path.parent}: {error.strerror}", path=where.path) from None
 
 
 def migrate_up(url: str | None = None) -> list[str]:
     """Apply what the database at a URL (or of the settings) lacks, and return the versions applied."""
     settings = load_settings()
-    return up(database(url, settings), settings.sqlite_timeout)
+    where = database(url, settings)
+    return up(where, settings.sqlite_timeout)

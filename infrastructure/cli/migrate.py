@@ -16,8 +16,7 @@ def up(db: DbOption = None, as_json: JsonOption = False) -> None:
     """Apply every migration that the database lacks."""
     settings = load_settings()
     where = database(db, settings)
-    if migrations.is_empty(where, settings.sqlite_timeout) and where.path is not None and where.by_default:
-        where.path.parent.mkdir(parents=True, exist_ok=True)
+    migrations.make_folder(where)
     applied = migrations.up(where, settings.sqlite_timeout)
     if as_json:
         print_json({"db": str(where), "applied": applied})

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from ...projections.fold import Fold
 from ...projections.projection import Kind, Projection, Row, Table
-from ..errors import CheckpointMoved
-from ..read_store import Checkpoint, ReadStore, batches_of, statements_of
+from ..errors import CheckpointMoved, ProjectionFailed
+from ..read_store import Batch, Checkpoint, ReadStore, batches_of, statements_of
 from ..sql import for_psycopg, statements
 from .connections import Connections
 
@@ -56,8 +57,7 @@ class PostgreSQLReadStore(ReadStore):
                 raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
             for fold in folds:
                 for batch in batches_of(fold, ENCODERS, "%s"):
-                    cursor.executemany(batch.statement, batch.parameters)
-                    batch.check(cursor.rowcount)
+                    _write(cursor, batch)
             if before is not None:
                 cursor.execute(SQL["move_checkpoint"], values)
 
@@ -87,3 +87,12 @@ class PostgreSQLReadStore(ReadStore):
 
     def close(self) -> None:
         self._connections.close()
+
+
+def _write(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
+    try:
+        cursor.executemany(batch.statement, batch.parameters)
+    except (psycopg.IntegrityError, psycopg.DataError) as error:  # its detail repeats values: they may be personal
+        reason = error.diag.constraint_name or error.diag.message_primary or type(error).__name__
+        raise ProjectionFailed(f"the database refuses a row of {batch.table}: {reason}", table=batch.table) from None
+    batch.check(cursor.rowcount)

@@ -1,6 +1,9 @@
 -- name: exists
 SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'
 
+-- name: any_table
+SELECT 1 FROM sqlite_master LIMIT 1
+
 -- name: create_schema_migrations
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version TEXT PRIMARY KEY CHECK (length(version) <= 50),
