@@ -6,6 +6,7 @@ command: `stamped` puts in those that the caller left out, with values that the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 from uuid import UUID, uuid5
@@ -48,10 +49,12 @@ class Command(BaseModel):
         except ValidationError as error:
             raise InvalidCommand(type(self).__name__, _faults(error, self.personal)) from None
 
-    def stamped(self, *, at: datetime, command_id: UUID, new_id: UUID) -> Self:
+    def stamped(self, *, at: datetime, new_id: Callable[[], UUID]) -> Self:
         """Return the command with its time, its command_id and its new id filled in where they were left out."""
-        given = {"occurred_at": at, "command_id": command_id} | ({self.creates: new_id} if self.creates else {})
-        missing = {name: value for name, value in given.items() if getattr(self, name) is None}
+        missing: dict[str, Any] = {} if self.occurred_at else {"occurred_at": at}
+        for name in ("command_id", self.creates):
+            if name is not None and getattr(self, name) is None:
+                missing[name] = new_id()
         return self.model_copy(update=missing) if missing else self
 
     @property

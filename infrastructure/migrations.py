@@ -6,7 +6,10 @@ the checksum is kept: a file that reads differently from what was applied is ref
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,7 +72,7 @@ class Target(Protocol):
         """Return version -> (when it was applied, its description, its checksum); empty where nothing was yet."""
 
     def up(self, migration: Migration) -> bool:
-        """Apply and record a migration in one transaction; False where another has done it meanwhile."""
+        """Apply and record a migration in one transaction; False where it is recorded already."""
 
 
 SQLITE = statements("sqlite/migrations.sql")
@@ -149,7 +152,6 @@ class PostgreSQLDatabase:
 
     def up(self, migration: Migration) -> bool:
         with self._connect() as connection, connection.transaction():
-            connection.execute(POSTGRESQL["lock"])
             connection.execute(POSTGRESQL["create_schema_migrations"])
             connection.execute(POSTGRESQL["create_migration_rollbacks"])
             if connection.execute(POSTGRESQL["is_recorded"], (migration.version,)).fetchone():
@@ -158,6 +160,11 @@ class PostgreSQLDatabase:
             connection.execute(POSTGRESQL["record"], (migration.version, migration.description, migration.checksum))
             connection.execute(POSTGRESQL["record_rollback"], (migration.version, migration.down))
         return True
+
+    def is_empty(self) -> bool:
+        """Whether the schema has no table or view, ours or others' (those of extensions apart)."""
+        with self._connect() as connection:
+            return connection.execute(POSTGRESQL["any_table"]).fetchone() is None
 
     @contextmanager
     def _connect(self) -> Iterator[postgresql.Connection]:
@@ -195,14 +202,59 @@ def status(where: Database, timeout: float = 20.0) -> list[Applied]:
 def up(where: Database, timeout: float = 20.0) -> list[str]:
     """Apply what the database lacks, and return the versions applied. Raises SchemaTooNew, and what `status` raises.
 
-    Two at once do no harm: each migration is taken under a lock.
+    Two at once do no harm: the second waits for the first.
     """
+    with exclusive(where, timeout):
+        return _up(where, timeout)
+
+
+def _up(where: Database, timeout: float) -> list[str]:
     _refuse_newer(where, status(where, timeout))
     done = []
     for target in targets(where, timeout):
         recorded = target.recorded()
         done += [m.version for m in target.migrations if m.version not in recorded and target.up(m)]
     return sorted(done)
+
+
+@contextmanager
+def exclusive(where: Database, timeout: float) -> Iterator[None]:
+    """Let one process at a time migrate a database: by a lock on its server, or on the folder of its file.
+
+    (On the file itself it would be in the way of SQLite's own locks.) Raises StoreUnavailable.
+    """
+    if where.path is not None:
+        with _folder_lock(where.path, timeout):
+            yield
+        return
+    with postgresql.translated(where.url), postgresql.connect(where.url) as connection:
+        connection.execute(POSTGRESQL["lock"])
+        yield
+
+
+@contextmanager
+def _folder_lock(path: Path, timeout: float) -> Iterator[None]:
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise StoreUnavailable(f"cannot open {path.parent}: {error.strerror}", path=path) from None
+    try:
+        deadline = time.monotonic() + timeout
+        while not _locked(folder):
+            if time.monotonic() > deadline:
+                raise StoreUnavailable(f"{path}: another process is migrating", path=path)
+            time.sleep(0.01)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _locked(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def require_migrated(where: Database, timeout: float = 20.0) -> None:
@@ -225,13 +277,13 @@ def _refuse_newer(where: Database, steps: Sequence[Applied]) -> None:
         )
 
 
-def is_empty(where: Database, timeout: float = 20.0) -> bool:
+def is_empty(where: Database) -> bool:
     """Whether the database is absent, or holds nothing at all. Raises StoreUnavailable where it leads nowhere."""
     if where.path is None:
-        return all(step.applied_at is None for step in status(where, timeout))
+        return PostgreSQLDatabase(where.url, []).is_empty()
     try:
         if where.path.exists():
-            return SQLiteFile(where.path, [], timeout).is_empty()
+            return SQLiteFile(where.path, [], timeout=5.0).is_empty()
         if not where.path.parent.is_dir() and not where.by_default:
             raise StoreUnavailable(f"cannot open {where.path}: its folder does not exist", path=where.path)
     except OSError as error:
@@ -240,10 +292,13 @@ def is_empty(where: Database, timeout: float = 20.0) -> bool:
 
 
 def create(where: Database, timeout: float = 20.0) -> None:
-    """Migrate a database that is empty; others stay as they are."""
-    if is_empty(where, timeout):
-        make_folder(where)
-        up(where, timeout)
+    """Migrate a database that is empty; others stay as they are. One that another process is making is waited for."""
+    if not is_empty(where) and all(step.applied_at for step in status(where, timeout)):
+        return
+    make_folder(where)
+    with exclusive(where, timeout):
+        if is_empty(where):
+            _up(where, timeout)
 
 
 def make_folder(where: Database) -> None:

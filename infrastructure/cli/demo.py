@@ -79,8 +79,7 @@ def prepared(db: str | None) -> str:
     where = database(db, settings)
     if where.path is not None:
         return sqlite_url(where.path.absolute())
-    if migrations.is_empty(where, settings.sqlite_timeout):
-        migrations.up(where, settings.sqlite_timeout)
+    migrations.create(where, settings.sqlite_timeout)
     return db
 
 

@@ -1,8 +1,15 @@
 -- name: exists
 SELECT 1 WHERE to_regclass('schema_migrations') IS NOT NULL
 
+-- name: any_table
+SELECT 1 FROM pg_class c
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND NOT EXISTS (
+      SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+LIMIT 1
+
 -- name: lock
-SELECT pg_advisory_xact_lock(hashtext('claude-tiu migrations'), hashtext(current_schema()))
+SELECT pg_advisory_lock(hashtext('claude-tiu migrations'), hashtext(current_schema()))
 
 -- name: create_schema_migrations
 CREATE TABLE IF NOT EXISTS schema_migrations (
