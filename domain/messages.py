@@ -6,7 +6,6 @@ command: `stamped` puts in those that the caller left out, with values that the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 from uuid import UUID, uuid5
@@ -49,12 +48,20 @@ class Command(BaseModel):
         except ValidationError as error:
             raise InvalidCommand(type(self).__name__, _faults(error, self.personal)) from None
 
-    def stamped(self, *, at: datetime, new_id: Callable[[], UUID]) -> Self:
+    @property
+    def lacks_id(self) -> bool:
+        """Whether the caller left out the new id."""
+        return self.creates is not None and getattr(self, self.creates) is None
+
+    def stamped(self, *, at: datetime, command_id: UUID, new_id: UUID) -> Self:
         """Return the command with its time, its command_id and its new id filled in where they were left out."""
-        missing: dict[str, Any] = {} if self.occurred_at else {"occurred_at": at}
-        for name in ("command_id", self.creates):
-            if name is not None and getattr(self, name) is None:
-                missing[name] = new_id()
+        missing: dict[str, Any] = {}
+        if self.occurred_at is None:
+            missing["occurred_at"] = at
+        if self.command_id is None:
+            missing["command_id"] = command_id
+        if self.creates is not None and self.lacks_id:
+            missing[self.creates] = new_id
         return self.model_copy(update=missing) if missing else self
 
     @property
@@ -64,7 +71,7 @@ class Command(BaseModel):
 
     def content(self) -> bytes:
         """Return the JSON that a retry of this command_id must equal: what was asked, without the envelope."""
-        return self.model_dump_json(exclude=set(ENVELOPE), exclude_none=True).encode()
+        return self.model_dump_json(exclude=set(ENVELOPE), exclude_defaults=True).encode()
 
 
 def given(value: T | None) -> T:

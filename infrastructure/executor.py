@@ -63,8 +63,10 @@ class Request:
 def prepare(command: Command) -> Request:
     """Stamp a command with the present time and new ids where its caller gave none."""
     content = type(command).__name__.encode() + b"\0" + command.content()
-    stamped = command.stamped(at=datetime.now(UTC), new_id=new_id)
-    return Request(stamped, given(stamped.command_id), sha256(content).digest())
+    command_id = command.command_id or new_id()
+    created = new_id() if command.lacks_id else command_id
+    stamped = command.stamped(at=datetime.now(UTC), command_id=command_id, new_id=created)
+    return Request(stamped, command_id, sha256(content).digest())
 
 
 class Stream(NamedTuple):

@@ -109,6 +109,13 @@ class SQLiteFile:
             connection.execute(SQLITE["record_rollback"], {**values, "rollback_sql": migration.down})
         return True
 
+    def read_generation(self) -> int:
+        """Return which sibling of an events file holds the read tables: the first, where it does not say."""
+        if "001" not in self.recorded():
+            return 1
+        with self._open() as connection:
+            return int(connection.execute(SQLITE["read_generation"]).fetchone()[0])
+
     def is_empty(self) -> bool:
         """Whether the file has no table, ours or others'."""
         with self._open() as connection:
@@ -177,7 +184,8 @@ def targets(where: Database, timeout: float) -> list[Target]:
     if where.path is None:
         return [PostgreSQLDatabase(where.url, migrations_in("postgresql/migrations"))]
     events = SQLiteFile(where.path, migrations_in("sqlite/migrations/events"), timeout)
-    reads = SQLiteFile(read_path(where.path, 1), migrations_in("sqlite/migrations/read"), timeout)
+    generation = events.read_generation()
+    reads = SQLiteFile(read_path(where.path, generation), migrations_in("sqlite/migrations/read"), timeout)
     return [events, reads]
 
 

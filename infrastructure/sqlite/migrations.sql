@@ -1,6 +1,9 @@
 -- name: exists
 SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'
 
+-- name: read_generation
+SELECT read_generation FROM store
+
 -- name: any_table
 SELECT 1 FROM sqlite_master LIMIT 1
 

@@ -34,7 +34,7 @@ MALFORMED: dict[str, tuple[Line, list[str]]] = {
     "a lone surrogate as a key": ('{"\\ud83d": 1}', ["not JSON"]),
     "NaN": ('{"command": "ClaimProgress", "claimed": NaN}', ["not JSON"]),
     "infinity": ('{"command": "ClaimProgress", "claimed": -Infinity}', ["not JSON"]),
-    "beyond a double": ('{"command": "ClaimProgress", "task_id": "%s", "claimed": 1e999}' % FIRST, ["claimed"]),
+    "beyond a double": (f'{{"command": "ClaimProgress", "task_id": "{FIRST}", "claimed": 1e999}}', ["claimed"]),
     "a name of 256 characters": (project(project_id=uid(50), name="é" * 256), ["name", "255", "256 characters"]),
     "a percentage of 100.0001": (
         {"command": "ClaimProgress", "task_id": FIRST, "claimed": 100.0001},
@@ -111,7 +111,7 @@ def test_what_the_rules_refuse_is_answered_with_the_rule(shared: Backend, case: 
 
 
 def test_no_error_repeats_what_is_personal(empty: Backend) -> None:
-    _, (answer,) = apply(empty, user(username="x" * 256, email="secret name", password_hash="a plain password"))
+    _, (answer,) = apply(empty, user(username="x" * 256, email="secret name", password_hash="a plain password"))  # noqa: S106
 
     assert {fault["field"] for fault in answer["error"]["details"]["faults"]} == {"username", "email", "password_hash"}
     assert not [word for word in ("xxx", "secret", "plain") if word in str(answer)]

@@ -82,7 +82,8 @@ class World:
 def example_of(command: type[Command]) -> Command:
     """Return a command with a good value for each field that it requires."""
     required = {name: GIVEN[name] for name, field in command.model_fields.items() if field.is_required()}
-    return command(**required).stamped(at=AT, command_id=USER_ID, new_id=USER_ID)
+    stamps = {"occurred_at": AT, "command_id": USER_ID} | ({command.creates: USER_ID} if command.creates else {})
+    return command(**required).model_copy(update=stamps)
 
 
 def _states(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple[str, str | None, Any]]:

@@ -123,8 +123,15 @@ class TestSQLite:
             time.sleep(0.05)
             return done
 
+        def make() -> None:
+            connect(url, project=False).close()
+
+        def after() -> None:
+            underway.wait(10)
+            make()
+
         monkeypatch.setattr(migrations.SQLiteFile, "up", slow)
-        at_once(lambda: connect(url, project=False).close(), lambda: (underway.wait(), connect(url).close()))
+        at_once(make, after)
 
 
 def at_once(*works: Callable[[], Any]) -> None:
@@ -236,7 +243,7 @@ class TestAURLThatLeadsNowhere:
                 "socket": f"postgresql://me:{SECRET}@/app?host={tmp_path}",
                 "host": f"postgresql://me:{SECRET}@no-such-host.invalid/app",
             }
-            with pytest.raises(StoreUnavailable, match="postgresql://me@.*app") as caught:
+            with pytest.raises(StoreUnavailable, match=r"postgresql://me@.*app") as caught:
                 connect(urls[place])
         assert SECRET not in f"{caught.value} {caught.value.as_json()}"
         assert "\n" not in str(caught.value)
@@ -290,12 +297,7 @@ class TestPostgreSQL:
         counting.start()
         try:
             with connect(postgresql.url) as tiu:
-                at_once(
-                    *[
-                        lambda n=n: [tiu.execute(create_user(f"u{n}-{i}")) for i in range(5)]  # type: ignore[misc]
-                        for n in range(32)
-                    ]
-                )
+                at_once(*[lambda n=n: [tiu.execute(create_user(f"u{n}-{i}")) for i in range(5)] for n in range(32)])
                 tiu.wait_for(160, 20)
         finally:
             done.set()
@@ -372,7 +374,7 @@ class TestWithoutAProjector:
         with connect(backend.url, project=False) as tiu:
             answer = tiu.execute(create_user())
             assert tiu.lag().behind == 1
-            with pytest.raises(WaitTimeout, match="position 0, not at 1.*running"):
+            with pytest.raises(WaitTimeout, match=r"position 0, not at 1.*running"):
                 tiu.wait_for(answer.position, 0.1)
             assert tiu.get(answer.id).role == "developer"
             assert tiu.read.user_id("ada") is None

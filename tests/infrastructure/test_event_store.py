@@ -1,4 +1,4 @@
-"""The event store's contract: a gapless, totally ordered, immutable log, and units that are stored wholly or not at all."""
+"""The event store's contract: a gapless, ordered, immutable log; units are stored wholly or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The event store's contract, the rows: times that never fall, a hash chain that Python can check, values of any content."""
+"""The event store's contract, the rows: times never fall, Python can check the hash chain, values may hold anything."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_rows_hold_any_bytes_and_text_and_chain_as_python_computes(shared: Event
 
     rows = shared.read_rows(last, 10)
     assert [row.position for row in rows] == list(range(last + 1, last + 1 + len(fresh)))
-    assert [NewEvent(*row[1:5], *row[6:13]) for row in rows] == fresh
+    assert [(*row[1:5], *row[6:13]) for row in rows] == fresh
     verify(rows, shared.hash_at(last) or NO_EVENT)
     assert [row.state for row in shared.load(fresh[0].stream_id)] == [fresh[0].state]
 
@@ -166,7 +166,8 @@ def test_recorded_at_stays_when_postgresqls_clock_was_ahead(postgresql: PostgreS
         """
         INSERT INTO events SELECT (jsonb_populate_record(row, jsonb_build_object('hash', event_hash(row)))).*
         FROM (SELECT ROW(1, gen_random_uuid(), 1, 't', ''::bytea, '2999-12-31 23:59:59.999999+00'::timestamptz,
-                         NULL, NULL, NULL, NULL, NULL, NULL, NULL, decode(repeat('00', 32), 'hex'), NULL)::events) AS r (row)
+                         NULL, NULL, NULL, NULL, NULL, NULL, NULL, decode(repeat('00', 32), 'hex'), NULL)::events
+             ) AS r (row)
         """
     )
     store = postgresql.events()
@@ -186,7 +187,7 @@ def test_sqlites_times_sort_as_text() -> None:
 def test_a_row_that_was_tampered_with_does_not_verify(events: EventStore, column: str) -> None:
     append(events, event(**OPTIONAL), event())
     first, second = events.read_rows(0, 10)
-    changed = {
+    changed: dict[str, Any] = {
         "topic": "other",
         "state": b"other",
         "actor": None,

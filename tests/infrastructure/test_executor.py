@@ -92,7 +92,7 @@ class TestAnswers:
 
     def test_events_carry_the_commands_envelope(self, planned: EventStore, executor: Executor) -> None:
         last, command_id = end(planned), uuid4()
-        envelope = {"correlation_id": "req/1", "causation_id": "cause:2", "actor": "agent-7"}
+        envelope: dict[str, Any] = {"correlation_id": "req/1", "causation_id": "cause:2", "actor": "agent-7"}
         execute(executor, StartTask(task_id=TASKS[0], command_id=command_id, **envelope))
         execute(executor, create_user("other"))
         row, bare = planned.read_rows(last, 9)
@@ -345,8 +345,9 @@ class TestPersonalValues:
         assert "argon2" not in said
 
     def test_that_are_bad(self) -> None:
+        queen: Any = "queen"
         with pytest.raises(TiuError) as caught:
-            CreateUser(username="", email="grace and hopper", password_hash="plain secret", role="queen")
+            CreateUser(username="", email="grace and hopper", password_hash="plain secret", role=queen)  # noqa: S106 - refused
         said = f"{caught.value} {caught.value.as_json()}"
         assert "grace" not in said
         assert "plain" not in said
@@ -380,7 +381,7 @@ class TestALostAnswer:
     def break_after(
         self, store: EventStore, monkeypatch: pytest.MonkeyPatch, times: int, *, stored: bool = True
     ) -> None:
-        append_units, broken = store.append, []
+        append_units, broken = store.append, list[int]()
 
         def breaking(units: Sequence[Unit]) -> Any:
             outcomes = append_units(units) if stored or len(broken) >= times else None
@@ -415,7 +416,7 @@ class TestALostAnswer:
 
 class TestContention:
     def test_is_bounded(self, planned: EventStore, executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
-        append_units, attempts = planned.append, []
+        append_units, attempts = planned.append, list[int]()
 
         def overtaken(units: Sequence[Unit]) -> Any:
             attempts.append(1)
@@ -433,7 +434,7 @@ class TestContention:
     def test_a_command_that_was_overtaken_is_decided_again(
         self, planned: EventStore, executor: Executor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        append_units, overtaken = planned.append, []
+        append_units, overtaken = planned.append, list[int]()
 
         def overtake(units: Sequence[Unit]) -> Any:
             if not overtaken:

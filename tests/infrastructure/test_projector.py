@@ -1,4 +1,4 @@
-"""The projector: it brings the tables to where the events are, does nothing twice, and stops where it must, saying why."""
+"""The projector brings the tables to where the events are, does nothing twice, and stops where it must, saying why."""
 
 from __future__ import annotations
 
@@ -423,7 +423,7 @@ class TestADatabaseThatGoesAway:
         monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
         events, reads = postgresql.events(), postgresql.reads()
         answer = store_history(events)
-        apply, killed = reads.apply, []
+        apply, killed = reads.apply, list[int]()
 
         def dies(*arguments: Any) -> None:
             if len(killed) < 3:

@@ -74,7 +74,7 @@ def executor(events: EventStore) -> Executor:
 
 def overtaken_by(store: EventStore, action: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Executor:
     """An executor whose first append comes only after `action`: the decision rests on what was before it."""
-    append, done = store.append, []
+    append, done = store.append, list[Any]()
 
     def late(units: Sequence[Unit]) -> Any:
         if not done:
@@ -100,7 +100,7 @@ def test_racing_dependencies_never_make_a_cycle(backend: Backend, executor: Exec
                 refusals.append(error)
         return answer
 
-    outcomes = race(*[lambda number=number: add(number) for number in range(THREADS)])  # type: ignore[misc]
+    outcomes = race(*[lambda number=number: add(number) for number in range(THREADS)])
     assert all(isinstance(outcome, Answer) for outcome in outcomes), outcomes  # none was told that it is contended
     assert {type(error) for error in refusals} <= {DependencyCycle, DuplicateDependency}
     graph = load_stream(events, graph_id(PROJECT)).state
@@ -195,6 +195,6 @@ def test_writers_of_one_stream_at_once_are_all_stored(
     def claim(one: Executor) -> Answer:
         return [one.execute([ClaimProgress(task_id=TASKS[0], claimed=n)])[0] for n in range(each)][-1]
 
-    outcomes = race(*[lambda one=one: claim(one) for one in executors])  # type: ignore[misc]
+    outcomes = race(*[lambda one=one: claim(one) for one in executors])
     assert all(isinstance(outcome, Answer) for outcome in outcomes), outcomes
     assert events.max_notification_id() == last + THREADS * each

@@ -182,7 +182,7 @@ class TestAFailingRow:
     def test_is_also_one_that_is_missing(self, store: ReadStore, change: Change) -> None:
         """An update never inserts: a row that is not there means that the tables are not what the events made."""
         apply(store, None, 1, fold(thing(ONE)))
-        with pytest.raises(ProjectionFailed, match="1 row.* of things .* rebuild"):
+        with pytest.raises(ProjectionFailed, match=r"1 row.* of things .* rebuild"):
             apply(store, 1, 2, fold(Update("things", ONE, {"a_text": "x"}), change, thing(PARENT)))
         assert store.row(THINGS, ONE) == thing(ONE).row
         assert store.row(THINGS, PARENT) is None
@@ -231,9 +231,10 @@ class TestValues:
 
     @pytest.mark.parametrize("column", VALUES)
     def test_nothing_is_null_in_every_kind(self, store: ReadStore, backend: Backend, column: str) -> None:
-        apply(store, None, 1, fold(thing(**{column: None})))
+        nothing: dict[str, Any] = {column: None}
+        apply(store, None, 1, fold(thing(**nothing)))
         assert backend.on_reads(f"SELECT 1 FROM things WHERE {column} IS NULL") == [(1,)]
-        assert store.row(THINGS, ONE) == thing(**{column: None}).row
+        assert store.row(THINGS, ONE) == thing(**nothing).row
 
     def test_both_stores_hold_the_same_values(self, store: ReadStore, backend: Backend) -> None:
         """Doubles to the bit, big integers to the digit."""

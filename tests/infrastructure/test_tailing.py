@@ -1,4 +1,4 @@
-"""A tailing reader sees every event once, in order, however many write: none is passed over, in either way of reading."""
+"""A tailing reader sees every event once, in order, and passes none over, however many write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small history that touches every table: as commands, each with a fixed id and time, so that it is the same anywhere."""
+"""A small history that touches every table: commands with fixed ids and times, so that it is the same anywhere."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from claude_tiu import (
     StartRun,
     StartTask,
 )
+from claude_tiu.domain.values import Severity
 from claude_tiu.infrastructure.event_store import EventStore
 from claude_tiu.infrastructure.executor import Answer, Executor
 
@@ -41,6 +42,7 @@ def uid(name: str) -> UUID:
     return uuid5(UUID(int=0), name)
 
 
+SEVERITIES: tuple[Severity, ...] = ("low", "high", "critical")
 USER, PROJECT, RUN = uid("user"), uid("project"), uid("run")
 TASKS = [uid(f"task {number}") for number in range(4)]
 
@@ -69,7 +71,7 @@ def work() -> Iterator[Command]:
     yield StartTask(task_id=second)
     yield ClaimProgress(task_id=second, claimed=60)
     yield StartRun(run_id=RUN, project_id=PROJECT, validation_type="deep")
-    for number, severity in enumerate(("low", "high", "critical")):
+    for number, severity in enumerate(SEVERITIES):
         yield ReportIssue(
             run_id=RUN,
             issue_id=uid(f"issue {number}"),
