@@ -121,12 +121,19 @@ class Projector:
                 self._load()
             except ProjectionFailed:
                 self._load()
-                for event in events:  # one by one: what stands before the event that fails is not held up
-                    self._project([event])
+                self._project_singly(events[-1].position)
             except BaseException:
                 self._loaded = False
                 raise
             return len(events)
+
+    def _project_singly(self, end: int) -> None:
+        """Project up to a position, one by one: what stands before the event that fails is not held up by it."""
+        while self.position < end:
+            try:
+                self._project(self._events.read(self.position, 1))
+            except CheckpointMoved:
+                self._load()
 
     def _project(self, events: list[LogEvent]) -> None:
         last = events[-1]
@@ -202,13 +209,14 @@ class Projector:
         """
         with self._moved:
             self._moved.wait_for(lambda: self.position >= position or self._failure, timeout)
+            if self.position >= position:
+                return
             if self._failure:
                 raise self._failure
-            if self.position < position:
-                raise WaitTimeout(
-                    f"the read tables stand at position {self.position}, not at {position}, after {timeout} s",
-                    position=self.position,
-                )
+            raise WaitTimeout(
+                f"the read tables stand at position {self.position}, not at {position}, after {timeout} s",
+                position=self.position,
+            )
 
 
 def poll_for(position: int, timeout: float, lag: Callable[[], Lag]) -> None:

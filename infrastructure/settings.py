@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, unquote, urlsplit
@@ -39,7 +39,7 @@ class Database:
     """Which database is meant: a SQLite file's path, or a PostgreSQL connection string."""
 
     path: Path | None
-    url: str
+    url: str = field(repr=False)  # it may hold a password
     by_default: bool = False
     """No URL was given: the folder of a SQLite file may be made."""
 

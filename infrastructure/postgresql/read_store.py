@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -29,8 +30,12 @@ def _dumps(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _jsonb(value: Any) -> Jsonb:
-    return Jsonb(value, _dumps)
+def _whole(number: Decimal | None) -> int | None:
+    return None if number is None else int(number)
+
+
+def _jsonb(value: Any) -> Jsonb | None:
+    return None if value is None else Jsonb(value, _dumps)
 
 
 ENCODERS: dict[Kind, Callable[[Any], Any]] = {kind: _jsonb if kind is Kind.JSON else _same for kind in Kind}
@@ -79,7 +84,7 @@ class PostgreSQLReadStore(ReadStore):
         exact = [column for column, kind in table.columns.items() if kind is Kind.EXACT]
         with self._connections.using() as connection, connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(statement, (id_,)).fetchall()
-        return [{**row, **{column: int(row[column]) for column in exact}} for row in rows]
+        return [{**row, **{column: _whole(row[column]) for column in exact}} for row in rows]
 
     def query(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         with self._connections.using() as connection, connection.cursor(row_factory=dict_row) as cursor:

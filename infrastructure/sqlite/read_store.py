@@ -33,20 +33,20 @@ ENCODERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.UUID: uuid_text,
     Kind.TEXT: _same,
     Kind.INTEGER: _same,
-    Kind.EXACT: str,
+    Kind.EXACT: _optional(str),
     Kind.DOUBLE: _same,
-    Kind.FLAG: int,
-    Kind.JSON: json_text,
+    Kind.FLAG: _optional(int),
+    Kind.JSON: _optional(json_text),
     Kind.TIME: _optional(time_text),
 }
 DECODERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.UUID: uuid_of,
     Kind.TEXT: _same,
     Kind.INTEGER: _same,
-    Kind.EXACT: int,
+    Kind.EXACT: _optional(int),
     Kind.DOUBLE: _same,
-    Kind.FLAG: bool,
-    Kind.JSON: json.loads,
+    Kind.FLAG: _optional(bool),
+    Kind.JSON: _optional(json.loads),
     Kind.TIME: _optional(time_of),
 }
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Iterable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -20,6 +21,7 @@ from claude_tiu.infrastructure.cli import main
 from tests.support.stores import Backend, SQLiteBackend
 
 EIGHTY_COLUMNS = {"COLUMNS": "80", "LINES": "25"}
+PATIENCE = 20.0
 
 
 class Ran(NamedTuple):
@@ -92,11 +94,25 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(unset)} | EIGHTY_COLUMNS
 
 
-def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-    """Start the installed script, all its streams piped as text."""
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+@contextmanager
+def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Start the installed script, all its streams piped as text; it is gone afterwards, whatever happens."""
     command = [script(), *map(str, arguments)]
-    return subprocess.Popen(command, env=environment(), encoding="utf-8", **(pipes | options))
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, env=environment(), encoding="utf-8", stdin=pipe, stdout=pipe, stderr=pipe
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    """Return the next line that a process prints, which must come soon."""
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], PATIENCE)[0], "it printed nothing"
+    return process.stdout.readline()
 
 
 def json_lines(commands: Iterable[dict[str, Any] | str | bytes]) -> bytes:

@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.cli.running import environment, json_lines, script, start
+from tests.cli.running import PATIENCE, environment, first_line, json_lines, script, started
 from tests.cli.story import NAME, PROJECT, STORY, project, user
 from tests.support.stores import Backend, SQLiteBackend
 
-PATIENCE = 30.0
 AT_ONCE = 5.0
 """Seconds: far more than it takes, even where this machine is busy; far less than forgetting to stop."""
 
@@ -41,11 +40,6 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
-def first_line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline()
-
-
 def events(db: Backend) -> int:
     ((count,),) = db.on_events("SELECT count(*) FROM events")
     return int(count)
@@ -60,7 +54,7 @@ def until(condition: Any) -> None:
 
 class TestApply:
     def test_each_line_is_answered_while_more_are_to_come(self, db: Backend) -> None:
-        with start("apply", "-", "--db", db.url) as process:
+        with started("apply", "-", "--db", db.url) as process:
             assert process.stdin is not None
             answers = []
             for command in STORY[:3]:
@@ -104,7 +98,7 @@ class TestApply:
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
 
     def test_an_interrupt_ends_it_and_what_was_answered_is_stored(self, db: Backend) -> None:
-        with start("apply", "-", "--db", db.url) as process:
+        with started("apply", "-", "--db", db.url) as process:
             assert process.stdin is not None
             process.stdin.write(json.dumps(user()) + "\n")
             process.stdin.flush()
@@ -120,7 +114,7 @@ class TestProjectorRun:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     @pytest.mark.parametrize("as_json", [(), ("--json",)])
     def test_a_signal_ends_it_at_once(self, db: Backend, number: signal.Signals, as_json: tuple[str, ...]) -> None:
-        with start("projector", "run", "--db", db.url, *as_json) as process:
+        with started("projector", "run", "--db", db.url, *as_json) as process:
             line = first_line(process)
             started = time.monotonic()
             process.send_signal(number)
@@ -135,7 +129,7 @@ class TestProjectorRun:
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_a_signal_while_it_catches_up_lets_the_batch_finish(self, db: Backend, number: signal.Signals) -> None:
-        with start("apply", "-", "--db", db.url) as process:
+        with started("apply", "-", "--db", db.url) as process:
             process.communicate(json_lines(STORY).decode(), timeout=PATIENCE)
         for table in ("users", "projection_checkpoints"):
             db.on_reads(f"DELETE FROM {table}")
@@ -149,9 +143,9 @@ class TestProjectorRun:
         assert db.on_reads("SELECT username FROM users") == [("ada",)]
 
     def test_it_follows_what_others_store(self, db: Backend) -> None:
-        with start("projector", "run", "--db", db.url) as process:
+        with started("projector", "run", "--db", db.url) as process:
             first_line(process)
-            with start("apply", "-", "--db", db.url) as other:
+            with started("apply", "-", "--db", db.url) as other:
                 other.communicate(json_lines(STORY).decode(), timeout=PATIENCE)
             until(lambda: len(db.on_reads("SELECT id FROM validation_issues")) == 2)
             process.send_signal(signal.SIGTERM)
@@ -181,9 +175,9 @@ class TestOutput:
         assert done.stderr.count(b"\n") == (done.returncode != 0)
 
     def test_text_comes_through_as_it_is(self, sqlite: SQLiteBackend) -> None:
-        with start("apply", "-", "--db", sqlite.url) as process:
+        with started("apply", "-", "--db", sqlite.url) as process:
             process.communicate(json_lines([user(), project()]).decode(), timeout=PATIENCE)
-        with start("show", "dashboard", "--db", sqlite.url, "--json") as process:
+        with started("show", "dashboard", "--db", sqlite.url, "--json") as process:
             out, _ = process.communicate(timeout=PATIENCE)
 
         (row,) = json.loads(out)

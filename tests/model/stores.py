@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 import psycopg
@@ -78,7 +78,7 @@ class Store(ABC):
         """Every event's hash covers its row and the hash before it; positions have no gap, times never fall."""
         before, last_time = NO_EVENT, datetime.min.replace(tzinfo=UTC)
         for position, row in enumerate(self.tiu.events.read_rows(0, 1_000_000), 1):
-            *columns, previous_hash, found = row
+            *columns, previous_hash, found = cast(tuple[Any, ...], row)
             assert row.position == position
             assert previous_hash == before
             assert found == event_hash(previous_hash, *columns)

@@ -1,4 +1,4 @@
-"""SQLite and PostgreSQL: the same commands, the same answers, the same tables, value by value, running state included."""
+"""SQLite and PostgreSQL: the same commands, answers and tables, value by value, running state included."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.model import commands
 from tests.model.machine import ask_store, assert_same_tables, batch_sizes, fitted, machine_on
-from tests.model.model import Asked
 from tests.model.stores import ALL_TABLES, PostgreSQL, SQLite, exactly
 from tests.model.world import World
 
@@ -25,7 +24,10 @@ def test_the_machine_on_postgresql(pg_server: str, pg_template: str) -> None:
 
 
 @FEWER
-@given(history=st.lists(st.tuples(commands.one_of(*commands.ANY), st.integers(0, 35)), min_size=40, max_size=60), sizes=st.lists(batch_sizes, min_size=2, max_size=2))
+@given(
+    history=st.lists(st.tuples(commands.one_of(*commands.ANY), st.integers(0, 35)), min_size=40, max_size=60),
+    sizes=st.lists(batch_sizes, min_size=2, max_size=2),
+)
 def test_both_stores_hold_the_same(pg_server: str, pg_template: str, history: list[Any], sizes: list[int]) -> None:
     world = World()
     stores = [SQLite(), PostgreSQL(pg_server, pg_template)]

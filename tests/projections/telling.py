@@ -83,7 +83,7 @@ class Told:
         described = READ_MODEL.by_name[table]
         assert described.private
         assert described.parent
-        found = [row for row in self.tables[table].values() if row[described.parent] == parent]
+        found: list[Row] = [row for row in self.tables[table].values() if row[described.parent] == parent]
         return found[::-1]  # in no order, says the contract: not in that of their positions, then
 
     def next(self, event: Event, stream_id: UUID, project_id: UUID | None = PROJECT_ID) -> Recorded:

@@ -186,8 +186,9 @@ def test_a_dependency_is_a_row_until_it_is_removed_and_can_come_again() -> None:
         depends_on_task_id=OTHER_ID,
         dependency_type="suggests",
     )
+    id_ = uuid5(TASK_ID, str(OTHER_ID))
     row = {
-        "id": uuid5(TASK_ID, str(OTHER_ID)),
+        "id": id_,
         "task_id": TASK_ID,
         "depends_on_task_id": OTHER_ID,
         "dependency_type": "suggests",
@@ -195,5 +196,5 @@ def test_a_dependency_is_a_row_until_it_is_removed_and_can_come_again() -> None:
     }
     assert told.tell(add, graph) == {"task_dependencies": Changes([row])}
     remove = DependencyRemoved(occurred_at=minutes(2), task_id=TASK_ID, depends_on_task_id=OTHER_ID)
-    assert told.tell(remove, graph) == {"task_dependencies": Changes(deletes=[row["id"]])}
+    assert told.tell(remove, graph) == {"task_dependencies": Changes(deletes=[id_])}
     assert told.tell(add, graph) == {"task_dependencies": Changes([row])}
