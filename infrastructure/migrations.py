@@ -1,13 +1,16 @@
 """Migrations: numbered SQL files of a store, each applied in one transaction and recorded in schema_migrations.
 
-A file NNN_name.up.sql goes with NNN_name.down.sql, which is recorded in migration_rollbacks. Of a recorded migration,
-the checksum is kept: a file that reads differently from what was applied is refused.
+A file NNN_name.up.sql goes with NNN_name.down.sql, which is recorded in migration_rollbacks: what was recorded is what
+undoes it, in one transaction too, so that older code can undo what newer code applied. A rollback without a statement
+says that there is no way back. Undoing any migration of the read tables empties the rest of them, with the checkpoint.
+Of a recorded migration, the checksum is kept: a file that reads differently from what was applied is refused.
+What is next to be done is decided under a lock, one migration at a time: two at once do no harm.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,7 +18,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
-from .errors import MigrationChanged, NotMigrated, SchemaTooNew, StoreUnavailable
+import psycopg
+
+from .errors import (
+    MigrationChanged,
+    MigrationFailed,
+    NotMigrated,
+    NoWayBack,
+    SchemaTooNew,
+    StoreUnavailable,
+    UnknownMigration,
+)
 from .postgresql import connections as postgresql
 from .settings import Database, database, load_settings
 from .sql import statements
@@ -68,8 +81,20 @@ class Target(Protocol):
     def recorded(self) -> Mapping[str, tuple[str, str, str]]:
         """Return version -> (when it was applied, its description, its checksum); empty where nothing was yet."""
 
-    def up(self, migration: Migration) -> bool:
-        """Apply and record a migration in one transaction; False where another has done it meanwhile."""
+    def rollbacks(self) -> Mapping[str, str]:
+        """Return version -> the recorded SQL that undoes it; empty where nothing was yet."""
+
+    def up_next(self, through: str) -> str | None:
+        """Apply and record the first missing migration up to and with `through`, in one transaction.
+
+        Returns its version, or None where nothing is missing. Raises MigrationFailed, with nothing changed.
+        """
+
+    def down_last(self, to: str) -> str | None:
+        """Undo the last recorded migration above `to` and forget it, in one transaction.
+
+        Returns its version, or None where there is none. Raises NoWayBack or MigrationFailed, with nothing changed.
+        """
 
 
 SQLITE = statements("sqlite/migrations.sql")
@@ -85,26 +110,51 @@ class SQLiteFile:
         self._timeout = timeout
 
     def recorded(self) -> dict[str, tuple[str, str, str]]:
-        if not self.path.exists():
-            return {}
-        with self._open() as connection:
-            if not connection.execute(SQLITE["exists"]).fetchone():
-                return {}
-            rows = connection.execute(SQLITE["recorded"]).fetchall()
+        rows = self._select("recorded")
         return {version: (applied, description, checksum) for version, applied, description, checksum in rows}
 
-    def up(self, migration: Migration) -> bool:
+    def rollbacks(self) -> dict[str, str]:
+        return dict(self._select("rollbacks"))
+
+    def _select(self, statement: str) -> list[tuple[str, ...]]:
+        if not self.path.exists():
+            return []
+        with self._open() as connection:
+            if not connection.execute(SQLITE["exists"]).fetchone():
+                return []
+            return connection.execute(SQLITE[statement]).fetchall()
+
+    def up_next(self, through: str) -> str | None:
         with self._open() as connection, transaction(connection):
             connection.execute(SQLITE["create_schema_migrations"])
             connection.execute(SQLITE["create_migration_rollbacks"])
-            if connection.execute(SQLITE["is_recorded"], (migration.version,)).fetchone():
-                return False
-            for statement in _split(migration.up):
-                connection.execute(statement)
+            recorded = {row[0] for row in connection.execute(SQLITE["recorded"])}
+            migration = _first_missing(self.migrations, recorded, through)
+            if migration is None:
+                return None
+            self._run(connection, migration.version, "applied", migration.up)
             values = {"version": migration.version, "description": migration.description}
             connection.execute(SQLITE["record"], {**values, "checksum": migration.checksum})
             connection.execute(SQLITE["record_rollback"], {**values, "rollback_sql": migration.down})
-        return True
+        return migration.version
+
+    def down_last(self, to: str) -> str | None:
+        with self._open() as connection, transaction(connection):
+            (version,) = connection.execute(SQLITE["last_recorded"], (to,)).fetchone()
+            if version is None:
+                return None
+            rollback = connection.execute(SQLITE["rollback"], (version,)).fetchone()
+            self._run(connection, version, "undone", _way_back(version, rollback and rollback[0]))
+            connection.execute(SQLITE["forget_rollback"], (version,))
+            connection.execute(SQLITE["forget"], (version,))
+        return str(version)
+
+    def _run(self, connection: sqlite3.Connection, version: str, what: str, script: str) -> None:
+        try:
+            for statement in _split(script):
+                connection.execute(statement)
+        except sqlite3.Error as error:
+            raise _failed(self.path, version, what, error) from error
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -124,8 +174,33 @@ def _split(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-    if statement.strip() and not all(line.startswith("--") for line in statement.strip().splitlines()):
+    if _says_something(statement):
         yield statement
+
+
+def _says_something(script: str) -> bool:
+    """Whether there is more in a script than comments."""
+    return any(line.strip() and not line.strip().startswith("--") for line in script.splitlines())
+
+
+def _way_back(version: str, rollback: str | None) -> str:
+    """Return the recorded rollback of a migration. Raises NoWayBack where it holds nothing."""
+    if rollback is None or not _says_something(rollback):
+        raise NoWayBack(
+            f"migration {version} has no way back: it holds what is never dropped (events, keys)", version=version
+        )
+    return rollback
+
+
+def _failed(where: object, version: str, what: str, error: Exception) -> MigrationFailed:
+    reason = " ".join(str(error).split())
+    return MigrationFailed(
+        f"{where}: migration {version} could not be {what}, nothing of it was: {reason}", version=version
+    )
+
+
+def _first_missing(migrations: Sequence[Migration], recorded: Container[str], through: str) -> Migration | None:
+    return next((m for m in migrations if m.version <= through and m.version not in recorded), None)
 
 
 class PostgreSQLDatabase:
@@ -136,23 +211,51 @@ class PostgreSQLDatabase:
         self.migrations = migrations
 
     def recorded(self) -> dict[str, tuple[str, str, str]]:
-        with self._connect() as connection:
-            if not connection.execute(POSTGRESQL["exists"]).fetchone():
-                return {}
-            rows = connection.execute(POSTGRESQL["recorded"]).fetchall()
+        rows = self._select("recorded")
         return {version: (applied, description, checksum) for version, applied, description, checksum in rows}
 
-    def up(self, migration: Migration) -> bool:
+    def rollbacks(self) -> dict[str, str]:
+        return dict(self._select("rollbacks"))
+
+    def _select(self, statement: str) -> list[tuple[str, ...]]:
+        with self._connect() as connection:
+            if not connection.execute(POSTGRESQL["exists"]).fetchone():
+                return []
+            return connection.execute(POSTGRESQL[statement]).fetchall()
+
+    def up_next(self, through: str) -> str | None:
         with self._connect() as connection, connection.transaction():
             connection.execute(POSTGRESQL["lock"])
             connection.execute(POSTGRESQL["create_schema_migrations"])
             connection.execute(POSTGRESQL["create_migration_rollbacks"])
-            if connection.execute(POSTGRESQL["is_recorded"], (migration.version,)).fetchone():
-                return False
-            connection.execute(migration.up.encode())  # as bytes: several statements, and no placeholder in them
+            recorded = {row[0] for row in connection.execute(POSTGRESQL["recorded"])}
+            migration = _first_missing(self.migrations, recorded, through)
+            if migration is None:
+                return None
+            self._run(connection, migration.version, "applied", migration.up)
             connection.execute(POSTGRESQL["record"], (migration.version, migration.description, migration.checksum))
             connection.execute(POSTGRESQL["record_rollback"], (migration.version, migration.down))
-        return True
+        return migration.version
+
+    def down_last(self, to: str) -> str | None:
+        with self._connect() as connection, connection.transaction():
+            connection.execute(POSTGRESQL["lock"])
+            version = connection.execute(POSTGRESQL["last_recorded"], (to,)).fetchall()[0][0]
+            if version is None:
+                return None
+            rollback = connection.execute(POSTGRESQL["rollback"], (version,)).fetchone()
+            self._run(connection, version, "undone", _way_back(version, rollback and rollback[0]))
+            connection.execute(POSTGRESQL["forget_rollback"], (version,))
+            connection.execute(POSTGRESQL["forget"], (version,))
+        return str(version)
+
+    def _run(self, connection: postgresql.Connection, version: str, what: str, script: str) -> None:
+        try:
+            connection.execute(script.encode())  # as bytes: several statements, and no placeholder in them
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            raise
+        except psycopg.Error as error:
+            raise _failed(postgresql.shown(self.url), version, what, error) from error
 
     @contextmanager
     def _connect(self) -> Iterator[postgresql.Connection]:
@@ -187,17 +290,53 @@ def status(where: Database, timeout: float = 20.0) -> list[Applied]:
     return sorted(found, key=lambda one: one.version)
 
 
-def up(where: Database, timeout: float = 20.0) -> list[str]:
-    """Apply what the database lacks, and return the versions applied. Raises SchemaTooNew, and what `status` raises.
+def up(where: Database, timeout: float = 20.0, *, through: str | None = None) -> list[str]:
+    """Apply what the database lacks, up to and with version `through`, and return the versions applied, in order.
 
-    Two at once do no harm: each migration is taken under a lock.
+    Raises SchemaTooNew, UnknownMigration, MigrationFailed, and what `status` raises.
     """
-    _refuse_newer(where, status(where, timeout))
+    steps = status(where, timeout)
+    _refuse_newer(where, steps)
+    known = [step.version for step in steps]
+    last = max(known) if through is None else _version(through, known)
     done = []
     for target in targets(where, timeout):
-        recorded = target.recorded()
-        done += [m.version for m in target.migrations if m.version not in recorded and target.up(m)]
-    return sorted(done)
+        while _first_missing(target.migrations, target.recorded(), last):
+            if version := target.up_next(last):
+                done.append(version)
+    return done
+
+
+def down(where: Database, timeout: float = 20.0, *, to: str | None = None) -> list[str]:
+    """Undo every migration above version `to` ("000" is below all), or the last one; return those undone, in order.
+
+    The last comes first, each by what was recorded with it, whatever this code's files say. One that has no way back
+    is refused before anything is undone. Raises NoWayBack, UnknownMigration, MigrationFailed.
+    """
+    found = targets(where, timeout)
+    rollbacks = {version: sql for target in found for version, sql in target.rollbacks().items()}
+    recorded = sorted(version for target in found for version in target.recorded())
+    if to is None:
+        to = ["000", *recorded][-2:][0]
+    else:
+        to = _version(to, ["000", *recorded, *(m.version for target in found for m in target.migrations)])
+    for version in recorded:
+        if version > to:
+            _way_back(version, rollbacks.get(version))
+    done = []
+    for target in reversed(found):
+        while any(version > to for version in target.recorded()):
+            if version := target.down_last(to):
+                done.append(version)
+    return done
+
+
+def _version(given: str, known: Sequence[str]) -> str:
+    """Return a version as it is recorded: 4 is 004. Raises UnknownMigration."""
+    version = given.zfill(3)
+    if version not in known:
+        raise UnknownMigration(f"there is no migration {given}: the last is {max(known)}", version=given)
+    return version
 
 
 def require_migrated(where: Database, timeout: float = 20.0) -> None:

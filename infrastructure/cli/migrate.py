@@ -1,6 +1,8 @@
-"""`tiu migrate`: bring a database's schema up to this code's, and say where it stands."""
+"""`tiu migrate`: bring a database's schema up to this code's or back, and say where it stands."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
@@ -10,19 +12,45 @@ from .output import DbOption, JsonOption, console, print_json, print_rows
 
 migrate = typer.Typer(help="Migrate a database, or show what it lacks.", no_args_is_help=True)
 
+VERSION = typer.Argument(metavar="[N]", show_default=False)
+
 
 @migrate.command()
-def up(db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Apply every migration that the database lacks."""
+def up(
+    version: Annotated[str | None, VERSION] = None,
+    db: DbOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Apply every migration that the database lacks, up to and with N where it is given."""
     settings = load_settings()
     where = database(db, settings)
     if migrations.is_empty(where, settings.sqlite_timeout) and where.path is not None and where.by_default:
         where.path.parent.mkdir(parents=True, exist_ok=True)
-    applied = migrations.up(where, settings.sqlite_timeout)
+    applied = migrations.up(where, settings.sqlite_timeout, through=version)
     if as_json:
         print_json({"db": str(where), "applied": applied})
     else:
         console.print(f"{where}: " + (f"applied {', '.join(applied)}" if applied else "nothing to apply"))
+
+
+@migrate.command()
+def down(
+    version: Annotated[str | None, VERSION] = None,
+    db: DbOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Undo every migration above N, or the last one where no N is given. N itself stays.
+
+    Undoing one empties the read tables: after `migrate up`, the projector fills them again from the events. Events and
+    keys are never dropped.
+    """
+    settings = load_settings()
+    where = database(db, settings)
+    undone = migrations.down(where, settings.sqlite_timeout, to=version)
+    if as_json:
+        print_json({"db": str(where), "undone": undone})
+    else:
+        console.print(f"{where}: " + (f"undid {', '.join(undone)}" if undone else "nothing to undo"))
 
 
 @migrate.command()
