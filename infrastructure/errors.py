@@ -35,6 +35,24 @@ class MigrationChanged(TiuError):
     code = "migration_changed"
 
 
+class MigrationFailed(TiuError):
+    """The database refused a migration or its rollback; nothing of it was done."""
+
+    code = "migration_failed"
+
+
+class NoWayBack(TiuError):
+    """A migration that cannot be undone: it holds events or keys, and those are never dropped."""
+
+    code = "no_way_back"
+
+
+class UnknownMigration(TiuError):
+    """A version that neither this code nor the database has."""
+
+    code = "unknown_migration"
+
+
 class Contended(TiuError):
     """Other writers moved what a command read, each time it was decided."""
 

@@ -1,0 +1,22 @@
+DELETE FROM checkpoints WHERE projection = 'read_model';
+DROP TABLE templates;
+-- The read tables that stay are emptied: they are filled again from the first event, and never hold a half.
+DELETE FROM agent_metrics;
+DELETE FROM agent_assignments;
+DELETE FROM agents;
+DELETE FROM step_executions;
+DELETE FROM workflow_steps;
+DELETE FROM workflows;
+DELETE FROM project_files;
+DELETE FROM user_sessions;
+DELETE FROM staged_issues;
+DELETE FROM run_state;
+DELETE FROM task_state;
+DELETE FROM project_state;
+DELETE FROM progress_metrics;
+DELETE FROM validation_issues;
+DELETE FROM validation_reports;
+DELETE FROM task_dependencies;
+DELETE FROM tasks;
+DELETE FROM projects;
+DELETE FROM users;
