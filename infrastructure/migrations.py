@@ -88,8 +88,11 @@ class SQLiteFile:
         self._timeout = timeout
 
     def recorded(self) -> dict[str, tuple[str, str, str]]:
-        if not self.path.exists():
-            return {}
+        try:
+            if not self.path.exists():
+                return {}
+        except OSError as error:  # a name that is too long, a folder that may not be entered
+            raise StoreUnavailable(f"cannot open {self.path}: {error.strerror}", path=self.path) from None
         with self._open() as connection:
             if not connection.execute(SQLITE["exists"]).fetchone():
                 return {}

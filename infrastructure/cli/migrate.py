@@ -21,7 +21,9 @@ def up(db: DbOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"db": str(where), "applied": applied})
     else:
-        console.print(f"{where}: " + (f"applied {', '.join(applied)}" if applied else "nothing to apply"))
+        console.print(
+            f"{where}: " + (f"applied {', '.join(applied)}" if applied else "nothing to apply"), soft_wrap=True
+        )
 
 
 @migrate.command()
@@ -29,6 +31,7 @@ def status(db: DbOption = None, as_json: JsonOption = False) -> None:
     """Show every migration, and whether the database has it."""
     settings = load_settings()
     where = database(db, settings)
+    migrations.is_empty(where)  # refuses a folder that is not there
     steps = migrations.status(where, settings.sqlite_timeout)
     if as_json:
         print_json({"db": str(where), "migrations": steps})
