@@ -115,8 +115,9 @@ class Tiu:
     def rebuild(self) -> None:
         """Empty the read tables; the projectors fill them again from the first event."""
         self.projector.reset()
-        if self._background is not None:
-            self._background.wake()
+        if self._background is not None and not self._background.wake():  # it had stopped: at tables that did not fit
+            self._background.join()
+            self._background = Background(self.projector, self.events.listen())
 
     def close(self) -> None:
         """Stop projecting and let every connection go; what is stored stays, what is not projected will be."""
@@ -151,8 +152,10 @@ class Background:
         except Exception as error:  # noqa: BLE001 - it ends the thread; wait_for tells the caller
             log.error("projector stopped: %s", error)
 
-    def wake(self) -> None:
+    def wake(self) -> bool:
+        """Make it look for events now; False where it has stopped."""
         self._listener.wake()
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Let the batch at hand finish; what waits for a database that is away ends when its stores are closed."""

@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from ...domain.errors import NotFound
-from ...domain.project import STANDARD_METRICS
+from ...domain.project_metrics import STANDARD_METRICS
 from ..errors import BadSettings
 from ..queries import FIRST_TIME, LAST_TIME, DashboardRow, Queries
 from .output import Columns, DbOption, JsonOption, print_json, print_rows
