@@ -18,8 +18,9 @@ from .domain.errors import (
     WrongStatus,
 )
 from .domain.messages import Command
-from .domain.project import CompleteProject, CreateProject, FailProject, ReactivateProject, RecordMetric
-from .domain.registry import parse_command
+from .domain.project import CompleteProject, CreateProject, FailProject, ReactivateProject
+from .domain.project_metrics import RecordMetric
+from .domain.registry import UndecodableEvent, parse_command
 from .domain.task import (
     AddTask,
     BlockTask,
@@ -49,6 +50,7 @@ from .infrastructure.errors import (
     BadSettings,
     CheckpointRefused,
     Contended,
+    InvalidQuery,
     MigrationChanged,
     NotMigrated,
     ProjectionFailed,
@@ -86,6 +88,7 @@ __all__ = [
     "Fault",
     "IgnoreIssue",
     "InvalidCommand",
+    "InvalidQuery",
     "MigrationChanged",
     "NotFound",
     "NotMigrated",
@@ -111,6 +114,7 @@ __all__ = [
     "Tiu",
     "TiuError",
     "UnblockTask",
+    "UndecodableEvent",
     "UnmetDependencies",
     "WaitTimeout",
     "WrongStatus",

@@ -77,6 +77,12 @@ class ProjectionFailed(TiuError):
     code = "projection_failed"
 
 
+class InvalidQuery(TiuError):
+    """A question with a value that no database can look for."""
+
+    code = "invalid_query"
+
+
 class WaitTimeout(TiuError):
     """The read tables did not reach a position in time."""
 

@@ -22,7 +22,7 @@ from .errors import MigrationChanged, NotMigrated, SchemaTooNew, StoreUnavailabl
 from .postgresql import connections as postgresql
 from .settings import Database, database, load_settings
 from .sql import statements
-from .sqlite.connections import open_database, transaction, translated
+from .sqlite.connections import make_database, open_database, transaction, translated
 from .sqlite.read_store import read_path
 
 
@@ -88,8 +88,11 @@ class SQLiteFile:
         self._timeout = timeout
 
     def recorded(self) -> dict[str, tuple[str, str, str]]:
-        if not self.path.exists():
-            return {}
+        try:
+            if not self.path.exists():
+                return {}
+        except OSError as error:  # a name that is too long, a folder that may not be entered
+            raise StoreUnavailable(f"cannot open {self.path}: {error.strerror}", path=self.path) from None
         with self._open() as connection:
             if not connection.execute(SQLITE["exists"]).fetchone():
                 return {}
@@ -97,6 +100,7 @@ class SQLiteFile:
         return {version: (applied, description, checksum) for version, applied, description, checksum in rows}
 
     def up(self, migration: Migration) -> bool:
+        make_database(self.path, timeout=self._timeout)
         with self._open() as connection, transaction(connection):
             connection.execute(SQLITE["create_schema_migrations"])
             connection.execute(SQLITE["create_migration_rollbacks"])
@@ -297,6 +301,11 @@ def is_empty(where: Database) -> bool:
     except OSError as error:
         raise StoreUnavailable(f"cannot open {where.path}: {error.strerror}", path=where.path) from None
     return True
+
+
+def require_reachable(where: Database) -> None:
+    """Raise StoreUnavailable where a database leads nowhere."""
+    is_empty(where)
 
 
 def create(where: Database, timeout: float = 20.0) -> None:

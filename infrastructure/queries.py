@@ -15,6 +15,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter
 
 from ..domain.values import EARLIEST_YEAR, LATEST_YEAR
+from .errors import InvalidQuery
 from .read_store import ReadStore
 from .sql import statements
 
@@ -22,7 +23,18 @@ SQL = statements("queries.sql")
 FIRST_TIME = datetime(EARLIEST_YEAR, 1, 1, tzinfo=UTC)
 LAST_TIME = datetime(LATEST_YEAR, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
-Json = Annotated[Any, BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value)]
+
+def _ordered(value: Any) -> Any:
+    """JSON in one order of keys on every store: JSONB has an order of its own."""
+    match value:
+        case dict():
+            return {key: _ordered(value[key]) for key in sorted(value)}
+        case list():
+            return [_ordered(item) for item in value]
+    return value
+
+
+Json = Annotated[Any, BeforeValidator(lambda value: _ordered(json.loads(value) if isinstance(value, str) else value))]
 Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 RowType = TypeVar("RowType")
 
@@ -138,7 +150,7 @@ class ProjectCounts:
 
 
 class Queries:
-    """The read side of one read store. Every method may raise StoreUnavailable."""
+    """The read side of one read store. Every method may raise StoreUnavailable or InvalidQuery."""
 
     def __init__(self, store: ReadStore) -> None:
         self._store = store
@@ -148,7 +160,13 @@ class Queries:
         adapter = self._adapters.get(row_type)
         if adapter is None:
             adapter = self._adapters[row_type] = TypeAdapter(row_type)
-        return [adapter.validate_python(row) for row in self._store.query(SQL[name], parameters)]
+        return [adapter.validate_python(row) for row in self._query(name, parameters)]
+
+    def _query(self, name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        try:
+            return self._store.query(SQL[name], parameters)
+        except (UnicodeError, OverflowError) as error:
+            raise InvalidQuery(f"{name}: cannot be asked: {error}") from None
 
     def dashboard(self, user_id: UUID, *, limit: int = 20) -> list[DashboardRow]:
         """Return a user's active projects, the one that changed last first (the specification's dashboard)."""
@@ -165,11 +183,11 @@ class Queries:
 
     def user_id(self, username: str) -> UUID | None:
         """Return the id of the user of a name."""
-        rows = self._store.query(SQL["user_by_name"], {"username": username})
+        rows = self._query("user_by_name", {"username": username})
         return UUID(str(rows[0]["id"])) if rows else None
 
     def tasks(self, project_id: UUID) -> list[TaskRow]:
-        """Return a project's tasks in the order in which they were added."""
+        """Return a project's tasks, the oldest first."""
         return self._rows(TaskRow, "tasks", {"project_id": project_id})
 
     def ready_tasks(self, project_id: UUID, *, limit: int = 100) -> list[ReadyTask]:

@@ -51,13 +51,16 @@ def apply(
 @contextlib.contextmanager
 def _opened(file: str) -> Iterator[BinaryIO]:
     if file == "-":
+        if sys.stdin is None:  # it was closed
+            raise BadSettings("cannot read standard input: it is closed")
         yield sys.stdin.buffer
         return
     try:
-        with Path(file).open("rb") as stream:
-            yield stream
+        stream = Path(file).open("rb")  # noqa: SIM115 - closed below: an error of what uses it is not one of opening it
     except OSError as error:
         raise BadSettings(f"cannot read {file}: {error.strerror}") from None
+    with stream:
+        yield stream
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes | None]:

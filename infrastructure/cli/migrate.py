@@ -21,7 +21,9 @@ def up(db: DbOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"db": str(where), "applied": applied})
     else:
-        console.print(f"{where}: " + (f"applied {', '.join(applied)}" if applied else "nothing to apply"))
+        console.print(
+            f"{where}: " + (f"applied {', '.join(applied)}" if applied else "nothing to apply"), soft_wrap=True
+        )
 
 
 @migrate.command()
@@ -29,12 +31,13 @@ def status(db: DbOption = None, as_json: JsonOption = False) -> None:
     """Show every migration, and whether the database has it."""
     settings = load_settings()
     where = database(db, settings)
+    migrations.require_reachable(where)
     steps = migrations.status(where, settings.sqlite_timeout)
     if as_json:
         print_json({"db": str(where), "migrations": steps})
     else:
         print_rows(
-            f"Migrations of {where}",
+            "Migrations",
             steps,
             {"version": "version", "description": "description", "applied": "applied_at", "known": "known"},
         )

@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from ...domain.errors import NotFound
-from ...domain.project import STANDARD_METRICS
+from ...domain.project_metrics import STANDARD_METRICS
 from ..errors import BadSettings
 from ..queries import FIRST_TIME, LAST_TIME, DashboardRow, Queries
 from .output import Columns, DbOption, JsonOption, print_json, print_rows
@@ -52,7 +52,12 @@ def dashboard(
     with connected(db) as tiu:
         if user is None:
             projects = tiu.read.projects(limit=limit)
-            _print("Projects", projects, {"project": "name", "status": "status", **numbers, "id": "id"}, as_json)
+            _print(
+                "Projects",
+                projects,
+                {"project": "name", "status": "status", "real": "real_progress", "fake": "fake_progress", "id": "id"},
+                as_json,
+            )
         else:
             rows = tiu.read.dashboard(_user_id(tiu.read, user), limit=limit)
             _print("Dashboard", rows, {"project": "name", **numbers, "done": _done, "id": "id"}, as_json)
