@@ -17,6 +17,12 @@ class StoreUnavailable(TiuError):
     code = "store_unavailable"
 
 
+class ConnectionClosed(TiuError):
+    """A connection that was closed is used: not the database's fault, and no reason to try again."""
+
+    code = "connection_closed"
+
+
 class NotMigrated(TiuError):
     """The database lacks migrations that this code needs."""
 

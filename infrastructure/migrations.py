@@ -274,6 +274,8 @@ def require_migrated(where: Database, timeout: float = 20.0) -> None:
     steps = status(where, timeout)
     _refuse_newer(where, steps)
     missing = [step.version for step in steps if step.applied_at is None]
+    if where.path is not None and not where.path.exists():
+        raise NotMigrated(f"there is no database {where}: `tiu migrate up --db {where}` makes one", missing=missing)
     if missing:
         what = "is not migrated" if len(missing) == len(steps) else f"lacks migration {', '.join(missing)}"
         raise NotMigrated(f"{where} {what}: run `tiu migrate up --db {where}`", database=str(where), missing=missing)

@@ -89,7 +89,7 @@ def issues(
         end = _time("--until", until, None)
         rows = tiu.read.validation_issues(until=end, within=timedelta(hours=hours))
         columns = {"type": "issue_type", "severity": "severity", "open": "issue_count", "authentic": "avg_authenticity"}
-        _print("Open issues", rows, columns, as_json)
+        _print(f"Open issues in the newest reports of {hours:g} hours", rows, columns, as_json)
 
 
 @show.command()

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from ..errors import StoreUnavailable
+from ..errors import ConnectionClosed, StoreUnavailable
 from ..sql import statements
 
 Connection = psycopg.Connection[Any]
@@ -35,7 +35,6 @@ _UNUSABLE = (
     psycopg.errors.UndefinedFunction,
     psycopg.errors.InvalidSchemaName,
     PoolTimeout,
-    PoolClosed,
 )
 MAX_POOL_SIZE = 5
 """With the listener, one embedding process holds six connections at most."""
@@ -88,6 +87,8 @@ def translated(url: str) -> Iterator[None]:
     """Turn what a lost or failing database raises into StoreUnavailable; broken constraints and faults of ours pass."""
     try:
         yield
+    except PoolClosed:
+        raise ConnectionClosed(f"{shown(url)}: this connection was closed", database=shown(url)) from None
     except _UNUSABLE as error:
         raise unavailable(url, error) from error
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from ..errors import StoreUnavailable
+from ..errors import ConnectionClosed, StoreUnavailable
 
 MAX_IDLE_READERS = 4
 
@@ -95,6 +95,7 @@ class Connections:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Give the writer inside a transaction of its own."""
+        self._require_open()
         if not self._write_lock.acquire(timeout=self._timeout):
             raise StoreUnavailable(f"{self.path}: database is locked", path=self.path)
         try:
@@ -107,8 +108,7 @@ class Connections:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give a connection to read with."""
         with self._lock:
-            if self._closed:
-                raise StoreUnavailable(f"{self.path}: closed", path=self.path)
+            self._require_open()
             idle = self._idle.pop() if self._idle else None
         connection = idle or self._open()
         try:
@@ -116,6 +116,10 @@ class Connections:
                 yield connection
         finally:
             self._give_back(connection)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ConnectionClosed(f"{self.path}: this connection was closed", path=self.path)
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._lock:
