@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from eventsourcing.persistence import IntegrityError
 
-from claude_tiu.infrastructure.errors import StoreUnavailable
+from claude_tiu.infrastructure.errors import ConnectionClosed, StoreUnavailable
 from claude_tiu.infrastructure.event_store import (
     Conflict,
     EventStore,
@@ -288,7 +288,7 @@ class TestClosing:
             events.max_notification_id,
         ]
         for use in uses:
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(ConnectionClosed):
                 use()
 
     def test_closing_while_others_read_and_write_raises_nothing_else(self, backend: Backend) -> None:
@@ -296,7 +296,7 @@ class TestClosing:
 
         def use(work: Any) -> None:
             started.wait()
-            with suppress(StoreUnavailable):
+            with suppress(ConnectionClosed, StoreUnavailable):
                 while True:
                     work()
 
