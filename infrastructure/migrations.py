@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import psycopg
 
@@ -116,7 +116,7 @@ class SQLiteFile:
     def rollbacks(self) -> dict[str, str]:
         return dict(self._select("rollbacks"))
 
-    def _select(self, statement: str) -> list[tuple[str, ...]]:
+    def _select(self, statement: str) -> list[tuple[Any, ...]]:
         if not self.path.exists():
             return []
         with self._open() as connection:
@@ -217,7 +217,7 @@ class PostgreSQLDatabase:
     def rollbacks(self) -> dict[str, str]:
         return dict(self._select("rollbacks"))
 
-    def _select(self, statement: str) -> list[tuple[str, ...]]:
+    def _select(self, statement: str) -> list[tuple[Any, ...]]:
         with self._connect() as connection:
             if not connection.execute(POSTGRESQL["exists"]).fetchone():
                 return []
@@ -317,23 +317,23 @@ def down(where: Database, timeout: float = 20.0, *, to: str | None = None) -> li
     rollbacks = {version: sql for target in found for version, sql in target.rollbacks().items()}
     recorded = sorted(version for target in found for version in target.recorded())
     if to is None:
-        to = ["000", *recorded][-2:][0]
+        last = ["000", *recorded][-2:][0]
     else:
-        to = _version(to, ["000", *recorded, *(m.version for target in found for m in target.migrations)])
+        last = _version(to, ["000", *recorded, *(m.version for target in found for m in target.migrations)])
     for version in recorded:
-        if version > to:
+        if version > last:
             _way_back(version, rollbacks.get(version))
     done = []
     for target in reversed(found):
-        while any(version > to for version in target.recorded()):
-            if version := target.down_last(to):
-                done.append(version)
+        while any(version > last for version in target.recorded()):
+            if undone := target.down_last(last):
+                done.append(undone)
     return done
 
 
 def _version(given: str, known: Sequence[str]) -> str:
     """Return a version as it is recorded: 4 is 004. Raises UnknownMigration."""
-    version = given.zfill(3)
+    version = given.zfill(3) if given.isdigit() else given
     if version not in known:
         raise UnknownMigration(f"there is no migration {given}: the last is {max(known)}", version=given)
     return version
