@@ -73,7 +73,7 @@ class AlreadyExists(Refused):
 
 
 class WrongStatus(Refused):
-    """The status does not allow the command (domain rules: Statuses × commands)."""
+    """The status does not allow the command (docs/reference/commands.md has the table)."""
 
     code = "wrong_status"
 

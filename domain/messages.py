@@ -48,10 +48,20 @@ class Command(BaseModel):
         except ValidationError as error:
             raise InvalidCommand(type(self).__name__, _faults(error, self.personal)) from None
 
+    @property
+    def lacks_id(self) -> bool:
+        """Whether the caller left out the new id."""
+        return self.creates is not None and getattr(self, self.creates) is None
+
     def stamped(self, *, at: datetime, command_id: UUID, new_id: UUID) -> Self:
         """Return the command with its time, its command_id and its new id filled in where they were left out."""
-        given = {"occurred_at": at, "command_id": command_id} | ({self.creates: new_id} if self.creates else {})
-        missing = {name: value for name, value in given.items() if getattr(self, name) is None}
+        missing: dict[str, Any] = {}
+        if self.occurred_at is None:
+            missing["occurred_at"] = at
+        if self.command_id is None:
+            missing["command_id"] = command_id
+        if self.creates is not None and self.lacks_id:
+            missing[self.creates] = new_id
         return self.model_copy(update=missing) if missing else self
 
     @property
@@ -61,7 +71,7 @@ class Command(BaseModel):
 
     def content(self) -> bytes:
         """Return the JSON that a retry of this command_id must equal: what was asked, without the envelope."""
-        return self.model_dump_json(exclude=set(ENVELOPE), exclude_none=True).encode()
+        return self.model_dump_json(exclude=set(ENVELOPE), exclude_defaults=True).encode()
 
 
 def given(value: T | None) -> T:

@@ -1,4 +1,4 @@
-"""The exact arithmetic of progress (domain rules: Numbers).
+"""The exact arithmetic of progress (docs/explanation/numbers.md).
 
 Claimed progress c and authenticity a are integers in micro-percents (0 ... 10**8), w is a task's weight. Everything is
 added up as integers, and divided once, when a row is written: so the order of events cannot matter, and a live sum

@@ -1,6 +1,6 @@
 """The values that commands are made of: bounded, storable on either database, and normalised at the door.
 
-Bounds come from the specification's columns, normal forms from the domain rules ("Numbers: at the door").
+Bounds come from the specification's columns, normal forms from what both databases keep alike.
 Events hold the same values as plain types: what was once accepted must load under tomorrow's bounds.
 """
 

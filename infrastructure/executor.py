@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import hmac
 import random
+import threading
 import time
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -31,6 +34,7 @@ from .mapper import decode, encode
 ATTEMPTS = 20
 """How often a unit is decided before its command is told that others are always faster."""
 PAUSE_SECONDS = 0.002
+CACHED_STREAMS = 2_000
 
 State = TypeVar("State")
 
@@ -60,7 +64,8 @@ def prepare(command: Command) -> Request:
     """Stamp a command with the present time and new ids where its caller gave none."""
     content = type(command).__name__.encode() + b"\0" + command.content()
     command_id = command.command_id or new_id()
-    stamped = command.stamped(at=datetime.now(UTC), command_id=command_id, new_id=new_id())
+    created = new_id() if command.lacks_id else command_id
+    stamped = command.stamped(at=datetime.now(UTC), command_id=command_id, new_id=created)
     return Request(stamped, command_id, sha256(content).digest())
 
 
@@ -78,13 +83,14 @@ class Decision:
     Its methods named after aggregates are what the domain's decisions ask of other streams (their `Reads`).
     """
 
-    def __init__(self, store: EventStore) -> None:
-        self._store = store
-        self._streams: dict[UUID, Stream] = {}
+    def __init__(self, store: EventStore, load: Callable[[UUID], Stream]) -> None:
+        self._reservation_key = store.reservation_key
+        self._load = load
+        self.streams: dict[UUID, Stream] = {}
         self.guards: dict[UUID, int] = {}
         self.events: list[NewEvent] = []
-        self.reservations: list[Reservation] = []
-        self.reserved: list[tuple[str, Event]] = []
+        self.reservations: dict[Reservation, Event] = {}
+        self._reserved: set[tuple[str, bytes]] = set()
 
     def user_exists(self, user_id: UUID) -> bool:
         return self._peek(USER, user_id) is not None
@@ -117,9 +123,9 @@ class Decision:
         return stream.state if stream.aggregate is aggregate else self._read(aggregate, stream_id)
 
     def _stream(self, stream_id: UUID) -> Stream:
-        stream = self._streams.get(stream_id)
+        stream = self.streams.get(stream_id)
         if stream is None:
-            stream = self._streams[stream_id] = load_stream(self._store, stream_id)
+            stream = self.streams[stream_id] = self._load(stream_id)
         return stream
 
     def decide(self, request: Request) -> Answer:
@@ -133,7 +139,7 @@ class Decision:
         stream = self._stream(stream_id)
         self.guards.setdefault(stream_id, stream.version)
         if stream.aggregate is not None and stream.aggregate is not aggregate:
-            if command.creates and getattr(command, command.creates) == stream_id:
+            if aggregate.stream_of is not None or command.stream == command.creates:
                 raise AlreadyExists(f"{stream_id} is a {stream.aggregate.name} already", id=stream_id)
             stream = Stream(None, None, 0)
         if command.expected_version is not None and command.expected_version != stream.version:
@@ -149,7 +155,7 @@ class Decision:
             version += 1
             state = aggregate.evolve(state, event)
             self._add(request, stream_id, version, event, aggregate.project_of(stream_id, state))
-        self._streams[stream_id] = Stream(aggregate, state, version)
+        self.streams[stream_id] = Stream(aggregate, state, version)
         return Answer(created_id(events[0], stream_id), version, len(self.events))
 
     def _stream_of(self, aggregate: Aggregate[Any], command: Command) -> UUID:
@@ -182,15 +188,20 @@ class Decision:
     def _reserve(self, name: str, event: Event, stream_id: UUID) -> None:
         """Reserve a value under a keyed hash: who reads the table cannot try names."""
         value = str(getattr(event, name)).encode()
-        key = hmac.digest(self._store.reservation_key, f"{name}\0".encode() + value, "sha256")
+        key = hmac.digest(self._reservation_key, f"{name}\0".encode() + value, "sha256")
         reservation = Reservation(name, key, stream_id)
-        if any(known[:2] == reservation[:2] for known in self.reservations):
+        if (name, key) in self._reserved:
             raise not_unique(name, event)
-        self.reservations.append(reservation)
-        self.reserved.append((name, event))
+        self._reserved.add((name, key))
+        self.reservations[reservation] = event
+
+    def taken(self, number: int) -> NotUnique:
+        """Return the refusal of the unit whose reservation, by its place among them, is another's."""
+        reservation, event = list(self.reservations.items())[number]
+        return not_unique(reservation.space, event)
 
     def unit(self) -> Unit:
-        return Unit(self.events, self.guards, self.reservations)
+        return Unit(self.events, self.guards, list(self.reservations))
 
 
 def created_id(event: Event, stream_id: UUID) -> UUID:
@@ -216,11 +227,53 @@ def load_stream(store: EventStore, stream_id: UUID) -> Stream:
     return Stream(aggregate, state, rows[-1].version)
 
 
+class StreamCache:
+    """The streams read or written last, as they then stood: others may have moved them since. Thread-safe."""
+
+    def __init__(self, load: Callable[[UUID], Stream], size: int = CACHED_STREAMS) -> None:
+        self._load = load
+        self._size = size
+        self._streams: OrderedDict[UUID, Stream] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, stream_id: UUID) -> Stream:
+        """Return a stream as it stood when it was last seen, or now."""
+        with self._lock:
+            stream = self._streams.get(stream_id)
+            if stream is not None:
+                self._streams.move_to_end(stream_id)
+                return stream
+        stream = self._load(stream_id)
+        self.put({stream_id: stream})
+        return stream
+
+    def put(self, streams: Mapping[UUID, Stream]) -> None:
+        """Keep streams, where nothing newer is kept; those that hold nothing yet are not."""
+        with self._lock:
+            for stream_id, stream in streams.items():
+                kept = self._streams.get(stream_id)
+                if stream.aggregate is not None and (kept is None or kept.version <= stream.version):
+                    self._streams[stream_id] = stream
+                    self._streams.move_to_end(stream_id)
+            while len(self._streams) > self._size:
+                self._streams.popitem(last=False)
+
+    def drop(self, stream_ids: Iterable[UUID]) -> None:
+        with self._lock:
+            for stream_id in stream_ids:
+                self._streams.pop(stream_id, None)
+
+
 class Executor:
     """Executes commands against an event store. Thread-safe."""
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
+        self._cache = StreamCache(self._load_fresh)
+        self._retrying = threading.Lock()
+
+    def _load_fresh(self, stream_id: UUID) -> Stream:
+        return load_stream(self._store, stream_id)
 
     def execute(self, commands: Sequence[Command]) -> list[Answer]:
         """Execute commands as one unit: all are stored, in one commit, or none is.
@@ -233,7 +286,8 @@ class Executor:
         lost = False
         for attempt in range(ATTEMPTS):
             try:
-                answers = self._attempt(distinct)
+                with self._retrying if attempt else nullcontext():  # those that lost a race do not race each other
+                    answers = self._attempt(distinct)
             except StoreUnavailable:
                 if lost:
                     raise
@@ -244,19 +298,27 @@ class Executor:
             time.sleep(random.uniform(0, PAUSE_SECONDS * (attempt + 1)))  # noqa: S311 - spreads retries, no secret
         raise Contended(f"other writers moved what the command rests on, {ATTEMPTS} times; try again")
 
-    def _attempt(self, requests: Sequence[Request]) -> dict[UUID, Answer] | None:
-        """Return the answers by command_id, or None where something moved meanwhile."""
-        decision = Decision(self._store)
+    def _attempt(self, requests: Sequence[Request], *, fresh: bool = False) -> dict[UUID, Answer] | None:
+        """Return the answers by command_id, or None where something moved meanwhile.
+
+        States are taken from the cache unless `fresh`: the guards find out, at the append, whether they had moved, and
+        a refusal that rests on them is decided again before it is given.
+        """
+        decision = Decision(self._store, self._load_fresh if fresh else self._cache.get)
         try:
             decided = {request.command_id: decision.decide(request) for request in requests}
         except Refused:
             known = self._known(requests)
-            if known is None:
+            if known is not None:
+                return known
+            if fresh:
                 raise
-            return known
+            self._cache.drop(decision.streams)
+            return self._attempt(requests, fresh=True)
         (outcome,) = self._store.append([decision.unit()]) if requests else (Stored(0),)
         match outcome:
             case Stored(first_position):
+                self._cache.put(decision.streams)
                 return {
                     command_id: answer._replace(position=first_position + answer.position - 1)
                     for command_id, answer in decided.items()
@@ -264,8 +326,9 @@ class Executor:
             case Known():
                 return self._known(requests)
             case Taken(reservation):
-                raise not_unique(*decision.reserved[reservation])
+                raise decision.taken(reservation)
             case Conflict():
+                self._cache.drop(decision.streams)
                 return None
 
     def _known(self, requests: Sequence[Request]) -> dict[UUID, Answer] | None:

@@ -4,13 +4,15 @@ A file NNN_name.up.sql goes with NNN_name.down.sql, which is recorded in migrati
 undoes it, in one transaction too, so that older code can undo what newer code applied. A rollback without a statement
 says that there is no way back. Undoing any migration of the read tables empties the rest of them, with the checkpoint.
 Of a recorded migration, the checksum is kept: a file that reads differently from what was applied is refused.
-What is next to be done is decided under a lock, one migration at a time: two at once do no harm.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
-from collections.abc import Container, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -84,16 +86,16 @@ class Target(Protocol):
     def rollbacks(self) -> Mapping[str, str]:
         """Return version -> the recorded SQL that undoes it; empty where nothing was yet."""
 
-    def up_next(self, through: str) -> str | None:
-        """Apply and record the first missing migration up to and with `through`, in one transaction.
+    def up(self, migration: Migration) -> bool:
+        """Apply and record a migration in one transaction; False where it is recorded already.
 
-        Returns its version, or None where nothing is missing. Raises MigrationFailed, with nothing changed.
+        Raises MigrationFailed, with nothing changed.
         """
 
-    def down_last(self, to: str) -> str | None:
-        """Undo the last recorded migration above `to` and forget it, in one transaction.
+    def down(self, version: str) -> None:
+        """Undo a recorded migration and forget it, in one transaction.
 
-        Returns its version, or None where there is none. Raises NoWayBack or MigrationFailed, with nothing changed.
+        Raises NoWayBack or MigrationFailed, with nothing changed.
         """
 
 
@@ -124,30 +126,24 @@ class SQLiteFile:
                 return []
             return connection.execute(SQLITE[statement]).fetchall()
 
-    def up_next(self, through: str) -> str | None:
+    def up(self, migration: Migration) -> bool:
         with self._open() as connection, transaction(connection):
             connection.execute(SQLITE["create_schema_migrations"])
             connection.execute(SQLITE["create_migration_rollbacks"])
-            recorded = {row[0] for row in connection.execute(SQLITE["recorded"])}
-            migration = _first_missing(self.migrations, recorded, through)
-            if migration is None:
-                return None
+            if connection.execute(SQLITE["is_recorded"], (migration.version,)).fetchone():
+                return False
             self._run(connection, migration.version, "applied", migration.up)
             values = {"version": migration.version, "description": migration.description}
             connection.execute(SQLITE["record"], {**values, "checksum": migration.checksum})
             connection.execute(SQLITE["record_rollback"], {**values, "rollback_sql": migration.down})
-        return migration.version
+        return True
 
-    def down_last(self, to: str) -> str | None:
+    def down(self, version: str) -> None:
         with self._open() as connection, transaction(connection):
-            (version,) = connection.execute(SQLITE["last_recorded"], (to,)).fetchone()
-            if version is None:
-                return None
             rollback = connection.execute(SQLITE["rollback"], (version,)).fetchone()
             self._run(connection, version, "undone", _way_back(version, rollback and rollback[0]))
             connection.execute(SQLITE["forget_rollback"], (version,))
             connection.execute(SQLITE["forget"], (version,))
-        return str(version)
 
     def _run(self, connection: sqlite3.Connection, version: str, what: str, script: str) -> None:
         try:
@@ -155,6 +151,18 @@ class SQLiteFile:
                 connection.execute(statement)
         except sqlite3.Error as error:
             raise _failed(self.path, version, what, error) from error
+
+    def read_generation(self) -> int:
+        """Return which sibling of an events file holds the read tables: the first, where it does not say."""
+        if "001" not in self.recorded():
+            return 1
+        with self._open() as connection:
+            return int(connection.execute(SQLITE["read_generation"]).fetchone()[0])
+
+    def is_empty(self) -> bool:
+        """Whether the file has no table, ours or others'."""
+        with self._open() as connection:
+            return connection.execute(SQLITE["any_table"]).fetchone() is None
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -199,10 +207,6 @@ def _failed(where: object, version: str, what: str, error: Exception) -> Migrati
     )
 
 
-def _first_missing(migrations: Sequence[Migration], recorded: Container[str], through: str) -> Migration | None:
-    return next((m for m in migrations if m.version <= through and m.version not in recorded), None)
-
-
 class PostgreSQLDatabase:
     """A PostgreSQL database: the schema that comes first in its search path."""
 
@@ -223,31 +227,23 @@ class PostgreSQLDatabase:
                 return []
             return connection.execute(POSTGRESQL[statement]).fetchall()
 
-    def up_next(self, through: str) -> str | None:
+    def up(self, migration: Migration) -> bool:
         with self._connect() as connection, connection.transaction():
-            connection.execute(POSTGRESQL["lock"])
             connection.execute(POSTGRESQL["create_schema_migrations"])
             connection.execute(POSTGRESQL["create_migration_rollbacks"])
-            recorded = {row[0] for row in connection.execute(POSTGRESQL["recorded"])}
-            migration = _first_missing(self.migrations, recorded, through)
-            if migration is None:
-                return None
+            if connection.execute(POSTGRESQL["is_recorded"], (migration.version,)).fetchone():
+                return False
             self._run(connection, migration.version, "applied", migration.up)
             connection.execute(POSTGRESQL["record"], (migration.version, migration.description, migration.checksum))
             connection.execute(POSTGRESQL["record_rollback"], (migration.version, migration.down))
-        return migration.version
+        return True
 
-    def down_last(self, to: str) -> str | None:
+    def down(self, version: str) -> None:
         with self._connect() as connection, connection.transaction():
-            connection.execute(POSTGRESQL["lock"])
-            version = connection.execute(POSTGRESQL["last_recorded"], (to,)).fetchall()[0][0]
-            if version is None:
-                return None
             rollback = connection.execute(POSTGRESQL["rollback"], (version,)).fetchone()
             self._run(connection, version, "undone", _way_back(version, rollback and rollback[0]))
             connection.execute(POSTGRESQL["forget_rollback"], (version,))
             connection.execute(POSTGRESQL["forget"], (version,))
-        return str(version)
 
     def _run(self, connection: postgresql.Connection, version: str, what: str, script: str) -> None:
         try:
@@ -256,6 +252,11 @@ class PostgreSQLDatabase:
             raise
         except psycopg.Error as error:
             raise _failed(postgresql.shown(self.url), version, what, error) from error
+
+    def is_empty(self) -> bool:
+        """Whether the schema has no table or view, ours or others' (those of extensions apart)."""
+        with self._connect() as connection:
+            return connection.execute(POSTGRESQL["any_table"]).fetchone() is None
 
     @contextmanager
     def _connect(self) -> Iterator[postgresql.Connection]:
@@ -268,7 +269,8 @@ def targets(where: Database, timeout: float) -> list[Target]:
     if where.path is None:
         return [PostgreSQLDatabase(where.url, migrations_in("postgresql/migrations"))]
     events = SQLiteFile(where.path, migrations_in("sqlite/migrations/events"), timeout)
-    reads = SQLiteFile(read_path(where.path, 1), migrations_in("sqlite/migrations/read"), timeout)
+    generation = events.read_generation()
+    reads = SQLiteFile(read_path(where.path, generation), migrations_in("sqlite/migrations/read"), timeout)
     return [events, reads]
 
 
@@ -293,50 +295,93 @@ def status(where: Database, timeout: float = 20.0) -> list[Applied]:
 def up(where: Database, timeout: float = 20.0, *, through: str | None = None) -> list[str]:
     """Apply what the database lacks, up to and with version `through`, and return the versions applied, in order.
 
-    Raises SchemaTooNew, UnknownMigration, MigrationFailed, and what `status` raises.
+    Two at once do no harm: the second waits for the first. Raises SchemaTooNew, UnknownMigration, MigrationFailed, and
+    what `status` raises.
     """
+    with exclusive(where, timeout):
+        return _up(where, timeout, through)
+
+
+def _up(where: Database, timeout: float, through: str | None = None) -> list[str]:
     steps = status(where, timeout)
     _refuse_newer(where, steps)
     known = [step.version for step in steps]
     last = max(known) if through is None else _version(through, known)
     done = []
     for target in targets(where, timeout):
-        while _first_missing(target.migrations, target.recorded(), last):
-            if version := target.up_next(last):
-                done.append(version)
-    return done
+        recorded = target.recorded()
+        wanted = [m for m in target.migrations if m.version <= last and m.version not in recorded]
+        done += [m.version for m in wanted if target.up(m)]
+    return sorted(done)
 
 
 def down(where: Database, timeout: float = 20.0, *, to: str | None = None) -> list[str]:
     """Undo every migration above version `to` ("000" is below all), or the last one; return those undone, in order.
 
     The last comes first, each by what was recorded with it, whatever this code's files say. One that has no way back
-    is refused before anything is undone. Raises NoWayBack, UnknownMigration, MigrationFailed.
+    is refused before anything is undone. Two at once do no harm: the second waits for the first. Raises NoWayBack,
+    UnknownMigration, MigrationFailed.
     """
-    found = targets(where, timeout)
-    rollbacks = {version: sql for target in found for version, sql in target.rollbacks().items()}
-    recorded = sorted(version for target in found for version in target.recorded())
-    if to is None:
-        last = ["000", *recorded][-2:][0]
-    else:
-        last = _version(to, ["000", *recorded, *(m.version for target in found for m in target.migrations)])
-    for version in recorded:
-        if version > last:
+    with exclusive(where, timeout):
+        found = targets(where, timeout)
+        recorded = {version: target for target in found for version in target.recorded()}
+        rollbacks = {version: sql for target in found for version, sql in target.rollbacks().items()}
+        known = ["000", *sorted(recorded), *(m.version for target in found for m in target.migrations)]
+        last = ["000", *sorted(recorded)][-2:][0] if to is None else _version(to, known)
+        steps = sorted((version for version in recorded if version > last), reverse=True)
+        for version in steps:
             _way_back(version, rollbacks.get(version))
-    done = []
-    for target in reversed(found):
-        while any(version > last for version in target.recorded()):
-            if undone := target.down_last(last):
-                done.append(undone)
-    return done
+        for version in steps:
+            recorded[version].down(version)
+        return steps
 
 
 def _version(given: str, known: Sequence[str]) -> str:
     """Return a version as it is recorded: 4 is 004. Raises UnknownMigration."""
     version = given.zfill(3) if given.isdigit() else given
     if version not in known:
-        raise UnknownMigration(f"there is no migration {given}: the last is {max(known)}", version=given)
+        raise UnknownMigration(f"there is no migration {given!r}: the last is {max(known)}", version=given)
     return version
+
+
+@contextmanager
+def exclusive(where: Database, timeout: float) -> Iterator[None]:
+    """Let one process at a time migrate a database: by a lock on its server, or on the folder of its file.
+
+    (On the file itself it would be in the way of SQLite's own locks.) Raises StoreUnavailable.
+    """
+    if where.path is not None:
+        with _folder_lock(where.path, timeout):
+            yield
+        return
+    with postgresql.translated(where.url), postgresql.connect(where.url) as connection:
+        connection.execute(POSTGRESQL["lock"])
+        yield
+
+
+@contextmanager
+def _folder_lock(path: Path, timeout: float) -> Iterator[None]:
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise StoreUnavailable(f"cannot open {path.parent}: {error.strerror}", path=path) from None
+    try:
+        deadline = time.monotonic() + timeout
+        while not _locked(folder):
+            if time.monotonic() > deadline:
+                raise StoreUnavailable(f"{path}: another process is migrating", path=path)
+            time.sleep(0.01)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _locked(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def require_migrated(where: Database, timeout: float = 20.0) -> None:
@@ -359,16 +404,42 @@ def _refuse_newer(where: Database, steps: Sequence[Applied]) -> None:
         )
 
 
-def is_empty(where: Database, timeout: float = 20.0) -> bool:
-    """Whether the database is absent, or has nothing of ours yet."""
-    if where.path is not None and not where.path.exists():
+def is_empty(where: Database) -> bool:
+    """Whether the database is absent, or holds nothing at all. Raises StoreUnavailable where it leads nowhere."""
+    if where.path is None:
+        return PostgreSQLDatabase(where.url, []).is_empty()
+    try:
+        if where.path.exists():
+            return SQLiteFile(where.path, [], timeout=5.0).is_empty()
         if not where.path.parent.is_dir() and not where.by_default:
             raise StoreUnavailable(f"cannot open {where.path}: its folder does not exist", path=where.path)
-        return True
-    return all(step.applied_at is None for step in status(where, timeout))
+    except OSError as error:
+        raise StoreUnavailable(f"cannot open {where.path}: {error.strerror}", path=where.path) from None
+    return True
+
+
+def create(where: Database, timeout: float = 20.0) -> None:
+    """Migrate a database that is empty; others stay as they are. One that another process is making is waited for."""
+    if not is_empty(where) and all(step.applied_at for step in status(where, timeout)):
+        return
+    make_folder(where)
+    with exclusive(where, timeout):
+        if is_empty(where):
+            _up(where, timeout)
+
+
+def make_folder(where: Database) -> None:
+    """Make the folder of the default SQLite file, if it is not there; that of a file named by hand must be."""
+    if where.path is None or not where.by_default:
+        return
+    try:
+        where.path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(f"cannot make {where.path.parent}: {error.strerror}", path=where.path) from None
 
 
 def migrate_up(url: str | None = None) -> list[str]:
     """Apply what the database at a URL (or of the settings) lacks, and return the versions applied."""
     settings = load_settings()
-    return up(database(url, settings), settings.sqlite_timeout)
+    where = database(url, settings)
+    return up(where, settings.sqlite_timeout)

@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..domain.errors import TiuError
 from ..domain.messages import Recorded
 from ..projections.fold import Fold, RunningState
-from ..projections.projection import Change, Projection
+from ..projections.projection import Projection
 from .errors import CheckpointMoved, CheckpointRefused, ProjectionFailed, StoreUnavailable, WaitTimeout
 from .event_store import EventStore, Listener, LogEvent
 from .mapper import decode
@@ -56,8 +55,9 @@ class Projector:
         self._state = RunningState(projection.tables, reads.row, reads.children)
         self._before: Checkpoint | None = None
         self._loaded = False
+        self._stepping = threading.Lock()
         self._moved = threading.Condition()
-        self._failure: TiuError | None = None
+        self._failure: Exception | None = None
 
     @property
     def position(self) -> int:
@@ -103,57 +103,76 @@ class Projector:
     def step(self) -> int:
         """Project one batch, and return how many events it had; 0 at the end of the log.
 
-        Raises CheckpointRefused, ProjectionFailed (the tables stand before the batch) or StoreUnavailable.
+        Raises CheckpointRefused, ProjectionFailed (the tables then stand before the event that it names) or
+        StoreUnavailable.
         """
-        if not self._loaded:
-            self._load()
-        events = self._events.read(self.position, self._batch_size)
-        if not events:
-            return 0
+        with self._stepping:
+            if not self._loaded:
+                self._load()
+            events = self._events.read(self.position, self._batch_size)
+            if not events and self._reads.checkpoint(self._projection.name) != self._before:
+                self._load()  # another projector went on, or the tables were emptied
+                events = self._events.read(self.position, self._batch_size)
+            if not events:
+                return 0
+            try:
+                self._project(events)
+            except CheckpointMoved:
+                self._load()
+            except ProjectionFailed:
+                self._load()
+                self._project_singly(events[-1].position)
+            except BaseException:
+                self._loaded = False
+                raise
+            return len(events)
+
+    def _project_singly(self, end: int) -> None:
+        """Project up to a position, one by one: what stands before the event that fails is not held up by it."""
+        while self.position < end:
+            try:
+                self._project(self._events.read(self.position, 1))
+            except CheckpointMoved:
+                self._load()
+
+    def _project(self, events: list[LogEvent]) -> None:
+        last = events[-1]
         try:
-            folds, last = self._fold(events)
+            folds = self._fold(events)
             after = Checkpoint(self._projection.version, self._events.epoch, last.position, last.hash)
             self._reads.apply(self._projection.name, self._before, folds, after)
-        except CheckpointMoved:
-            self._load()
-            return len(events)
-        except BaseException:
+        except (StoreUnavailable, CheckpointMoved):
             self._loaded = False
             raise
+        except Exception as error:
+            self._loaded = False
+            raise ProjectionFailed(
+                f"{self._projection.name} stopped at position {last.position} ({last.topic}): {error}",
+                position=last.position,
+                topic=last.topic,
+            ) from error
         self._state.trim()
         with self._moved:
             self._before = after
             self._moved.notify_all()
-        return last.position - events[0].position + 1
 
-    def _fold(self, events: list[LogEvent]) -> tuple[list[Fold], LogEvent]:
-        """Return what the events come to, and the last of them; what stands before one that fails is not held up."""
-        folds, last = [Fold(self._projection.tables)], events[0]
+    def _fold(self, events: list[LogEvent]) -> list[Fold]:
+        folds = [Fold(self._projection.tables)]
         for stored in events:
-            try:
-                changes = self._changes(stored)
-            except StoreUnavailable:
-                raise
-            except Exception as error:
-                if stored is not events[0]:
-                    return folds, last
-                raise ProjectionFailed(
-                    f"{self._projection.name} stopped at position {stored.position} ({stored.topic}): {error}",
-                    position=stored.position,
-                    topic=stored.topic,
-                ) from error
-            for change in changes:
+            event = decode(stored.topic, stored.state)
+            recorded = Recorded(event, stored.stream_id, stored.version, stored.position, stored.project_id)
+            for change in list(self._projection.changes(recorded, self._state)):
                 if folds[-1].must_close(change):
                     folds.append(Fold(self._projection.tables))
                 folds[-1].add(change)
                 self._state.add(change)
-            last = stored
-        return folds, last
+        return folds
 
-    def _changes(self, stored: LogEvent) -> list[Change]:
-        event = decode(stored.topic, stored.state)
-        recorded = Recorded(event, stored.stream_id, stored.version, stored.position, stored.project_id)
-        return list(self._projection.changes(recorded, self._state))
+    def reset(self) -> None:
+        """Empty the tables; the next steps, of whichever projector, fill them again from the first event."""
+        with self._stepping:
+            self._reads.reset(self._projection)
+            self._load()
 
     def catch_up(self, progress: Callable[[int], None] | None = None) -> int:
         """Project all there is, and return how many events that were; `progress` is told of each batch."""
@@ -177,7 +196,7 @@ class Projector:
                 log.warning("projector waits for its store: %s", error)
                 self._loaded = False
                 stop.wait(RETRY_SECONDS)
-            except TiuError as error:
+            except Exception as error:
                 with self._moved:
                     self._failure = error
                     self._moved.notify_all()
@@ -190,13 +209,14 @@ class Projector:
         """
         with self._moved:
             self._moved.wait_for(lambda: self.position >= position or self._failure, timeout)
+            if self.position >= position:
+                return
             if self._failure:
                 raise self._failure
-            if self.position < position:
-                raise WaitTimeout(
-                    f"the read tables stand at position {self.position}, not at {position}, after {timeout} s",
-                    position=self.position,
-                )
+            raise WaitTimeout(
+                f"the read tables stand at position {self.position}, not at {position}, after {timeout} s",
+                position=self.position,
+            )
 
 
 def poll_for(position: int, timeout: float, lag: Callable[[], Lag]) -> None:

@@ -37,7 +37,8 @@ class ReadStore(ABC):
     def apply(self, projection: str, before: Checkpoint | None, folds: Sequence[Fold], after: Checkpoint) -> None:
         """Write folds in order, and move the checkpoint from `before` to `after`, in one transaction.
 
-        Raises CheckpointMoved, with nothing written, where the checkpoint is not `before`.
+        Raises CheckpointMoved where the checkpoint is not `before`, and ProjectionFailed where the database refuses a
+        row; nothing is written then.
         """
 
     @abstractmethod

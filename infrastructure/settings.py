@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, unquote, urlsplit
 
 from psycopg import ProgrammingError
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -39,7 +39,7 @@ class Database:
     """Which database is meant: a SQLite file's path, or a PostgreSQL connection string."""
 
     path: Path | None
-    url: str
+    url: str = field(repr=False)  # it may hold a password
     by_default: bool = False
     """No URL was given: the folder of a SQLite file may be made."""
 
@@ -64,16 +64,23 @@ def database(url: str | None, settings: Settings) -> Database:
     """
     if url is None:
         return _from_settings(settings)
-    scheme = urlsplit(url).scheme
+    scheme = url.partition(":")[0]
     if scheme == "sqlite":
         return Database(_sqlite_path(url), url)
     if scheme in ("postgresql", "postgres"):
-        try:
-            make_conninfo(url)
-        except ProgrammingError:
-            raise BadSettings("the PostgreSQL URL cannot be read") from None
-        return Database(None, url)
+        return _postgresql(url)
     raise BadSettings("a database URL begins with sqlite:/// or postgresql://")
+
+
+def _postgresql(url: str) -> Database:
+    """An unquoted @ or / in a password would make it part of the host or the name, which are shown."""
+    try:
+        parts = conninfo_to_dict(url)
+    except ProgrammingError:
+        raise BadSettings("the PostgreSQL URL cannot be read") from None
+    if any("@" in str(parts.get(key) or "") for key in ("host", "dbname", "port")):
+        raise BadSettings("the PostgreSQL URL cannot be read: write @ as %40, / as %2F and : as %3A in a password")
+    return Database(None, url)
 
 
 def _from_settings(settings: Settings) -> Database:
@@ -93,9 +100,10 @@ def _from_settings(settings: Settings) -> Database:
 
 def _sqlite_path(url: str) -> Path:
     parts = urlsplit(url)
-    if parts.netloc or parts.query or parts.fragment or len(parts.path) < 2:
+    path = unquote(parts.path[1:])
+    if parts.netloc or parts.query or parts.fragment or not path or "\0" in path:
         raise BadSettings("a SQLite URL is sqlite:///relative/path.db or sqlite:////absolute/path.db")
-    return Path(unquote(parts.path[1:]))
+    return Path(path)
 
 
 def sqlite_url(path: Path) -> str:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-from ..domain.errors import NotFound, TiuError
+from ..domain.errors import NotFound
 from ..domain.messages import Command
 from ..projections.read_model import READ_MODEL
 from . import migrations
@@ -105,7 +105,9 @@ class Tiu:
 
     def rebuild(self) -> None:
         """Empty the read tables; the projectors fill them again from the first event."""
-        self._reads.reset(READ_MODEL)
+        self.projector.reset()
+        if self._background is not None:
+            self._background.wake()
 
     def close(self) -> None:
         """Stop projecting and let every connection go; what is stored stays, what is not projected will be."""
@@ -135,8 +137,11 @@ class Background:
     def _run(self, projector: Projector) -> None:
         try:
             projector.run(self._listener, self._stop)
-        except TiuError as error:
+        except Exception as error:  # noqa: BLE001 - it ends the thread; wait_for tells the caller
             log.error("projector stopped: %s", error)
+
+    def wake(self) -> None:
+        self._listener.wake()
 
     def stop(self) -> None:
         self._stop.set()
@@ -154,9 +159,7 @@ def connect(url: str | None = None, *, project: bool = True, settings: Settings 
     """
     settings = settings or load_settings()
     where = database(url, settings)
-    if where.path is not None and migrations.is_empty(where, settings.sqlite_timeout):
-        if where.by_default:
-            where.path.parent.mkdir(parents=True, exist_ok=True)
-        migrations.up(where, settings.sqlite_timeout)
+    if where.path is not None:
+        migrations.create(where, settings.sqlite_timeout)
     migrations.require_migrated(where, settings.sqlite_timeout)
     return Tiu(where, settings, project=project)

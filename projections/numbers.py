@@ -1,4 +1,4 @@
-"""A project's numbers, and the progress_metrics row that each change of one writes (domain rules: Numbers)."""
+"""A project's numbers, and the progress_metrics row that each change of one writes (docs/explanation/numbers.md)."""
 
 from __future__ import annotations
 

@@ -20,6 +20,8 @@ from .session import connected
 MAX_LINE_BYTES = 8 << 20
 """Longer lines are refused; they are read past, never held."""
 
+PROJECTING_SECONDS = 3600.0
+
 
 def apply(
     file: Annotated[str, typer.Argument(help="A file of JSON Lines, or - for standard input.")],
@@ -29,17 +31,19 @@ def apply(
     """Execute commands, one JSON object {"command": NAME, …} a line; print one JSON answer a line, in order.
 
     Each is stored wholly or not at all. A line that is refused is answered with its error, later ones go on, and the
-    exit status is 1. Output is JSON with and without --json.
+    exit status is 1. Output is JSON with and without --json. The read tables are brought up to date with them.
     """
-    with _opened(file) as stream, connected(db) as tiu:
-        refused = 0
+    with _opened(file) as stream, connected(db, project=True) as tiu:
+        refused = position = 0
         for number, line in enumerate(_lines(stream), 1):
             if line is not None and not line.strip():
                 continue
             answer = _answer(tiu, number, line)
             refused += "error" in answer
+            position = max(position, answer.get("position", 0))
             print_json(answer)
             sys.stdout.flush()
+        tiu.wait_for(position, PROJECTING_SECONDS)
     if refused:
         raise typer.Exit(1)
 

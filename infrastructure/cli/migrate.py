@@ -12,20 +12,16 @@ from .output import DbOption, JsonOption, console, print_json, print_rows
 
 migrate = typer.Typer(help="Migrate a database, or show what it lacks.", no_args_is_help=True)
 
-VERSION = typer.Argument(metavar="[N]", show_default=False)
+UpArgument = Annotated[str | None, typer.Argument(metavar="[N]", help="The last version to apply.")]
+DownArgument = Annotated[str | None, typer.Argument(metavar="[N]", help="The version to go back to; it stays.")]
 
 
 @migrate.command()
-def up(
-    version: Annotated[str | None, VERSION] = None,
-    db: DbOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def up(version: UpArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Apply every migration that the database lacks, up to and with N where it is given."""
     settings = load_settings()
     where = database(db, settings)
-    if migrations.is_empty(where, settings.sqlite_timeout) and where.path is not None and where.by_default:
-        where.path.parent.mkdir(parents=True, exist_ok=True)
+    migrations.make_folder(where)
     applied = migrations.up(where, settings.sqlite_timeout, through=version)
     if as_json:
         print_json({"db": str(where), "applied": applied})
@@ -34,11 +30,7 @@ def up(
 
 
 @migrate.command()
-def down(
-    version: Annotated[str | None, VERSION] = None,
-    db: DbOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def down(version: DownArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Undo every migration above N, or the last one where no N is given. N itself stays.
 
     Undoing one empties the read tables: after `migrate up`, the projector fills them again from the events. Events and

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -163,7 +164,8 @@ def _project_name(file_name: str, where: str) -> str:
         return TASK_NAME.validate_python(name)
     except ValidationError:
         raise BadFacts(
-            f"{where}: a project is named after the file, up to its first '-' or '.', and {name!a} is no name", path=where
+            f"{where}: a project is named after the file, up to its first '-' or '.', and {name!a} is no name",
+            path=where,
         ) from None
 
 
@@ -174,21 +176,26 @@ class Digested:
         self._stream = stream
         self.digest = hashlib.sha256()
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         data = self._stream.read(size)
         self.digest.update(data)
         return data
+
+    def seek(self, offset: int, /) -> int:
+        raise io.UnsupportedOperation("seek")
 
 
 def _lines(packed: Digested, where: str) -> Iterator[bytes]:
     """Yield the unpacked lines. Raises BadFacts where the file is no gzip file, is cut off, or is too long."""
     count = total = 0
     try:
-        with gzip.GzipFile(fileobj=packed, mode="rb") as unpacked:  # type: ignore[arg-type]  # it asks for a whole IO
+        with gzip.GzipFile(fileobj=packed, mode="rb") as unpacked:
             while line := unpacked.readline(MAX_LINE_BYTES + 1):
                 count, total = count + 1, total + len(line)
                 if len(line) > MAX_LINE_BYTES:
-                    raise BadFacts(f"{where}: line {count}: longer than {MAX_LINE_BYTES >> 20} MiB", path=where, line=count)
+                    raise BadFacts(
+                        f"{where}: line {count}: longer than {MAX_LINE_BYTES >> 20} MiB", path=where, line=count
+                    )
                 if total > MAX_FILE_BYTES:
                     raise BadFacts(f"{where}: line {count}: more than {MAX_FILE_BYTES >> 30} GiB so far", path=where)
                 yield line

@@ -27,6 +27,7 @@ from ... import (
     StartRun,
     StartTask,
 )
+from ...domain.values import Severity
 from .facts import Change, Deletion, Facts, Finding, Revision, directory_of, is_python
 
 Unit = list[Command]
@@ -39,7 +40,7 @@ EMAIL = "demo@example.invalid"
 PASSWORD_HASH = "$argon2id$v=19$m=65536,t=3,p=4$ZGVtby1kZW1vLWRlbW8$bm9ib2R5LWtub3dzLXRoaXMtcGFzc3dvcmQ"  # noqa: S105
 MAX_UNIT = 1_000
 """How many commands at most a validation run's units have."""
-SEVERITY = {"placeholder": "medium", "empty_function": "low"}
+SEVERITY: Mapping[str, Severity] = {"placeholder": "medium", "empty_function": "low"}
 
 
 def create_user(facts: Facts) -> CreateUser:
@@ -139,9 +140,7 @@ class Story:
             if done == all_:
                 yield CompleteTask(command_id=self._id(), occurred_at=at, task_id=task_id)
             else:
-                yield ClaimProgress(
-                    command_id=self._id(), occurred_at=at, task_id=task_id, claimed=percent(done, all_)
-                )
+                yield ClaimProgress(command_id=self._id(), occurred_at=at, task_id=task_id, claimed=percent(done, all_))
 
     def _run(self, at: datetime) -> Iterator[Unit]:
         """Yield a validation run, in units of at most MAX_UNIT commands."""

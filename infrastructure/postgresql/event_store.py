@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import select
+import contextlib
+import selectors
 import socket
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -181,13 +182,20 @@ class PostgreSQLListener:
                 self._connection = self._connect()
                 return  # what was appended while nobody listened was not told
             if not any(True for _ in self._connection.notifies(timeout=0)):
-                select.select([self._connection.fileno(), self._wakes.fileno()], [], [], timeout)
+                self._sleep(timeout, self._connection.fileno())
                 for _ in self._connection.notifies(timeout=0):
                     pass
-        except (psycopg.Error, StoreUnavailable, OSError, ValueError):
+        except (psycopg.Error, StoreUnavailable):
             self._lose_connection()
-            select.select([self._wakes.fileno()], [], [], min(timeout, RECONNECT_SECONDS))
+            self._sleep(min(timeout, RECONNECT_SECONDS))
         self._drain_wakes()
+
+    def _sleep(self, timeout: float, *files: int) -> None:
+        """Sleep until something can be read, of the waker or of `files`."""
+        with selectors.DefaultSelector() as selector:
+            for file in (self._wakes.fileno(), *files):
+                selector.register(file, selectors.EVENT_READ)
+            selector.select(timeout)
 
     def _lose_connection(self) -> None:
         if self._connection is not None:
@@ -195,14 +203,13 @@ class PostgreSQLListener:
         self._connection = None
 
     def _drain_wakes(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):
             while self._wakes.recv(4096):
                 pass
-        except BlockingIOError:
-            pass
 
     def wake(self) -> None:
-        self._waker.send(b"!")
+        with contextlib.suppress(OSError):  # closed meanwhile: nobody waits
+            self._waker.send(b"!")
 
     def close(self) -> None:
         self._lose_connection()

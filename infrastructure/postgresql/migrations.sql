@@ -1,8 +1,15 @@
 -- name: exists
 SELECT 1 WHERE to_regclass('schema_migrations') IS NOT NULL
 
+-- name: any_table
+SELECT 1 FROM pg_class c
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND NOT EXISTS (
+      SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+LIMIT 1
+
 -- name: lock
-SELECT pg_advisory_xact_lock(hashtext('claude-tiu migrations'), hashtext(current_schema()))
+SELECT pg_advisory_lock(hashtext('claude-tiu migrations'), hashtext(current_schema()))
 
 -- name: create_schema_migrations
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -23,6 +30,9 @@ CREATE TABLE IF NOT EXISTS migration_rollbacks (
 SELECT version, to_char(applied_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), description, checksum
 FROM schema_migrations ORDER BY version
 
+-- name: is_recorded
+SELECT 1 FROM schema_migrations WHERE version = %s
+
 -- name: rollbacks
 SELECT version, rollback_sql FROM migration_rollbacks
 
@@ -31,9 +41,6 @@ INSERT INTO schema_migrations (version, description, checksum) VALUES (%s, %s, %
 
 -- name: record_rollback
 INSERT INTO migration_rollbacks (version, rollback_sql) VALUES (%s, %s)
-
--- name: last_recorded
-SELECT max(version) FROM schema_migrations WHERE version > %s
 
 -- name: rollback
 SELECT rollback_sql FROM migration_rollbacks WHERE version = %s

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from ...projections.fold import Fold
 from ...projections.projection import Kind, Projection, Row, Table
-from ..errors import CheckpointMoved
-from ..read_store import Checkpoint, ReadStore, batches_of, statements_of
+from ..errors import CheckpointMoved, ProjectionFailed
+from ..read_store import Batch, Checkpoint, ReadStore, batches_of, statements_of
 from ..sql import for_psycopg, statements
 from .connections import Connections
 
@@ -28,8 +30,12 @@ def _dumps(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _jsonb(value: Any) -> Jsonb:
-    return Jsonb(value, _dumps)
+def _whole(number: Decimal | None) -> int | None:
+    return None if number is None else int(number)
+
+
+def _jsonb(value: Any) -> Jsonb | None:
+    return None if value is None else Jsonb(value, _dumps)
 
 
 ENCODERS: dict[Kind, Callable[[Any], Any]] = {kind: _jsonb if kind is Kind.JSON else _same for kind in Kind}
@@ -56,8 +62,7 @@ class PostgreSQLReadStore(ReadStore):
                 raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
             for fold in folds:
                 for batch in batches_of(fold, ENCODERS, "%s"):
-                    cursor.executemany(batch.statement, batch.parameters)
-                    batch.check(cursor.rowcount)
+                    _write(cursor, batch)
             if before is not None:
                 cursor.execute(SQL["move_checkpoint"], values)
 
@@ -79,7 +84,7 @@ class PostgreSQLReadStore(ReadStore):
         exact = [column for column, kind in table.columns.items() if kind is Kind.EXACT]
         with self._connections.using() as connection, connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(statement, (id_,)).fetchall()
-        return [{**row, **{column: int(row[column]) for column in exact}} for row in rows]
+        return [{**row, **{column: _whole(row[column]) for column in exact}} for row in rows]
 
     def query(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         with self._connections.using() as connection, connection.cursor(row_factory=dict_row) as cursor:
@@ -87,3 +92,12 @@ class PostgreSQLReadStore(ReadStore):
 
     def close(self) -> None:
         self._connections.close()
+
+
+def _write(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
+    try:
+        cursor.executemany(batch.statement, batch.parameters)
+    except (psycopg.IntegrityError, psycopg.DataError) as error:  # its detail repeats values: they may be personal
+        reason = error.diag.constraint_name or error.diag.message_primary or type(error).__name__
+        raise ProjectionFailed(f"the database refuses a row of {batch.table}: {reason}", table=batch.table) from None
+    batch.check(cursor.rowcount)

@@ -20,10 +20,7 @@ def open_database(path: Path, *, timeout: float, synchronous: str = "FULL") -> s
     `timeout` is how long, in seconds, a locked database is waited for. Raises StoreUnavailable.
     """
     with translated(path):
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        except OSError as error:
-            raise StoreUnavailable(f"cannot open {path}: {error.strerror}", path=path) from None
+        _make(path)
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -33,6 +30,17 @@ def open_database(path: Path, *, timeout: float, synchronous: str = "FULL") -> s
             connection.close()
             raise
         return connection
+
+
+def _make(path: Path) -> None:
+    """Make a file that is its owner's alone. One that exists is never opened here: closing any descriptor of a file
+    drops every lock that this process holds on it (POSIX), SQLite's among them."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise StoreUnavailable(f"cannot open {path}: {error.strerror}", path=path) from None
 
 
 @contextmanager

@@ -194,9 +194,9 @@ class SQLiteEventStore(EventStore):
 
 
 def _append(connection: sqlite3.Connection, head: Head, unit: Unit) -> Outcome:
-    for command_id in {event.command_id for event in unit.events if event.command_id}:
-        if connection.execute(SQL["knows_command"], (str(command_id),)).fetchone():
-            return Known()
+    command_ids = {event.command_id for event in unit.events if event.command_id}
+    if connection.execute(SQL["knows_command"], (json.dumps([*map(str, command_ids)]),)).fetchone():
+        return Known()
     for index, (space, key, _) in enumerate(unit.reservations):
         if connection.execute(SQL["reserved"], (space, key)).fetchone():
             return Taken(index)

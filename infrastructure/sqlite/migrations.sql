@@ -1,6 +1,12 @@
 -- name: exists
 SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'
 
+-- name: read_generation
+SELECT read_generation FROM store
+
+-- name: any_table
+SELECT 1 FROM sqlite_master LIMIT 1
+
 -- name: create_schema_migrations
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version TEXT PRIMARY KEY CHECK (length(version) <= 50),
@@ -19,6 +25,9 @@ CREATE TABLE IF NOT EXISTS migration_rollbacks (
 -- name: recorded
 SELECT version, applied_at, description, checksum FROM schema_migrations ORDER BY version
 
+-- name: is_recorded
+SELECT 1 FROM schema_migrations WHERE version = ?
+
 -- name: rollbacks
 SELECT version, rollback_sql FROM migration_rollbacks
 
@@ -29,9 +38,6 @@ VALUES (:version, strftime('%Y-%m-%dT%H:%M:%f000Z'), :description, :checksum)
 -- name: record_rollback
 INSERT INTO migration_rollbacks (version, rollback_sql, created_at)
 VALUES (:version, :rollback_sql, strftime('%Y-%m-%dT%H:%M:%f000Z'))
-
--- name: last_recorded
-SELECT max(version) FROM schema_migrations WHERE version > ?
 
 -- name: rollback
 SELECT rollback_sql FROM migration_rollbacks WHERE version = ?

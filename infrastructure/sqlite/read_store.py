@@ -12,8 +12,8 @@ from uuid import UUID
 
 from ...projections.fold import Fold
 from ...projections.projection import Kind, Projection, Row, Table
-from ..errors import CheckpointMoved
-from ..read_store import Checkpoint, ReadStore, batches_of, statements_of
+from ..errors import CheckpointMoved, ProjectionFailed
+from ..read_store import Batch, Checkpoint, ReadStore, batches_of, statements_of
 from ..sql import statements
 from .connections import Connections
 from .values import json_text, time_of, time_text, uuid_of, uuid_text
@@ -33,20 +33,20 @@ ENCODERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.UUID: uuid_text,
     Kind.TEXT: _same,
     Kind.INTEGER: _same,
-    Kind.EXACT: str,
+    Kind.EXACT: _optional(str),
     Kind.DOUBLE: _same,
-    Kind.FLAG: int,
-    Kind.JSON: json_text,
+    Kind.FLAG: _optional(int),
+    Kind.JSON: _optional(json_text),
     Kind.TIME: _optional(time_text),
 }
 DECODERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.UUID: uuid_of,
     Kind.TEXT: _same,
     Kind.INTEGER: _same,
-    Kind.EXACT: int,
+    Kind.EXACT: _optional(int),
     Kind.DOUBLE: _same,
-    Kind.FLAG: bool,
-    Kind.JSON: json.loads,
+    Kind.FLAG: _optional(bool),
+    Kind.JSON: _optional(json.loads),
     Kind.TIME: _optional(time_of),
 }
 
@@ -72,7 +72,7 @@ class SQLiteReadStore(ReadStore):
                 raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
             for fold in folds:
                 for batch in batches_of(fold, ENCODERS, "?"):
-                    batch.check(connection.executemany(batch.statement, batch.parameters).rowcount)
+                    _write(connection, batch)
             values = after._asdict() | {"projection": projection, "epoch": str(after.epoch)}
             connection.execute(SQL["set_checkpoint"], values)
 
@@ -103,6 +103,14 @@ class SQLiteReadStore(ReadStore):
 
     def close(self) -> None:
         self._connections.close()
+
+
+def _write(connection: sqlite3.Connection, batch: Batch) -> None:
+    try:
+        matched = connection.executemany(batch.statement, batch.parameters).rowcount
+    except sqlite3.IntegrityError as error:  # its message names constraints and columns, and no value
+        raise ProjectionFailed(f"the database refuses a row of {batch.table}: {error}", table=batch.table) from None
+    batch.check(matched)
 
 
 def _checkpoint(connection: sqlite3.Connection, projection: str) -> Checkpoint | None:

@@ -229,13 +229,17 @@ def _summary(issues: Iterable[Issue]) -> dict[str, dict[str, int]]:
 
 
 def _changed(result: Expected, at: datetime, quality: float, task: str | None) -> None:
-    """Take the project's numbers after an event, and write a row for each double that is another than before."""
+    """Take the project's numbers after an event, and write a row for each double that is another than before.
+
+    An event that changes none of them leaves the project's row alone, its updated_at too.
+    """
     before, after = result.numbers, _numbers(result.tasks, quality)
     for name, old, new in zip(NAMES, before, after, strict=True):
         if new != old:
             result.metrics.append(Metric(name, new, at, len(result.metrics) + 1, task))
+    if after != before:
+        result.updated_at = at
     result.numbers = after
-    result.updated_at = at
 
 
 def _numbers(tasks: list[Task], quality: float) -> Numbers:

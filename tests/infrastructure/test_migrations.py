@@ -23,11 +23,10 @@ from claude_tiu.infrastructure.errors import (
 )
 from claude_tiu.infrastructure.settings import Database, database, load_settings
 from claude_tiu.projections.read_model import READ_MODEL
-from tests.support.schemas import NAMES
-from tests.support.stores import Backend, SQLiteBackend
+from tests.support.stores import VERSIONS, Backend, SQLiteBackend
 
-READS = tuple(name[:3] for name in NAMES)
-ALL = ("001", *READS)
+ALL = tuple(VERSIONS)
+READS = ALL[1:]
 
 CATALOGUE = {
     "sqlite": "SELECT type, tbl_name, name, sql FROM sqlite_schema ORDER BY type, tbl_name, name",

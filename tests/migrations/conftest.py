@@ -1,4 +1,4 @@
-"""The schemas under test: every test that asks for `empty`, `store` or `graph` runs on SQLite and on PostgreSQL."""
+"""The databases that the migrations are tried on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from tests.support.schemas import PostgreSQL, SQLite, Store
+from tests.migrations.stores import PostgreSQL, SQLite, Store
 
 
 @pytest.fixture

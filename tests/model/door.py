@@ -75,9 +75,10 @@ def let_in(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         _own_metric(given)
     if name == "CompleteRun" and "quality_score" in given["quality_metrics"]:
         raise Invalid("quality_score is a field")
+    normal = {field: None if value is None else _normal(field, value) for field, value in given.items()}
     if name == "CreateProject" and len((given["name"] + (given["description"] or "")).encode()) > 16 << 10:
         raise Invalid("name and description")
-    return {field: None if value is None else _normal(field, value) for field, value in given.items()}
+    return normal
 
 
 def _own_metric(given: Mapping[str, Any]) -> None:
@@ -98,7 +99,7 @@ def _normal(field: str, value: Any) -> Any:
     if field in JSON_FIELDS:
         return normal_json(value)
     if field == "value":
-        return float(value)
+        return float(value) + 0.0  # −0.0 becomes 0, as in free JSON: SQLite could not keep it
     if field == "occurred_at":
         return _time(value)
     if isinstance(value, str):

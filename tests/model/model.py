@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 from uuid import UUID, uuid5
 
 from tests.model.door import STANDARD_METRICS, Invalid, let_in
@@ -50,6 +50,14 @@ class Asked(NamedTuple):
     fields: Mapping[str, Any]
 
 
+class Request(NamedTuple):
+    """A command behind the door: its fields in their normal form, and what a retry must equal."""
+
+    name: str
+    fields: Mapping[str, Any]
+    content: str
+
+
 class Refusal(Exception):
     """The codes of all the rules that forbid a command."""
 
@@ -71,28 +79,26 @@ class Outcome:
 class Attempt:
     """One command against a world, which it changes unless it is refused."""
 
-    def __init__(self, world: World, name: str, fields: Mapping[str, Any]) -> None:
-        self.world, self.name, self.fields = world, name, fields
+    def __init__(self, world: World, name: str, fields: Mapping[str, Any], *, unique: bool) -> None:
+        self.world, self.name, self.fields, self.unique = world, name, fields, unique
         self.at: datetime = fields["occurred_at"]
         self.faults: list[str] = []
 
     def check(self, allowed: bool, code: str) -> None:
-        if not allowed:
+        if not allowed and (self.unique or code != "not_unique"):
             self.faults.append(code)
 
-    def settle(self, stream: UUID, exists: bool = True) -> None:
+    def settle(self, stream: UUID) -> None:
         """Refuse if any rule was broken; `stream` is what expected_version speaks of."""
         expected = self.fields.get("expected_version")
-        if expected is not None and (not exists or expected != self.world.versions.get(stream, 0)):
-            self.faults.append("stale_version")
+        self.check(expected in (None, self.world.versions.get(stream, 0)), "stale_version")
         if self.faults:
             raise Refusal(*self.faults)
 
     def found(self, kind: Mapping[UUID, Any], id_: UUID) -> Any:
-        """What has an id, or a refusal: nothing more can be said of what is not there."""
+        """What has an id, or a refusal: no other rule can be asked about what is not there."""
         if id_ not in kind:
-            self.check(False, "not_found")
-            self.settle(id_, exists=self.fields.get("expected_version") == self.world.versions.get(id_, 0))
+            raise Refusal("not_found", *["stale_version"] * bool(self.fields.get("expected_version")))
         return kind[id_]
 
     def taken(self, id_: UUID) -> None:
@@ -207,7 +213,7 @@ class Attempt:
         self.check(pair[0] not in self.needed_by(pair[1]), "dependency_cycle")
         self.check(pair not in world.dependencies, "duplicate_dependency")
         self.settle(graph)
-        id_ = self.next_event(graph)
+        id_ = uuid5(pair[0], str(pair[1]))  # each pair depends once
         world.dependencies[pair] = Dependency(id_, self.fields["dependency_type"], self.at)
         return Outcome(graph, graph)
 
@@ -350,13 +356,13 @@ def _metric(event: UUID, project: UUID, name: str, value: float, metadata: dict[
 
 def execute(world: World, unit: Sequence[Asked]) -> tuple[World, list[Answer]]:
     """Return the next world and the answers of a unit of commands: all of them, or none. Raises Refusal."""
-    requests: list[tuple[Asked, dict[str, Any], str]] = []
+    requests: list[Request] = []
     for asked in unit:
         try:
             fields = let_in(asked.name, asked.fields)
         except Invalid:
             raise Refusal("invalid_command") from None
-        requests.append((asked, fields, _content(asked.name, fields)))
+        requests.append(Request(asked.name, fields, _content(asked.name, fields)))
     ids = {fields["command_id"]: content for _, fields, content in requests if fields.get("command_id")}
     if any(ids[f["command_id"]] != content for _, f, content in requests if f.get("command_id")):
         raise Refusal("command_id_reused")
@@ -365,20 +371,39 @@ def execute(world: World, unit: Sequence[Asked]) -> tuple[World, list[Answer]]:
         if anonymous or known != ids.keys() or any(world.answers[id_][0] != ids[id_] for id_ in known):
             raise Refusal("command_id_reused")
         return world, [world.answers[fields["command_id"]][1] for _, fields, _ in requests]
+    try:
+        return _all_of(world, requests, unique=True)
+    except Refusal as refusal:
+        if "not_unique" not in refusal.codes:
+            raise
+        _beyond_uniqueness(world, requests, refusal)
+
+
+def _all_of(world: World, requests: Sequence[Request], *, unique: bool) -> tuple[World, list[Answer]]:
     after = world.copy()
-    return after, [_execute(after, asked.name, fields, content) for asked, fields, content in requests]
+    return after, [_execute(after, *request, unique=unique) for request in requests]
+
+
+def _beyond_uniqueness(world: World, requests: Sequence[Request], refusal: Refusal) -> NoReturn:
+    """Uniqueness is held by the append, behind every decision: a refusal of a later command may be named instead."""
+    try:
+        _all_of(world, requests, unique=False)
+    except Refusal as later:
+        raise Refusal(*refusal.codes, *later.codes) from None
+    raise refusal
 
 
 def _content(name: str, fields: Mapping[str, Any]) -> str:
     """What was asked, without who asked and how."""
-    return name + json.dumps({key: value for key, value in fields.items() if key not in ENVELOPE}, default=str)
+    said = {key: value for key, value in fields.items() if key not in ENVELOPE and value is not None}
+    return name + json.dumps(said, default=str, sort_keys=True)
 
 
-def _execute(world: World, name: str, fields: Mapping[str, Any], content: str) -> Answer:
+def _execute(world: World, name: str, fields: Mapping[str, Any], content: str, *, unique: bool) -> Answer:
     command_id = fields.get("command_id")
     if command_id in world.answers:  # twice in one unit
         return world.answers[command_id][1]
-    attempt = Attempt(world, name, fields)
+    attempt = Attempt(world, name, fields, unique=unique)
     numbers = {project: world.numbers(project) for project in world.projects}
     outcome = COMMANDS[name](attempt)
     _write_metrics(attempt, outcome, numbers)

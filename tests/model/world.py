@@ -60,7 +60,8 @@ class Task:
 
     @property
     def weight(self) -> int:
-        return self.fields["estimated_duration"] or 1
+        estimated: int | None = self.fields["estimated_duration"]
+        return estimated or 1
 
     @property
     def real(self) -> Fraction:
@@ -140,7 +141,7 @@ class World:
 
     def next_seq(self, project: UUID) -> int:
         """The running number of the project's next metric."""
-        return 1 + sum(metric["project_id"] == project for metric in self.metrics)
+        return 1 + len([metric for metric in self.metrics if metric["project_id"] == project])
 
     def touch_project(self, project: UUID, at: datetime, **changes: Any) -> None:
         self.projects[project] = replace(self.projects[project], updated_at=at, **changes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 import sqlite3
 from abc import ABC, abstractmethod
@@ -26,6 +27,8 @@ from claude_tiu.infrastructure.sqlite.read_store import SQLiteReadStore, read_pa
 from claude_tiu.projections.projection import Kind, Projection
 
 BACKENDS = ("sqlite", "postgresql")
+VERSIONS = [f"{number:03}" for number in range(1, 13)]
+"""Of every migration, in order."""
 TIMEOUT = 20.0
 
 
@@ -67,6 +70,10 @@ class Backend(ABC):
     @abstractmethod
     def on_reads(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement where the read tables are."""
+
+    def new_identity(self) -> None:
+        """Make a copy of a template a log of its own."""
+        self.on_events("UPDATE store SET epoch = ?, reservation_key = ?", uuid4(), os.urandom(32))
 
     def tables(self, projection: Projection) -> dict[str, list[tuple[Any, ...]]]:
         """Return every row of a projection's tables, as the database holds them."""

@@ -38,6 +38,11 @@ BEGIN SELECT RAISE(ABORT, 'events are immutable'); END;
 CREATE TRIGGER events_are_not_deleted BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events are immutable'); END;
 
+CREATE TRIGGER events_are_not_replaced BEFORE INSERT ON events -- REPLACE deletes without firing the trigger above
+WHEN EXISTS (
+    SELECT 1 FROM events WHERE position = NEW.position OR (stream_id = NEW.stream_id AND version = NEW.version))
+BEGIN SELECT RAISE(ABORT, 'events are immutable'); END;
+
 -- Values that only one event may hold, under a keyed hash.
 CREATE TABLE reservations (
     space TEXT NOT NULL,

@@ -1,4 +1,4 @@
-"""The text search of the migrations: on both stores it follows the rows, and finds words by their stem."""
+"""The text search finds projects and files by their words, and follows them as they change."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from random import Random
 import psycopg
 import pytest
 
-from tests.support.rows import uid
-from tests.support.schemas import Store
+from tests.migrations.samples import uid
+from tests.migrations.stores import Store
 
 INDEXED = 65_536
 """How many characters of a file are searched."""

@@ -1,4 +1,4 @@
-"""A schema under test, on either store: made by the migrations' scripts, and asked about its catalogue and rows."""
+"""Databases to migrate, seen through their own catalogues: statements are written once for both."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from tests.support.rows import PRIVATE, ROWS, uid
+from tests.migrations.samples import PRIVATE, ROWS, uid
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "infrastructure"
 NAMES = (
@@ -293,3 +293,23 @@ class SQLite(Store):
 def add_tasks(store: Store, *names: object) -> None:
     for position, name in enumerate(names, start=100):
         store.insert("tasks", id=uid(name), name=str(name), added_position=position)
+
+
+def depend(store: Store, task: object, on: object, kind: str = "blocks") -> None:
+    store.insert(
+        "task_dependencies",
+        id=uid(f"{task} on {on}"),
+        task_id=uid(task),
+        depends_on_task_id=uid(on),
+        dependency_type=kind,
+    )
+
+
+def fill(store: Store) -> None:
+    """Insert the good row of every table that there is and that has none yet."""
+    there = store.tables()
+    for table in (name for name in ROWS if name in there):
+        if table.startswith("task_dependencies"):
+            store.insert(table.replace("task_dependencies", "tasks"), id=uid("other task"))
+        if not store.rows(f"SELECT 1 FROM {table}"):
+            store.insert(table)

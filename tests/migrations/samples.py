@@ -1,4 +1,4 @@
-"""For each table of the specification a good row, and the values that its columns take and refuse, on either store."""
+"""What the read tables are tried with: good rows, what each column takes and refuses, and the names they have."""
 
 from __future__ import annotations
 

@@ -1,0 +1,192 @@
+"""`tiu` as a process: signals, pipes, and memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.running import PATIENCE, environment, first_line, json_lines, script, started
+from tests.cli.story import NAME, PROJECT, STORY, project, user
+from tests.support.stores import Backend, SQLiteBackend
+
+AT_ONCE = 5.0
+"""Seconds: far more than it takes, even where this machine is busy; far less than forgetting to stop."""
+
+STOPPED_WHILE_CATCHING_UP = """
+import os, signal, sys, time
+from claude_tiu.infrastructure.cli import main
+from claude_tiu.infrastructure.projector import Projector
+step = Projector.step
+def told_to_stop_meanwhile(self):
+    os.kill(os.getpid(), int(sys.argv[1]))
+    time.sleep(0.05)
+    return step(self)
+Projector.step = told_to_stop_meanwhile
+main(["projector", "run", "--db", sys.argv[2]])
+"""
+MEASURED = """
+import os, resource, subprocess, sys
+with open(sys.argv[1], "rb") as lines:
+    subprocess.run(sys.argv[2:], stdin=lines)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def events(db: Backend) -> int:
+    ((count,),) = db.on_events("SELECT count(*) FROM events")
+    return int(count)
+
+
+def until(condition: Any) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+class TestApply:
+    def test_each_line_is_answered_while_more_are_to_come(self, db: Backend) -> None:
+        with started("apply", "-", "--db", db.url) as process:
+            assert process.stdin is not None
+            answers = []
+            for command in STORY[:3]:
+                process.stdin.write(json.dumps(command) + "\n")
+                process.stdin.flush()
+                answers.append(json.loads(first_line(process)))
+            assert process.poll() is None
+            rest = process.communicate(timeout=PATIENCE)
+
+        assert [answer["position"] for answer in answers] == [1, 2, 3]
+        assert (process.returncode, rest) == (0, ("", ""))
+
+    def test_a_line_of_50_mb_is_answered_and_never_held(self, sqlite: SQLiteBackend, tmp_path: Path) -> None:
+        huge, small = tmp_path / "huge.jsonl", tmp_path / "small.jsonl"
+        small.write_bytes(json_lines([{}, user()]))
+        with huge.open("wb") as lines:
+            lines.write(b'{"command": "')
+            for _ in range(50):
+                lines.write(b"x" * (1 << 20))
+            lines.write(b'"}\n' + json_lines([user()]))
+
+        def run(lines: Path) -> tuple[list[dict[str, Any]], int]:
+            command = [sys.executable, "-c", MEASURED, str(lines), script(), "apply", "-", "--db", sqlite.url]
+            out = subprocess.run(command, env=environment(), capture_output=True, encoding="utf-8", check=True).stdout
+            *answers, peak = out.splitlines()
+            return [json.loads(answer) for answer in answers], int(peak) // 1024
+
+        (refused, stored), peak = run(huge)
+        _, usual = run(small)
+
+        assert refused["error"]["code"] == "invalid_command"
+        assert "8388608 bytes" in refused["error"]["message"]
+        assert stored["line"] == 2
+        assert stored["position"] == 1
+        assert peak - usual < 40, "MB: a line is read up to its limit of 8, and once more while it is joined"
+
+    def test_standard_input_that_is_closed_is_told_in_a_line(self, sqlite: SQLiteBackend) -> None:
+        shell = ["/bin/sh", "-c", '"$0" apply - --db "$1" <&-', script(), sqlite.url]
+        done = subprocess.run(shell, env=environment(), capture_output=True, encoding="utf-8", check=False)
+
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+
+    def test_an_interrupt_ends_it_and_what_was_answered_is_stored(self, db: Backend) -> None:
+        with started("apply", "-", "--db", db.url) as process:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(user()) + "\n")
+            process.stdin.flush()
+            first_line(process)
+            process.send_signal(signal.SIGINT)
+            _, complaint = process.communicate(timeout=PATIENCE)
+
+        assert (process.returncode, complaint) == (130, "tiu: interrupted\n")
+        assert events(db) == 1
+
+
+class TestProjectorRun:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    @pytest.mark.parametrize("as_json", [(), ("--json",)])
+    def test_a_signal_ends_it_at_once(self, db: Backend, number: signal.Signals, as_json: tuple[str, ...]) -> None:
+        with started("projector", "run", "--db", db.url, *as_json) as process:
+            line = first_line(process)
+            started = time.monotonic()
+            process.send_signal(number)
+            rest = process.communicate(timeout=PATIENCE)
+
+        assert (process.returncode, rest) == (0, ("", ""))
+        assert time.monotonic() - started < AT_ONCE
+        if as_json:
+            assert json.loads(line)["position"] == 0
+        else:
+            assert "from position 0; stop with Ctrl-C" in line
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_a_signal_while_it_catches_up_lets_the_batch_finish(self, db: Backend, number: signal.Signals) -> None:
+        with started("apply", "-", "--db", db.url) as process:
+            process.communicate(json_lines(STORY).decode(), timeout=PATIENCE)
+        for table in ("users", "projection_checkpoints"):
+            db.on_reads(f"DELETE FROM {table}")
+
+        command = [sys.executable, "-c", STOPPED_WHILE_CATCHING_UP, str(int(number)), db.url]
+        done = subprocess.run(
+            command, env=environment(), capture_output=True, encoding="utf-8", check=False, timeout=PATIENCE
+        )
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert db.on_reads("SELECT username FROM users") == [("ada",)]
+
+    def test_it_follows_what_others_store(self, db: Backend) -> None:
+        with started("projector", "run", "--db", db.url) as process:
+            first_line(process)
+            with started("apply", "-", "--db", db.url) as other:
+                other.communicate(json_lines(STORY).decode(), timeout=PATIENCE)
+            until(lambda: len(db.on_reads("SELECT id FROM validation_issues")) == 2)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=PATIENCE)
+
+        assert process.returncode == 0
+
+
+class TestOutput:
+    @pytest.mark.parametrize("arguments", ["schema", "schema --json", "schema AddTask", "show dashboard", "--help"])
+    def test_a_pipe_that_is_closed_is_no_error_to_tell(self, shared: Backend, arguments: str) -> None:
+        where = f"--db '{shared.url}'" if "show" in arguments else ""
+        pipeline = f'"$0" {arguments} {where} | head -c 1'
+        done = subprocess.run(
+            ["/bin/sh", "-c", pipeline, script()], env=environment(), capture_output=True, encoding="utf-8", check=False
+        )
+
+        assert (done.returncode, len(done.stdout), done.stderr) == (0, 1, "")
+
+    @pytest.mark.parametrize("as_json", [(), ("--json",)])
+    def test_an_output_of_another_encoding_gives_no_traceback(self, shared: Backend, as_json: tuple[str, ...]) -> None:
+        command = [script(), "show", "dashboard", "--db", shared.url, *as_json]
+        latin = environment() | {"PYTHONIOENCODING": "ascii"}
+        done = subprocess.run(command, env=latin, capture_output=True, check=False)
+
+        assert b"Traceback" not in done.stderr
+        assert done.stderr.count(b"\n") == (done.returncode != 0)
+
+    def test_text_comes_through_as_it_is(self, sqlite: SQLiteBackend) -> None:
+        with started("apply", "-", "--db", sqlite.url) as process:
+            process.communicate(json_lines([user(), project()]).decode(), timeout=PATIENCE)
+        with started("show", "dashboard", "--db", sqlite.url, "--json") as process:
+            out, _ = process.communicate(timeout=PATIENCE)
+
+        (row,) = json.loads(out)
+        assert (row["id"], row["name"]) == (PROJECT, NAME)
+
+    def test_the_script_says_how_it_was_called_wrongly(self) -> None:
+        done = subprocess.run(
+            [script(), "dance"], env=environment(), capture_output=True, encoding="utf-8", check=False
+        )
+
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert os.fspath(Path(script()).name) == "tiu"

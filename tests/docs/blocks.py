@@ -1,0 +1,89 @@
+"""Runs the code blocks of a page as its reader would, and compares what they print with what the page shows.
+
+A `sh` block runs in a shell, a `python` block in the page's one Python session. A `text` block right behind one of them
+is what it prints, line by line; blanks at the ends of lines do not count. Other blocks are not run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SETTINGS = re.compile(r"^(DB_\w+|SQLITE_\w+|POOL_\w+|DB|COLUMNS)$")
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, its text, the line on which it begins."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """Return a page's fenced blocks, in order."""
+    source = page.read_text(encoding="utf-8")
+    return [Block(m[1], m[2], source.count("\n", 0, m.start()) + 1) for m in FENCE.finditer(source)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return an environment with this Python's scripts first, none of the settings, and a terminal of 80 columns."""
+    kept = {name: value for name, value in os.environ.items() if not SETTINGS.match(name)}
+    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
+    return {**kept, "PATH": path, "COLUMNS": "80", "PYTHONUTF8": "1", **more}
+
+
+def run_page(page: Path, folder: Path, **more: str) -> int:
+    """Run a page's blocks in an empty folder; return how many there were."""
+    session: dict[str, Any] = {"__name__": "__page__"}
+    count = 0
+    with contextlib.chdir(folder), _environ(environment(**more)):
+        for block, expected in _pairs(blocks_of(page)):
+            count += 1
+            printed = _run(block, session, f"{page.name}, line {block.line}")
+            if expected is not None:
+                assert _lines(printed) == _lines(expected.text), f"{page.name}, line {block.line} printed:\n{printed}"
+    return count
+
+
+def _pairs(blocks: list[Block]) -> Iterator[tuple[Block, Block | None]]:
+    for block, following in zip_longest(blocks, blocks[1:]):
+        if block.language in ("sh", "python"):
+            yield block, following if following and following.language == "text" else None
+
+
+def _run(block: Block, session: dict[str, Any], place: str) -> str:
+    if block.language == "sh":
+        done = subprocess.run(["sh", "-eu", "-c", block.text], capture_output=True, text=True, timeout=120)  # noqa: S607
+        assert done.returncode == 0, f"{place}: exit status {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(block.text, place, "exec"), session)  # noqa: S102 - the page's own code is what is tested
+    return printed.getvalue()
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.strip().splitlines()]
+
+
+@contextlib.contextmanager
+def _environ(values: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,134 @@
+"""What fields, settings and columns mean, where the code's own names do not say all of it. Nothing here may be stale:
+a name that is missing, or that nothing has any more, fails the tests."""
+
+from __future__ import annotations
+
+from claude_tiu.domain import user, values
+
+MIB = 1 << 20
+
+TYPES: dict[str, tuple[object, str]] = {
+    "Name": (values.Name, "1 to 255 characters of text"),
+    "Username": (user.Username, "a Name that does not begin with `forgotten:`; unique in the whole store"),
+    "Email": (user.Email, "a Username with an `@` and no blanks; unique in the whole store"),
+    "PasswordHash": (user.PasswordHash, "a PHC or modular-crypt string of at most 255 characters"),
+    "MetricName": (values.MetricName, "1 to 100 characters of text"),
+    "LongText": (values.LongText, f"text of at most {values.MAX_TEXT_BYTES // MIB} MiB in UTF-8"),
+    "FilePath": (
+        values.FilePath,
+        f"1 to 1,000 characters of text, at most {values.MAX_FILE_PATH_BYTES:,} bytes in UTF-8",
+    ),
+    "Identifier": (
+        values.Identifier,
+        "1 to 255 letters, digits and `. _ : / -`, beginning with a letter or digit; a UUID is taken as its text",
+    ),
+    "Flag": (values.Flag, "true or false"),
+    "Minutes": (values.Minutes, "a whole number of minutes, 1 to 2147483647"),
+    "LineNumber": (values.LineNumber, "a whole number, 1 to 2147483647"),
+    "Version": (values.Version, "a whole number, 0 to 2147483647"),
+    "Percent": (values.Percent, "a number from 0 to 100, rounded to 6 decimals (half to even)"),
+    "Number": (values.Number, "a finite number"),
+    "Timestamp": (
+        values.Timestamp,
+        f"a time with an offset, in ISO 8601, in the years {values.EARLIEST_YEAR} to {values.LATEST_YEAR}",
+    ),
+    "JsonObject": (
+        values.JsonObject,
+        f"a JSON object of at most {values.MAX_JSON_BYTES // MIB} MiB and {values.MAX_JSON_DEPTH} levels; "
+        "numbers are below 2^53 in size",
+    ),
+    "JsonArray": (values.JsonArray, "a JSON array, with the bounds of a JsonObject"),
+}
+"""name -> (the annotation, what it takes)."""
+
+FIELDS: dict[str, str] = {
+    "command_id": "makes a retry safe: the same id returns the first answer; made where it is left out",
+    "actor": "who asks; an id, not a name",
+    "correlation_id": "what this belongs to",
+    "causation_id": "what this follows from",
+    "occurred_at": "when what the command tells of happened; default: now",
+    "expected_version": "refuse the command unless the stream is at this version",
+    "user_id": "the user",
+    "username": "personal: no error repeats it",
+    "email": "personal: no error repeats it",
+    "password_hash": "personal: no error repeats it",
+    "role": "for the embedding service to authorise by; the core does not",
+    "preferences": "the caller's own",
+    "project_id": "the project",
+    "name": "what people call it",
+    "description": "in words",
+    "configuration": "the caller's own",
+    "metadata": "the caller's own",
+    "reason": "in words",
+    "metric_name": "any name but the four that the core computes",
+    "value": "the metric's value",
+    "task_id": "the task",
+    "priority": "which of the ready tasks comes first",
+    "ai_prompt": "what an agent is told",
+    "expected_outputs": "what the task should make",
+    "validation_criteria": "what a validation run should look at",
+    "estimated_duration": "how long the task should take: its weight in the project's numbers (1 where none is given)",
+    "claimed": "how much of the task is done, as its agent says (percent)",
+    "depends_on_task_id": "the task that is waited for",
+    "dependency_type": "`blocks` and `requires` keep the task from starting, `suggests` does not",
+    "run_id": "the validation run",
+    "validation_type": "how thorough the run is",
+    "authenticity": "how much of what is claimed of the task is real (percent)",
+    "issue_id": "the issue; unique in the whole store",
+    "issue_type": "what is wrong",
+    "severity": "how wrong it is",
+    "file_path": "where it is",
+    "line_number": "where in the file",
+    "auto_fix_available": "whether a program can mend it",
+    "suggested_fix": "how it could be mended",
+    "quality_score": "the project's quality as the run found it (percent)",
+    "quality_metrics": "any other metrics of the run; `quality_score` is not among them",
+    "assessments": "task -> its authenticity (percent)",
+}
+
+SETTINGS: dict[str, str] = {
+    "db_host": "the PostgreSQL server; where it is set, and no URL is given, PostgreSQL is used",
+    "db_port": "its port",
+    "db_name": "its database",
+    "db_user": "the role",
+    "db_password": "the role's password; never shown",
+    "sqlite_path": "the file of events on SQLite, where no URL is given and DB_HOST is not set",
+    "sqlite_timeout": "seconds to wait for a locked SQLite file",
+    "pool_size": "PostgreSQL connections of a process at most, its listener's not counted",
+    "pool_timeout": "seconds to wait for a connection of the pool",
+    "pool_recycle": "seconds after which a connection is made anew",
+}
+
+TABLES: dict[str, str] = {
+    "users": "Who owns projects.",
+    "projects": "One row a project, with its numbers as they are now.",
+    "tasks": "One row a task. `added_position` is the position of the event that added it: times can repeat.",
+    "task_dependencies": "Which task waits for which.",
+    "validation_reports": "One row a completed validation run, with the project's numbers as they were after it.",
+    "validation_issues": "What completed runs found.",
+    "progress_metrics": "One row each time a number of a project changes, and one for each recorded metric; order by "
+    "`recorded_at`, then by `seq` in `metadata`.",
+    "user_sessions": "Sessions of users, by the hash of their token.",
+    "project_files": "One row a file of a project, found by its path. Its first 65,536 characters are searched.",
+    "workflows": "What can be run: a named list of steps.",
+    "workflow_steps": "The steps of workflows, in their order, and which of them each waits for.",
+    "step_executions": "What became of each step in a run of its workflow; `run_id` is the run's own id.",
+    "agents": "Who works, at what, and whether free.",
+    "agent_assignments": "Which agent was given which task, and how that ended.",
+    "agent_metrics": "Numbers recorded of agents.",
+    "templates": "What projects are made from. `projects.template_id` holds the id as text.",
+    "cleanup_log": "What retention did: how many rows of which table were older than the cutoff.",
+    "projects_archive": "Projects that were archived; they come back when they are restored.",
+    "tasks_archive": "Rows of `tasks` whose project is archived.",
+    "task_dependencies_archive": "Rows of `task_dependencies` whose project is archived.",
+    "project_files_archive": "Rows of `project_files` whose project is archived; the text search does not find them.",
+    "validation_reports_archive": "Rows of `validation_reports` whose project is archived.",
+    "validation_issues_archive": "Rows of `validation_issues` whose project is archived.",
+    "progress_metrics_archive": "Rows of `progress_metrics` whose project is archived.",
+    "step_executions_archive": "Rows of `step_executions` whose project is archived.",
+    "agent_assignments_archive": "Rows of `agent_assignments` whose project is archived.",
+    "project_state": "A project's exact sums, and how many metric rows it has.",
+    "task_state": "A task's exact numbers, and how long it has been worked on.",
+    "run_state": "Validation runs that are not completed or failed.",
+    "staged_issues": "Issues of such runs.",
+}

@@ -1,0 +1,199 @@
+"""The event store's contract, the rows: times never fall, Python can check the hash chain, values may hold anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from claude_tiu.infrastructure.event_hash import NO_EVENT, event_hash
+from claude_tiu.infrastructure.event_store import EventRow, EventStore, NewEvent, Stored, Unit
+from claude_tiu.infrastructure.sqlite import event_store as sqlite_event_store
+from claude_tiu.infrastructure.sqlite.values import time_text
+from tests.support.stores import BACKENDS, Backend, PostgreSQLBackend, SQLiteBackend, append, event, new_backend
+
+
+def verify(rows: Sequence[EventRow], previous: bytes = NO_EVENT) -> None:
+    """Check the chain as an auditor would: by Python, from the rows alone."""
+    for row in rows:
+        assert row.previous_hash == previous
+        assert row.hash == event_hash(row.previous_hash, *row[:-2])
+        previous = row.hash
+
+
+# What a column can hold: text is stored as PostgreSQL's is, without NUL and lone surrogates.
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
+any_bytes = st.binary(max_size=60)
+new_events = st.builds(
+    NewEvent,
+    stream_id=st.uuids(),
+    version=st.just(1),
+    topic=texts,
+    state=any_bytes,
+    command_id=st.none() | st.uuids(),
+    command_digest=st.none() | any_bytes,
+    correlation_id=st.none() | texts,
+    causation_id=st.none() | texts,
+    actor=st.none() | texts,
+    project_id=st.none() | st.uuids(),
+    key_id=st.none() | st.uuids(),
+)
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventStore]:
+    """One store for all examples of a property: they append to the same log."""
+    place: Path | str = tmp_path_factory.mktemp("rows") / "tiu.db"
+    if request.param == "postgresql":
+        place = request.getfixturevalue("pg_module_url")
+    with new_backend(request.param, place) as backend:
+        yield backend.events()
+
+
+@pytest.fixture(scope="module")
+def pg_module_url(pg_server: str, pg_template: str) -> Iterator[str]:
+    from tests.conftest import _new_database  # the database of this module's own, not of each test
+    from tests.support.postgres_server import database_url
+
+    with _new_database(pg_server, "rows", template=pg_template) as name:
+        yield database_url(pg_server, name)
+
+
+@settings(max_examples=60)
+@given(st.lists(new_events, min_size=1, max_size=4, unique_by=lambda new: new.stream_id))
+def test_rows_hold_any_bytes_and_text_and_chain_as_python_computes(shared: EventStore, new: list[NewEvent]) -> None:
+    last = shared.max_notification_id() or 0
+    fresh = [one._replace(stream_id=uuid4(), command_id=one.command_id and uuid4()) for one in new]  # on one log
+    assert append(shared, *fresh) == Stored(last + 1)
+
+    rows = shared.read_rows(last, 10)
+    assert [row.position for row in rows] == list(range(last + 1, last + 1 + len(fresh)))
+    assert [(*row[1:5], *row[6:13]) for row in rows] == fresh
+    verify(rows, shared.hash_at(last) or NO_EVENT)
+    assert [row.state for row in shared.load(fresh[0].stream_id)] == [fresh[0].state]
+
+
+OPTIONAL: dict[str, Any] = {
+    "command_id": UUID(int=7),
+    "command_digest": b"\xff" * 32,
+    "correlation_id": "Ünïcödé ☃ 𝄞",
+    "causation_id": "",
+    "actor": "agent/7",
+    "project_id": UUID(int=8),
+    "key_id": UUID(int=9),
+}
+
+
+@pytest.mark.parametrize("column", OPTIONAL)
+def test_a_column_is_chained_whether_it_is_null_or_not(events: EventStore, column: str) -> None:
+    without = {name: value for name, value in OPTIONAL.items() if name != column}
+    append(events, event(**{column: OPTIONAL[column]}), event(**(without | {"command_id": None})), event())
+    rows = events.read_rows(0, 10)
+    assert getattr(rows[0], column) == OPTIONAL[column]
+    assert getattr(rows[1], column) is None
+    verify(rows)
+
+
+def test_the_chain_goes_on_across_units_calls_and_processes(backend: Backend) -> None:
+    one, other = backend.events(), backend.events()
+    one.append([Unit([event(), event()]), Unit([event()], {uuid4(): 5}), Unit([event()])])
+    append(other, event())
+    append(one, event(state=b"x" * 1_000_000))
+    rows = one.read_rows(0, 10)
+    assert [row.position for row in rows] == [1, 2, 3, 4, 5]
+    verify(rows)
+
+
+def test_no_two_rows_encode_alike() -> None:
+    """A byte that moves from one column to the next gives another hash, and NULL is not empty."""
+    row: list[Any] = [NO_EVENT, 1, UUID(int=1), 1, "t", b"s", datetime(2026, 1, 1, tzinfo=UTC)]
+    optional: list[list[Any]] = [
+        [None, None, "ab", "c", None, None, None],
+        [None, None, "a", "bc", None, None, None],
+        [None, None, "abc", None, None, None, None],
+        [None, None, "abc", "", None, None, None],
+        [None, b"abc", "", None, None, None, None],
+        [None, None, None, None, None, UUID(int=1), None],
+        [None, None, None, None, None, None, UUID(int=1)],
+        [UUID(int=1), None, None, None, None, None, None],
+    ]
+    assert len({event_hash(*row, *rest) for rest in optional}) == len(optional)
+
+
+def test_recorded_at_is_the_stores_time_in_utc(events: EventStore) -> None:
+    before = datetime.now(UTC)
+    append(events, event(), event())
+    after = datetime.now(UTC)
+    rows = events.read_rows(0, 10)
+    for row in rows:
+        assert row.recorded_at.utcoffset() == timedelta(0)
+        assert before <= row.recorded_at <= after
+    assert len({row.recorded_at for row in rows}) == 1  # one append, one time
+
+
+class SteppingClock(datetime):
+    """A clock that is set back an hour each time it is read."""
+
+    reads = 0
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        cls.reads += 1
+        return datetime(2030, 1, 1, tzinfo=tz) - timedelta(hours=cls.reads)
+
+
+def test_recorded_at_stays_when_sqlites_clock_steps_back(
+    sqlite: SQLiteBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_event_store, "datetime", SteppingClock)
+    store = sqlite.events()
+    for _ in range(3):
+        append(store, event())
+    rows = store.read_rows(0, 10)
+    assert {row.recorded_at for row in rows} == {datetime(2029, 12, 31, 23, tzinfo=UTC)}
+    verify(rows)
+
+
+def test_recorded_at_stays_when_postgresqls_clock_was_ahead(postgresql: PostgreSQLBackend) -> None:
+    """Its clock cannot be set here, but a row can be put in that a clock which was ahead would have left."""
+    postgresql.on_events(
+        """
+        INSERT INTO events SELECT (jsonb_populate_record(row, jsonb_build_object('hash', event_hash(row)))).*
+        FROM (SELECT ROW(1, gen_random_uuid(), 1, 't', ''::bytea, '2999-12-31 23:59:59.999999+00'::timestamptz,
+                         NULL, NULL, NULL, NULL, NULL, NULL, NULL, decode(repeat('00', 32), 'hex'), NULL)::events
+             ) AS r (row)
+        """
+    )
+    store = postgresql.events()
+    append(store, event())
+    append(store, event())
+    rows = store.read_rows(0, 10)
+    assert [row.recorded_at for row in rows] == [datetime(2999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)] * 3
+    verify(rows)
+
+
+def test_sqlites_times_sort_as_text() -> None:
+    times = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(microseconds=n) for n in (0, 1, 10, 999_999, 1_000_000)]
+    assert sorted(map(time_text, times)) == list(map(time_text, times))
+
+
+@pytest.mark.parametrize("column", ["topic", "state", "actor", "command_digest", "project_id", "recorded_at"])
+def test_a_row_that_was_tampered_with_does_not_verify(events: EventStore, column: str) -> None:
+    append(events, event(**OPTIONAL), event())
+    first, second = events.read_rows(0, 10)
+    changed: dict[str, Any] = {
+        "topic": "other",
+        "state": b"other",
+        "actor": None,
+        "command_digest": b"",
+        "project_id": uuid4(),
+        "recorded_at": first.recorded_at + timedelta(microseconds=1),
+    }
+    with pytest.raises(AssertionError):
+        verify([first._replace(**{column: changed[column]}), second])

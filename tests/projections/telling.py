@@ -1,0 +1,185 @@
+"""The read tables as dicts, told one event after another: what an event changes, and what the tables then hold.
+
+    told = Told().with_project(); told.tell(added(), TASK_ID); told.tell(started(at=minutes(5)), TASK_ID)
+    assert told.tell(...) == {"tasks": Changes(updates={TASK_ID: {"status": "completed", ...}}), ...}
+
+Changes are applied one by one and strictly: what a database would refuse is refused here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from claude_tiu.domain.messages import Event, Recorded
+from claude_tiu.domain.project import ProjectCreated
+from claude_tiu.domain.task import ProgressClaimed, TaskAdded, TaskStarted
+from claude_tiu.domain.validation_run import IssueReported, RunCompleted, RunStarted
+from claude_tiu.projections.fold import Fold
+from claude_tiu.projections.projection import Change, Delete, Insert, Projection, Row, Update
+from claude_tiu.projections.read_model import READ_MODEL
+from tests.domain.given import AT, ISSUE_ID, PROJECT_ID, RUN_ID, TASK_ID, USER_ID, uid
+
+OTHER_ID = uid("other task")
+
+
+def minutes(count: float) -> datetime:
+    """So long after AT; before it, where negative."""
+    return AT + timedelta(minutes=count)
+
+
+@dataclass
+class Changes:
+    """What an event changes in one table."""
+
+    inserts: list[dict[str, Any]] = field(default_factory=list)
+    updates: dict[UUID, dict[str, Any]] = field(default_factory=dict)
+    deletes: list[UUID] = field(default_factory=list)
+
+
+def folded(changes: Iterable[Change]) -> dict[str, Changes]:
+    """The changes of an event, by table, at most one of a row; tables that it leaves alone are left out."""
+    fold = Fold(READ_MODEL.tables)
+    for change in changes:
+        fold.add(change)
+    return {
+        writes.table.name: Changes(list(writes.inserts.values()), writes.updates, list(writes.deletes))
+        for writes in fold
+        if writes.inserts or writes.updates or writes.deletes
+    }
+
+
+def apply(tables: dict[str, dict[UUID, dict[str, Any]]], projection: Projection, change: Change) -> None:
+    """Make one change, as a database would."""
+    rows = tables[change.table]
+    match change:
+        case Insert(row=row):
+            key = row[projection.by_name[change.table].key]
+            assert key not in rows, f"{change.table} has {key} already"
+            rows[key] = dict(row)
+        case Update(key=key, values=values):
+            rows[key].update(values)
+        case Delete(key=key):
+            del rows[key]
+
+
+class Told:
+    """Satisfies `Rows`, with the private tables among its own."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[UUID, dict[str, Any]]] = {table.name: {} for table in READ_MODEL.tables}
+        self.position = 0
+        self._versions: Counter[UUID] = Counter()
+
+    def get(self, table: str, key: UUID) -> Row:
+        assert READ_MODEL.by_name[table].private
+        return self.tables[table][key]
+
+    def children(self, table: str, parent: UUID) -> list[Row]:
+        described = READ_MODEL.by_name[table]
+        assert described.private
+        assert described.parent
+        found: list[Row] = [row for row in self.tables[table].values() if row[described.parent] == parent]
+        return found[::-1]  # in no order, says the contract: not in that of their positions, then
+
+    def next(self, event: Event, stream_id: UUID, project_id: UUID | None = PROJECT_ID) -> Recorded:
+        """Where an event would stand."""
+        return Recorded(event, stream_id, self._versions[stream_id] + 1, self.position + 1, project_id)
+
+    def tell(self, event: Event, stream_id: UUID, project_id: UUID | None = PROJECT_ID) -> dict[str, Changes]:
+        """Project an event; return what it changed."""
+        changes = list(READ_MODEL.changes(self.next(event, stream_id, project_id), self))
+        self.position += 1
+        self._versions[stream_id] += 1
+        for change in changes:
+            apply(self.tables, READ_MODEL, change)
+        return folded(changes)
+
+    def with_project(self, project_id: UUID = PROJECT_ID) -> Told:
+        self.tell(project_created(), project_id, project_id)
+        return self
+
+    def with_task(self, task_id: UUID = TASK_ID, *, weight: int | None = None, claimed: float | None = None) -> Told:
+        """A task of a weight; in progress, if something is claimed of it."""
+        self.tell(added(estimated_duration=weight), task_id)
+        if claimed is not None:
+            self.tell(TaskStarted(occurred_at=AT), task_id)
+            self.tell(ProgressClaimed(occurred_at=AT, claimed=claimed), task_id)
+        return self
+
+    def with_run(self, *issues: IssueReported, run_id: UUID = RUN_ID) -> Told:
+        self.tell(RunStarted(occurred_at=AT, project_id=PROJECT_ID, validation_type="deep"), run_id)
+        for issue in issues:
+            self.tell(issue, run_id)
+        return self
+
+    @property
+    def project(self) -> dict[str, Any]:
+        return self.tables["projects"][PROJECT_ID]
+
+    @property
+    def task(self) -> dict[str, Any]:
+        return self.tables["tasks"][TASK_ID]
+
+    @property
+    def series(self) -> list[tuple[int, str, float]]:
+        """(seq, metric, value) of all there is, in the order of the rows."""
+        rows = self.tables["progress_metrics"].values()
+        return [(row["metadata"]["seq"], row["metric_name"], row["value"]) for row in rows]
+
+
+def project_created(at: datetime = AT) -> ProjectCreated:
+    return ProjectCreated(
+        occurred_at=at,
+        user_id=USER_ID,
+        name="Billing",
+        description=None,
+        configuration={"a": 1},
+        metadata={},
+    )
+
+
+def added(at: datetime = AT, estimated_duration: int | None = None) -> TaskAdded:
+    return TaskAdded(
+        occurred_at=at,
+        project_id=PROJECT_ID,
+        name="Parser",
+        description="reads",
+        priority="high",
+        ai_prompt=None,
+        expected_outputs=["parser.py"],
+        validation_criteria={"tests": True},
+        estimated_duration=estimated_duration,
+    )
+
+
+def issue(
+    name: str = "issue", *, at: datetime = AT, severity: str = "high", issue_type: str = "placeholder"
+) -> IssueReported:
+    return IssueReported(
+        occurred_at=at,
+        issue_id=ISSUE_ID if name == "issue" else uid(name),
+        task_id=TASK_ID,
+        issue_type=issue_type,
+        severity=severity,
+        description="pass",
+        file_path="parser.py",
+        line_number=7,
+        auto_fix_available=True,
+        suggested_fix=None,
+    )
+
+
+def run_completed(
+    assessments: dict[UUID, float] | None = None, *, at: datetime = AT, quality_score: float = 0.0
+) -> RunCompleted:
+    return RunCompleted(
+        occurred_at=at,
+        quality_score=quality_score,
+        quality_metrics={"lines": 10},
+        assessments=assessments or {},
+    )

@@ -1,0 +1,204 @@
+"""Folding: at most one change of a row remains of a batch, and it comes to the same as the changes one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_tiu.projections.fold import Fold
+from claude_tiu.projections.projection import Change, Delete, Insert, Kind, Table, Update
+from tests.domain.given import uid
+
+PARENTS = Table("parents", "id", {"id": Kind.UUID, "name": Kind.TEXT, "size": Kind.INTEGER}, unique=(("name",),))
+CHILDREN = Table("children", "id", {"id": Kind.UUID, "parent_id": Kind.UUID, "size": Kind.INTEGER})
+TABLES = (PARENTS, CHILDREN)
+A, B, C = uid("a"), uid("b"), uid("c")
+
+Database = dict[str, dict[UUID, dict[str, Any]]]
+
+
+def parent(key: UUID, name: str = "x", size: int = 0) -> Insert:
+    return Insert("parents", {"id": key, "name": name, "size": size})
+
+
+def child(key: UUID, of: UUID, size: int = 0) -> Insert:
+    return Insert("children", {"id": key, "parent_id": of, "size": size})
+
+
+def fold(*changes: Change) -> dict[str, tuple[list[UUID], dict[UUID, Any], dict[UUID, Any]]]:
+    """(deletes, updates, inserts) of each table that has any."""
+    folded = Fold(TABLES)
+    for change in changes:
+        folded.add(change)
+    return {
+        writes.table.name: (list(writes.deletes), writes.updates, writes.inserts)
+        for writes in folded
+        if writes.deletes or writes.updates or writes.inserts
+    }
+
+
+def test_the_last_write_of_a_column_wins_and_the_others_stay() -> None:
+    changes = fold(
+        Update("parents", A, {"size": 1, "name": "n"}), Update("parents", A, {"size": 2}), Update("parents", B, {})
+    )
+    assert changes["parents"] == ([], {A: {"size": 2, "name": "n"}, B: {}}, {})
+
+
+def test_an_update_of_a_new_row_goes_into_it() -> None:
+    assert fold(parent(A), Update("parents", A, {"size": 2})) == {
+        "parents": ([], {}, {A: {"id": A, "name": "x", "size": 2}})
+    }
+
+
+def test_folding_leaves_the_changes_themselves_alone() -> None:
+    insert, update = parent(A), Update("parents", B, {"size": 1})
+    fold(insert, Update("parents", A, {"size": 2}), update, Update("parents", B, {"size": 2}))
+    assert (insert.row["size"], update.values["size"]) == (0, 1)
+
+
+def test_a_row_that_came_and_went_was_never_there() -> None:
+    assert fold(parent(A), Update("parents", A, {"size": 2}), Delete("parents", A)) == {}
+
+
+def test_a_deleted_row_takes_its_updates_with_it() -> None:
+    assert fold(Update("parents", A, {"size": 2}), Delete("parents", A)) == {"parents": ([A], {}, {})}
+
+
+def test_a_row_deleted_and_made_again_is_both() -> None:
+    again = {A: {"id": A, "name": "y", "size": 3}}
+    assert fold(Delete("parents", A), parent(A, "y"), Update("parents", A, {"size": 3})) == {
+        "parents": ([A], {}, again)
+    }
+    assert fold(Delete("parents", A), parent(A), Delete("parents", A)) == {"parents": ([A], {}, {})}
+
+
+def test_tables_come_with_parents_first() -> None:
+    assert list(fold(child(B, A), parent(A))) == ["parents", "children"]
+
+
+def test_a_batch_closes_before_a_value_that_an_update_released_is_taken_again() -> None:
+    folded = Fold(TABLES)
+    folded.add(Update("parents", A, {"name": "new"}))
+    assert folded.must_close(parent(B, "old"))
+    assert folded.must_close(Update("parents", C, {"name": "old"}))
+
+
+def test_it_stays_open_for_what_takes_no_unique_value() -> None:
+    folded = Fold(TABLES)
+    folded.add(Update("parents", A, {"size": 1}))
+    assert not folded.must_close(parent(B, "old"))
+    folded.add(Update("parents", A, {"name": "new"}))
+    assert not folded.must_close(Update("parents", B, {"size": 1}))
+    assert not folded.must_close(Delete("parents", B))
+    assert not folded.must_close(child(C, A))
+
+
+def test_it_stays_open_where_a_delete_released_the_value() -> None:
+    """Deletes are written first."""
+    folded = Fold(TABLES)
+    folded.add(Delete("parents", A))
+    assert not folded.must_close(parent(B, "x"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        (parent(A), parent(A)),
+        (Update("parents", A, {"size": 1}), parent(A)),
+        (Delete("parents", A), Update("parents", A, {"size": 1})),
+    ],
+    ids=["a second row", "a row that was updated", "an update of what was deleted"],
+)
+def test_contradictions_raise(changes: tuple[Change, ...]) -> None:
+    with pytest.raises(ValueError, match=str(A)):
+        fold(*changes)
+
+
+def test_a_row_has_every_column_and_no_other() -> None:
+    with pytest.raises(ValueError, match="columns"):
+        fold(Insert("parents", {"id": A, "name": "x"}))
+    with pytest.raises(ValueError, match="columns"):
+        fold(Insert("parents", {"id": A, "name": "x", "size": 1, "colour": "red"}))
+
+
+# Folding in batches = one by one
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Change]:
+    """Changes that a database would take one by one, names unique among parents and children under a parent."""
+    database: Database = {"parents": {}, "children": {}}
+    changes: list[Change] = []
+    for _ in range(draw(st.integers(0, 25))):
+        change = draw(st.sampled_from(possible(database)))
+        if isinstance(change, Update):
+            sizes: dict[str, Any] = {"size": draw(st.integers(0, 9))} if draw(st.booleans()) else {}
+            change = Update(change.table, change.key, {**change.values, **sizes})
+        apply(database, change)
+        changes.append(change)
+    return changes
+
+
+def possible(database: Database) -> list[Change]:
+    parents, children = database["parents"], database["children"]
+    free_names = set("xyz") - {row["name"] for row in parents.values()}
+    used = {row["parent_id"] for row in children.values()}
+    changes: list[Change] = [Update(table, key, {}) for table, rows in database.items() for key in rows]
+    for key in (A, B, C):
+        for name in sorted(free_names):
+            changes.append(Update("parents", key, {"name": name}) if key in parents else parent(key, name))
+        changes += [child(key, of) for of in parents if key not in children]
+    changes += [Delete("parents", key) for key in parents if key not in used]
+    changes += [Delete("children", key) for key in children]
+    return changes
+
+
+def apply(database: Database, change: Change) -> None:
+    """Make one change, and hold what a database holds after every statement."""
+    rows = database[change.table]
+    match change:
+        case Insert(row=row):
+            assert row["id"] not in rows
+            rows[row["id"]] = dict(row)
+        case Update(key=key, values=values):
+            rows[key].update(values)
+        case Delete(key=key):
+            del rows[key]
+    names = [row["name"] for row in database["parents"].values()]
+    assert len(names) == len(set(names))
+    assert {row["parent_id"] for row in database["children"].values()} <= database["parents"].keys()
+
+
+def write(database: Database, folded: Fold) -> None:
+    """Write a batch as the stores do: deletes, children first; updates; inserts, parents first."""
+    tables = list(folded)
+    for table, deletes, _, _ in reversed(tables):
+        for key in deletes:
+            apply(database, Delete(table.name, key))
+    for table, _, updates, _ in tables:
+        for key, values in updates.items():
+            apply(database, Update(table.name, key, values))
+    for table, _, _, inserts in tables:
+        for row in inserts.values():
+            apply(database, Insert(table.name, row))
+
+
+@given(histories(), st.sets(st.integers(1, 25)))
+def test_batches_split_anywhere_come_to_the_same_as_the_changes_one_by_one(
+    changes: list[Change], splits: set[int]
+) -> None:
+    expected: Database = {"parents": {}, "children": {}}
+    found: Database = {"parents": {}, "children": {}}
+    folded = Fold(TABLES)
+    for number, change in enumerate(changes):
+        apply(expected, change)
+        if number in splits or folded.must_close(change):
+            write(found, folded)
+            folded = Fold(TABLES)
+        folded.add(change)
+    write(found, folded)
+    assert found == expected

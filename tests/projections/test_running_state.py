@@ -1,0 +1,127 @@
+"""Running state: the private rows as they stand within a batch, over what is stored."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from claude_tiu.projections.fold import RunningState
+from claude_tiu.projections.projection import Delete, Insert, Kind, Row, Table, Update
+from tests.domain.given import uid
+
+SUMS = Table("sums", "id", {"id": Kind.UUID, "sum": Kind.EXACT}, private=True)
+STAGED = Table("staged", "id", {"id": Kind.UUID, "run_id": Kind.UUID, "n": Kind.INTEGER}, parent="run_id", private=True)
+SHOWN = Table("shown", "id", {"id": Kind.UUID})
+A, B, C, RUN, OTHER_RUN = map(uid, ("a", "b", "c", "run", "other run"))
+
+
+class Stored:
+    """What a store would give, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, UUID], Row] = {}
+        self.asked: list[tuple[str, UUID]] = []
+        self.state = RunningState((SHOWN, SUMS, STAGED), self.load, self.load_children, limit=2)
+
+    def load(self, table: Table, key: UUID) -> Row | None:
+        self.asked.append((table.name, key))
+        return self.rows.get((table.name, key))
+
+    def load_children(self, table: Table, parent: UUID) -> list[Row]:
+        self.asked.append((table.name, parent))
+        assert table.parent
+        return [row for (name, _), row in self.rows.items() if name == table.name and row[table.parent] == parent]
+
+
+@pytest.fixture
+def stored() -> Stored:
+    return Stored()
+
+
+def sums(key: UUID, total: int) -> dict[str, object]:
+    return {"id": key, "sum": total}
+
+
+def staged(key: UUID, run: UUID = RUN, n: int = 0) -> dict[str, object]:
+    return {"id": key, "run_id": run, "n": n}
+
+
+def test_a_stored_row_is_read_once(stored: Stored) -> None:
+    stored.rows["sums", A] = sums(A, 1)
+    assert stored.state.get("sums", A) == stored.state.get("sums", A) == sums(A, 1)
+    assert stored.asked == [("sums", A)]
+
+
+def test_what_is_not_there_raises(stored: Stored) -> None:
+    with pytest.raises(KeyError, match="sums"):
+        stored.state.get("sums", A)
+
+
+def test_changes_stand_over_what_is_stored(stored: Stored) -> None:
+    stored.rows["sums", A] = sums(A, 1)
+    stored.state.add(Update("sums", A, {"sum": 2**70}))
+    stored.state.add(Insert("sums", sums(B, 5)))
+    assert stored.state.get("sums", A) == sums(A, 2**70)
+    assert stored.state.get("sums", B) == sums(B, 5)
+    stored.state.add(Delete("sums", B))
+    with pytest.raises(KeyError):
+        stored.state.get("sums", B)
+
+
+def test_a_row_given_out_is_not_changed_by_what_comes_later(stored: Stored) -> None:
+    stored.state.add(Insert("sums", sums(A, 1)))
+    before = stored.state.get("sums", A)
+    stored.state.add(Update("sums", A, {"sum": 2}))
+    assert before == sums(A, 1)
+
+
+def test_tables_that_are_read_by_others_are_not_kept(stored: Stored) -> None:
+    stored.state.add(Insert("shown", {"id": A}))
+    stored.state.add(Delete("shown", A))
+    with pytest.raises(KeyError):
+        stored.state.get("shown", A)
+
+
+def test_children_are_those_stored_and_those_of_the_batch(stored: Stored) -> None:
+    stored.rows["staged", A] = staged(A)
+    stored.rows["staged", C] = staged(C, OTHER_RUN)
+    stored.state.add(Insert("staged", staged(B)))
+    stored.state.add(Update("staged", A, {"n": 7}))
+    children = stored.state.children("staged", RUN)
+    assert sorted(children, key=str) == sorted([staged(A, n=7), staged(B)], key=str)
+    stored.state.add(Delete("staged", A))
+    assert stored.state.children("staged", RUN) == [staged(B)]
+    assert stored.state.children("staged", OTHER_RUN) == [staged(C, OTHER_RUN)]
+
+
+def test_trimming_forgets_the_rows_used_longest_ago(stored: Stored) -> None:
+    for key in (A, B, C):
+        stored.rows["sums", key] = sums(key, 1)
+        stored.state.add(Insert("sums", sums(key, 1)))
+    stored.state.add(Update("sums", A, {"sum": 2}))
+    stored.rows["sums", A] = sums(A, 2)
+    stored.state.trim()
+    assert [stored.state.get("sums", key)["sum"] for key in (C, A)] == [1, 2]
+    assert not stored.asked
+    assert stored.state.get("sums", B) == sums(B, 1)
+    assert stored.asked == [("sums", B)]
+
+
+def test_trimmed_children_are_read_again(stored: Stored) -> None:
+    for key, run in ((A, RUN), (B, OTHER_RUN), (C, uid("third run"))):
+        stored.state.add(Insert("staged", staged(key, run)))
+        stored.rows["staged", key] = staged(key, run)
+    stored.asked.clear()
+    stored.state.trim()
+    assert stored.state.children("staged", RUN) == [staged(A)]
+    assert stored.asked == [("staged", RUN)]
+
+
+def test_clearing_forgets_everything(stored: Stored) -> None:
+    stored.state.add(Insert("sums", sums(A, 1)))
+    stored.state.add(Insert("staged", staged(A)))
+    stored.state.clear()
+    assert stored.state.children("staged", RUN) == []
+    with pytest.raises(KeyError):
+        stored.state.get("sums", A)
