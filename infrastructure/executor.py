@@ -295,7 +295,7 @@ class Executor:
                 continue
             if answers is not None:
                 return [answers[request.command_id] for request in requests]
-            time.sleep(random.uniform(0, PAUSE_SECONDS * (attempt + 1)))  # noqa: S311 - spreads retries, no secret
+            time.sleep(random.uniform(0, PAUSE_SECONDS * 2 ** min(attempt, 6)))  # noqa: S311 - spreads retries, no secret
         raise Contended(f"other writers moved what the command rests on, {ATTEMPTS} times; try again")
 
     def _attempt(self, requests: Sequence[Request], *, fresh: bool = False) -> dict[UUID, Answer] | None:
@@ -311,10 +311,12 @@ class Executor:
             known = self._known(requests)
             if known is not None:
                 return known
-            if fresh:
-                raise
-            self._cache.drop(decision.streams)
-            return self._attempt(requests, fresh=True)
+            if not fresh:
+                self._cache.drop(decision.streams)
+                return self._attempt(requests, fresh=True)
+            if self._moved(decision.guards):  # what it read, one after another, may never have stood together
+                return None
+            raise
         (outcome,) = self._store.append([decision.unit()]) if requests else (Stored(0),)
         match outcome:
             case Stored(first_position):
@@ -330,6 +332,13 @@ class Executor:
             case Conflict():
                 self._cache.drop(decision.streams)
                 return None
+
+    def _moved(self, guards: Mapping[UUID, int]) -> bool:
+        """Whether any of several streams is no longer at its version."""
+        if len(guards) < 2:
+            return False
+        newest = {id_: self._store.select_events(id_, desc=True, limit=1) for id_ in guards}
+        return any((newest[id_][0].originator_version if newest[id_] else 0) != guards[id_] for id_ in guards)
 
     def _known(self, requests: Sequence[Request]) -> dict[UUID, Answer] | None:
         """Return the first answers of commands that are stored already; None where none is.

@@ -119,8 +119,11 @@ class SQLiteFile:
         return dict(self._select("rollbacks"))
 
     def _select(self, statement: str) -> list[tuple[Any, ...]]:
-        if not self.path.exists():
-            return []
+        try:
+            if not self.path.exists():
+                return []
+        except OSError as error:  # a name that is too long, a folder that may not be entered
+            raise StoreUnavailable(f"cannot open {self.path}: {error.strerror}", path=self.path) from None
         with self._open() as connection:
             if not connection.execute(SQLITE["exists"]).fetchone():
                 return []

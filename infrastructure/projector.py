@@ -146,6 +146,10 @@ class Projector:
             raise
         except Exception as error:
             self._loaded = False
+            if self._reads.checkpoint(self._projection.name) != self._before:  # it read what another had moved on
+                raise CheckpointMoved(
+                    f"the checkpoint of {self._projection.name} has moved", projection=self._projection.name
+                ) from error
             raise ProjectionFailed(
                 f"{self._projection.name} stopped at position {last.position} ({last.topic}): {error}",
                 position=last.position,

@@ -22,7 +22,18 @@ SQL = statements("queries.sql")
 FIRST_TIME = datetime(EARLIEST_YEAR, 1, 1, tzinfo=UTC)
 LAST_TIME = datetime(LATEST_YEAR, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
-Json = Annotated[Any, BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value)]
+
+def _ordered(value: Any) -> Any:
+    """JSON in one order of keys on every store: JSONB has an order of its own."""
+    match value:
+        case dict():
+            return {key: _ordered(value[key]) for key in sorted(value)}
+        case list():
+            return [_ordered(item) for item in value]
+    return value
+
+
+Json = Annotated[Any, BeforeValidator(lambda value: _ordered(json.loads(value) if isinstance(value, str) else value))]
 Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 RowType = TypeVar("RowType")
 

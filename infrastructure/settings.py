@@ -76,7 +76,7 @@ def _postgresql(url: str) -> Database:
     """An unquoted @ or / in a password would make it part of the host or the name, which are shown."""
     try:
         parts = conninfo_to_dict(url)
-    except ProgrammingError:
+    except (ProgrammingError, UnicodeError):
         raise BadSettings("the PostgreSQL URL cannot be read") from None
     if any("@" in str(parts.get(key) or "") for key in ("host", "dbname", "port")):
         raise BadSettings("the PostgreSQL URL cannot be read: write @ as %40, / as %2F and : as %3A in a password")
@@ -101,7 +101,7 @@ def _from_settings(settings: Settings) -> Database:
 def _sqlite_path(url: str) -> Path:
     parts = urlsplit(url)
     path = unquote(parts.path[1:])
-    if parts.netloc or parts.query or parts.fragment or not path or "\0" in path:
+    if parts.netloc or parts.query or parts.fragment or not path or not path.isprintable():
         raise BadSettings("a SQLite URL is sqlite:///relative/path.db or sqlite:////absolute/path.db")
     return Path(path)
 

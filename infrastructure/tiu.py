@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -25,19 +26,27 @@ from .settings import Database, Settings, database, load_settings
 from .sqlite.event_store import SQLiteEventStore
 from .sqlite.read_store import SQLiteReadStore, read_path
 
+FINISH_SECONDS = 5.0
+
 log = logging.getLogger(__name__)
 
 
 def open_stores(where: Database, settings: Settings) -> tuple[EventStore, ReadStore]:
     """Return the stores of a migrated database."""
-    if where.path is None:
-        connections = Connections(
-            where.url, max_size=settings.pool_size, timeout=settings.pool_timeout, recycle=settings.pool_recycle
-        )
-        return PostgreSQLEventStore(connections), PostgreSQLReadStore(connections)
-    events = SQLiteEventStore(where.path, timeout=settings.sqlite_timeout)
-    reads = SQLiteReadStore(read_path(where.path, events.read_generation), timeout=settings.sqlite_timeout)
-    return events, reads
+    with ExitStack() as opened:
+        if where.path is None:
+            connections = Connections(
+                where.url, max_size=settings.pool_size, timeout=settings.pool_timeout, recycle=settings.pool_recycle
+            )
+            opened.callback(connections.close)
+            stores: tuple[EventStore, ReadStore] = PostgreSQLEventStore(connections), PostgreSQLReadStore(connections)
+        else:
+            events = SQLiteEventStore(where.path, timeout=settings.sqlite_timeout)
+            opened.callback(events.close)
+            path = read_path(where.path, events.read_generation)
+            stores = events, SQLiteReadStore(path, timeout=settings.sqlite_timeout)
+        opened.pop_all()
+    return stores
 
 
 class Tiu:
@@ -73,7 +82,7 @@ class Tiu:
     def execute_all(self, commands: Sequence[Command]) -> list[Answer]:
         """Execute commands in order and store their events in one commit: all, or none.
 
-        Raises what `execute` raises, of the first command that is refused.
+        Raises what `execute` raises, of the first command that is refused; that a unique value is taken is found last.
         """
         return self._executor.execute(commands)
 
@@ -115,6 +124,8 @@ class Tiu:
             self._background.stop()
         self._reads.close()
         self.events.close()
+        if self._background is not None:
+            self._background.join()
 
     def __enter__(self) -> Self:
         return self
@@ -144,8 +155,12 @@ class Background:
         self._listener.wake()
 
     def stop(self) -> None:
+        """Let the batch at hand finish; what waits for a database that is away ends when its stores are closed."""
         self._stop.set()
         self._listener.wake()
+        self._thread.join(FINISH_SECONDS)
+
+    def join(self) -> None:
         self._thread.join()
         self._listener.close()
 

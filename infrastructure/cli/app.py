@@ -46,12 +46,17 @@ def _status(arguments: Sequence[str] | None) -> int:
     try:
         status = typer.main.get_command(app).main(arguments, prog_name="tiu", standalone_mode=False)
         sys.stdout.flush()
+        if status == 130:  # Typer has caught the interrupt
+            print_error("interrupted")
         return status if isinstance(status, int) else 0
     except TiuError as error:
         print_error(str(error))
         return 1
     except typer.TyperException as error:
         return _called_wrongly(error)
+    except UnicodeEncodeError as error:  # an argument's bytes that are no UTF-8, or an output that is not in UTF-8
+        print_error(f"no text in {error.encoding}: {error.object[error.start : error.end][:60]!a}")
+        return 1
     except (KeyboardInterrupt, typer.Abort):
         print_error("interrupted")
         return 130

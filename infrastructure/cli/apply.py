@@ -51,6 +51,8 @@ def apply(
 @contextlib.contextmanager
 def _opened(file: str) -> Iterator[BinaryIO]:
     if file == "-":
+        if sys.stdin is None:  # it was closed
+            raise BadSettings("cannot read standard input: it is closed")
         yield sys.stdin.buffer
         return
     try:

@@ -26,7 +26,9 @@ def up(version: UpArgument = None, db: DbOption = None, as_json: JsonOption = Fa
     if as_json:
         print_json({"db": str(where), "applied": applied})
     else:
-        console.print(f"{where}: " + (f"applied {', '.join(applied)}" if applied else "nothing to apply"))
+        console.print(
+            f"{where}: " + (f"applied {', '.join(applied)}" if applied else "nothing to apply"), soft_wrap=True
+        )
 
 
 @migrate.command()
@@ -42,7 +44,7 @@ def down(version: DownArgument = None, db: DbOption = None, as_json: JsonOption 
     if as_json:
         print_json({"db": str(where), "undone": undone})
     else:
-        console.print(f"{where}: " + (f"undid {', '.join(undone)}" if undone else "nothing to undo"))
+        console.print(f"{where}: " + (f"undid {', '.join(undone)}" if undone else "nothing to undo"), soft_wrap=True)
 
 
 @migrate.command()
@@ -50,6 +52,7 @@ def status(db: DbOption = None, as_json: JsonOption = False) -> None:
     """Show every migration, and whether the database has it."""
     settings = load_settings()
     where = database(db, settings)
+    migrations.is_empty(where)  # refuses a folder that is not there
     steps = migrations.status(where, settings.sqlite_timeout)
     if as_json:
         print_json({"db": str(where), "migrations": steps})

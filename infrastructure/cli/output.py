@@ -27,8 +27,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 Columns = Mapping[str, str | Callable[[Any], Any]]
 
-console = Console(highlight=False, markup=False)
-errors = Console(stderr=True, highlight=False, markup=False)
+console = Console(highlight=False, markup=False, emoji=False)
+errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def plain(value: Any) -> Any:
@@ -48,6 +48,7 @@ def plain(value: Any) -> Any:
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON."""
     sys.stdout.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
+    sys.stdout.flush()
 
 
 def shown(value: Any) -> str:
@@ -62,25 +63,33 @@ def shown(value: Any) -> str:
         case datetime():
             return value.strftime("%Y-%m-%d %H:%M:%S")
         case dict() | list():
-            return json.dumps(plain(value), ensure_ascii=False)
+            value = json.dumps(plain(value), ensure_ascii=False)
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print rows as a table: numbers to the right, ids and numbers never broken, texts folded where it is narrow."""
     table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+        title=shown(title),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     for index, column in enumerate(columns):
         values = [row[index] for row in rows]
         numeric = bool(values) and all(isinstance(value, int | float) for value in values)
         whole = numeric or any(isinstance(value, UUID | datetime) for value in values)
-        width = None if whole else min(12, max([len(column), *(len(shown(value)) for value in values)]))
+        width = max([len(column), *(len(shown(value)) for value in values)])
         justify: Literal["left", "right"] = "right" if numeric else "left"
-        table.add_column(column, justify=justify, no_wrap=whole, overflow="fold", min_width=width)
+        table.add_column(
+            column, justify=justify, no_wrap=whole, overflow="fold", min_width=width if whole else min(10, width)
+        )
     for row in rows:
         table.add_row(*map(shown, row))
-    console.print(table)
+    console.print(table, crop=False)  # where ids do not fit, lines are longer than the terminal is wide
 
 
 def print_rows(title: str, rows: Sequence[Any], columns: Columns) -> None:
@@ -91,7 +100,7 @@ def print_rows(title: str, rows: Sequence[Any], columns: Columns) -> None:
     if rows:
         print_table(title, list(columns), [[_value(row, column) for column in columns.values()] for row in rows])
     else:
-        console.print(f"{title}: none")
+        console.print(f"{shown(title)}: none", soft_wrap=True)
 
 
 def _value(row: Any, column: str | Callable[[Any], Any]) -> Any:

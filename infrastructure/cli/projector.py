@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from queue import SimpleQueue
 from typing import Annotated
 
 import typer
@@ -25,11 +25,10 @@ OnceOption = Annotated[bool, typer.Option("--once", help="Stop at the end of the
 def run(db: DbOption = None, once: OnceOption = False, as_json: JsonOption = False) -> None:
     """Project events into the read tables, until interrupted (or, with --once, until there are no more)."""
     with connected(db) as tiu:
-        done = _catch_up(tiu, "projecting")
         if not once:
-            _announce(tiu, as_json)
-            _follow(tiu)
+            _follow(tiu, as_json)
             return
+        done = _catch_up(tiu, "projecting")
         if as_json:
             print_json({"projection": tiu.lag().projection, "events": done, "position": tiu.projector.position})
         else:
@@ -79,21 +78,40 @@ def _announce(tiu: Tiu, as_json: bool) -> None:
     if as_json:
         print_json({"db": tiu.database, "position": tiu.projector.position})
     else:
-        console.print(f"projecting {tiu.database} from position {tiu.projector.position}; stop with Ctrl-C")
+        where = f"{tiu.database} from position {tiu.projector.position}"
+        console.print(f"projecting {where}; stop with Ctrl-C", soft_wrap=True)
 
 
-def _follow(tiu: Tiu) -> None:
-    """Project until SIGINT or SIGTERM: the batch at hand is finished."""
+def _follow(tiu: Tiu, as_json: bool) -> None:
+    """Project until SIGINT or SIGTERM: the batch at hand is finished.
+
+    A signal's handler may interrupt the main thread anywhere, so it takes no lock: it puts into a SimpleQueue.
+    """
     stop, listener = threading.Event(), tiu.events.listen()
+    ended: SimpleQueue[BaseException | None] = SimpleQueue()
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def project() -> None:
+        try:
+            with progress_bar("projecting", tiu.lag().behind) as advance:
+                while not stop.is_set() and (done := tiu.projector.step()):
+                    advance(done)
+            if not stop.is_set():
+                _announce(tiu, as_json)
+            tiu.projector.run(listener, stop)
+        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
+            ended.put(error)
+
+    before = {number: signal.signal(number, lambda *_: ended.put(None)) for number in (signal.SIGINT, signal.SIGTERM)}
+    thread = threading.Thread(target=project, name="tiu-projector")
+    thread.start()
+    try:
+        failure = ended.get()
         stop.set()
         listener.wake()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        tiu.projector.run(listener, stop)
+        thread.join()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         listener.close()
+    if failure is not None:
+        raise failure

@@ -52,7 +52,12 @@ def dashboard(
     with connected(db) as tiu:
         if user is None:
             projects = tiu.read.projects(limit=limit)
-            _print("Projects", projects, {"project": "name", "status": "status", **numbers, "id": "id"}, as_json)
+            _print(
+                "Projects",
+                projects,
+                {"project": "name", "status": "status", "real": "real_progress", "fake": "fake_progress", "id": "id"},
+                as_json,
+            )
         else:
             rows = tiu.read.dashboard(_user_id(tiu.read, user), limit=limit)
             _print("Dashboard", rows, {"project": "name", **numbers, "done": _done, "id": "id"}, as_json)

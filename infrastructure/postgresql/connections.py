@@ -12,10 +12,12 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from ..errors import StoreUnavailable
+from ..sql import statements
 
 Connection = psycopg.Connection[Any]
 
 CONNECT_SECONDS = 10
+SQL = statements("postgresql/connections.sql")
 _OPTIONS: dict[str, Any] = {
     "autocommit": True,
     "connect_timeout": CONNECT_SECONDS,
@@ -48,7 +50,7 @@ def connect(url: str) -> Connection:
 
 
 def _configure(connection: Connection) -> None:
-    connection.execute("SET TIME ZONE 'UTC'")
+    connection.execute(SQL["configure"])
 
 
 def unavailable(url: str, error: Exception) -> StoreUnavailable:

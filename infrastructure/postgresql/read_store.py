@@ -68,7 +68,7 @@ class PostgreSQLReadStore(ReadStore):
 
     def reset(self, projection: Projection) -> None:
         with self._connections.using() as connection, connection.transaction():
-            connection.execute(SQL["lock_checkpoint"], {"projection": projection.name})
+            connection.execute(SQL["lock_checkpoints"])  # there may be no row yet, and a first batch about to write it
             for table in reversed(projection.tables):
                 connection.execute(statements_of(table, "%s").empty)
             connection.execute(SQL["delete_checkpoint"], {"projection": projection.name})

@@ -4,6 +4,9 @@ SELECT version, epoch, position, event_hash FROM checkpoints WHERE projection = 
 -- name: lock_checkpoint
 SELECT version, epoch, position, event_hash FROM checkpoints WHERE projection = :projection FOR UPDATE
 
+-- name: lock_checkpoints
+LOCK TABLE checkpoints IN EXCLUSIVE MODE
+
 -- name: first_checkpoint
 INSERT INTO checkpoints (projection, version, epoch, position, event_hash)
 VALUES (:projection, :version, :epoch, :position, :event_hash)

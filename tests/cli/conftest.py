@@ -10,8 +10,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.cli.running import done, json_lines
-from tests.cli.story import STORY
+from tests.cli.story import tell
 from tests.support.postgres_server import database_url
 from tests.support.stores import BACKENDS, Backend, SQLiteBackend, new_backend
 
@@ -56,11 +55,6 @@ def empty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A migrated database with nothing in it, for tests that change nothing."""
     with _lasting(request, tmp_path_factory) as backend:
         yield backend
-
-
-def tell(backend: Backend) -> None:
-    done("apply", "-", "--db", backend.url, stdin=json_lines(STORY))
-    done("projector", "run", "--once", "--db", backend.url)
 
 
 @contextmanager

@@ -46,6 +46,20 @@ class Ran(NamedTuple):
     def lines(self) -> list[str]:
         return self.out.splitlines()
 
+    @property
+    def rows(self) -> list[str]:
+        """The lines of the table that it printed, below its headings."""
+        return [line for line in self.lines[self._rule + 1 :] if line.strip()]
+
+    def column(self, heading: str) -> int:
+        """Where a column of the table begins."""
+        return f" {self.lines[self._rule - 1]} ".index(f" {heading} ")
+
+    @property
+    def _rule(self) -> int:
+        (number,) = (number for number, line in enumerate(self.lines) if line.strip() and set(line) <= {" ", "─"})
+        return number
+
 
 def tiu(*arguments: object, stdin: bytes = b"") -> Ran:
     """Run `tiu` in this process, 80 columns wide."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from tests.cli.running import done, json_lines
+from tests.support.stores import Backend
+
 Command = dict[str, Any]
 
 
@@ -81,3 +84,9 @@ STORY: list[Command] = [
         "occurred_at": at(9),
     },
 ]
+
+
+def tell(backend: Backend) -> None:
+    """Put the story into a database, and its read tables up to date."""
+    done("apply", "-", "--db", backend.url, stdin=json_lines(STORY))
+    done("projector", "run", "--once", "--db", backend.url)

@@ -181,7 +181,7 @@ def test_a_command_id_with_other_content_is_refused(db: Backend) -> None:
     assert (status, answers[1]["error"]["code"]) == (1, "command_id_reused")
 
 
-def test_every_answer_to_a_stored_command_has_the_same_form(shared: Backend, db: Backend) -> None:
+def test_every_answer_to_a_stored_command_has_the_same_form(db: Backend) -> None:
     ran = done("apply", "-", "--json", "--db", db.url, stdin=json_lines([user()]))
 
     assert ran.json == {"line": 1, "id": USER, "version": 1, "position": 1}

@@ -39,7 +39,6 @@ def closed_port() -> Iterator[int]:
         yield reserved.getsockname()[1]
 
 
-@pytest.mark.parametrize("verb", ALL)
 @pytest.mark.parametrize(
     "url",
     [
@@ -63,10 +62,11 @@ def closed_port() -> Iterator[int]:
     ],
     ids=lambda url: ascii(url)[:40],
 )
-def test_a_url_that_leads_nowhere(here: Path, url: str, verb: str) -> None:
-    line = refused(*ALL[verb], "--db", url, stdin=COMMANDS)
+def test_a_url_that_leads_nowhere(here: Path, url: str) -> None:
+    for verb in ALL.values():
+        line = refused(*verb, "--db", url, stdin=COMMANDS)
+        assert "secret" not in line
 
-    assert "secret" not in line
     assert folder(here) == {}
 
 
@@ -113,9 +113,9 @@ def test_a_folder_is_no_database(here: Path, verb: str) -> None:
     assert [path.name for path in here.rglob("*")] == ["tiu.db"]
 
 
-@pytest.mark.parametrize("verb", LOOKING | WORKING)
-def test_a_postgresql_database_that_is_not_migrated(pg_empty: str, verb: str) -> None:
-    assert "not migrated" in refused(*ALL[verb], "--db", pg_empty, stdin=COMMANDS)
+def test_a_postgresql_database_that_is_not_migrated(pg_empty: str) -> None:
+    for verb in (LOOKING | WORKING).values():
+        assert "not migrated" in refused(*verb, "--db", pg_empty, stdin=COMMANDS)
 
     steps = done("migrate", "status", "--db", pg_empty, "--json").json["migrations"]
     assert {step["applied_at"] for step in steps} == {None}
@@ -127,15 +127,15 @@ def newer(db: Backend) -> None:
     )
 
 
-@pytest.mark.parametrize("verb", LOOKING | WORKING | {"migrate up": MIGRATING["migrate up"]})
-def test_a_database_newer_than_the_code(db: Backend, verb: str) -> None:
+def test_a_database_newer_than_the_code(db: Backend) -> None:
     newer(db)
     before = contents(db)
 
-    line = refused(*ALL[verb], "--db", db.url, stdin=COMMANDS)
+    for verb in (LOOKING | WORKING | {"migrate up": MIGRATING["migrate up"]}).values():
+        line = refused(*verb, "--db", db.url, stdin=COMMANDS)
+        assert "999" in line
+        assert "upgrade" in line
 
-    assert "999" in line
-    assert "upgrade" in line
     assert contents(db) == before
 
 
@@ -145,15 +145,15 @@ def test_the_status_of_a_newer_database_names_what_is_unknown(db: Backend) -> No
     steps = done("migrate", "status", "--db", db.url, "--json").json["migrations"]
 
     assert [step["version"] for step in steps if not step["known"]] == ["999"]
-    assert done("migrate", "status", "--db", db.url).lines[-2].split()[-1] == "no"
+    assert done("migrate", "status", "--db", db.url).rows[-1].split()[-1] == "no"
 
 
-@pytest.mark.parametrize("verb", ALL)
-def test_a_migration_that_was_edited(db: Backend, verb: str) -> None:
+def test_a_migration_that_was_edited(db: Backend) -> None:
     db.on_events("UPDATE schema_migrations SET checksum = 'x' WHERE version = '001'")
     before = contents(db)
 
-    assert "migration 001" in refused(*ALL[verb], "--db", db.url, stdin=COMMANDS)
+    for verb in ALL.values():
+        assert "migration 001" in refused(*verb, "--db", db.url, stdin=COMMANDS)
 
     assert contents(db) == before
 

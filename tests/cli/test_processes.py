@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from claude_tiu import connect, parse_command
 from tests.cli.running import PATIENCE, environment, first_line, json_lines, script, started
-from tests.cli.story import NAME, PROJECT, STORY, project, user
+from tests.cli.story import NAME, PROJECT, STORY, project, tell, user
 from tests.support.stores import Backend, SQLiteBackend
 
 AT_ONCE = 5.0
@@ -111,17 +111,16 @@ class TestApply:
 
 
 class TestProjectorRun:
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    @pytest.mark.parametrize("as_json", [(), ("--json",)])
+    @pytest.mark.parametrize(("number", "as_json"), [(signal.SIGTERM, ()), (signal.SIGINT, ("--json",))])
     def test_a_signal_ends_it_at_once(self, db: Backend, number: signal.Signals, as_json: tuple[str, ...]) -> None:
         with started("projector", "run", "--db", db.url, *as_json) as process:
             line = first_line(process)
-            started = time.monotonic()
+            told = time.monotonic()
             process.send_signal(number)
             rest = process.communicate(timeout=PATIENCE)
 
         assert (process.returncode, rest) == (0, ("", ""))
-        assert time.monotonic() - started < AT_ONCE
+        assert time.monotonic() - told < AT_ONCE
         if as_json:
             assert json.loads(line)["position"] == 0
         else:
@@ -129,10 +128,8 @@ class TestProjectorRun:
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_a_signal_while_it_catches_up_lets_the_batch_finish(self, db: Backend, number: signal.Signals) -> None:
-        with started("apply", "-", "--db", db.url) as process:
-            process.communicate(json_lines(STORY).decode(), timeout=PATIENCE)
-        for table in ("users", "projection_checkpoints"):
-            db.on_reads(f"DELETE FROM {table}")
+        with connect(db.url, project=False) as tiu:
+            tiu.execute_all([parse_command(json.dumps(command)) for command in STORY])
 
         command = [sys.executable, "-c", STOPPED_WHILE_CATCHING_UP, str(int(number)), db.url]
         done = subprocess.run(
@@ -155,9 +152,9 @@ class TestProjectorRun:
 
 
 class TestOutput:
-    @pytest.mark.parametrize("arguments", ["schema", "schema --json", "schema AddTask", "show dashboard", "--help"])
-    def test_a_pipe_that_is_closed_is_no_error_to_tell(self, shared: Backend, arguments: str) -> None:
-        where = f"--db '{shared.url}'" if "show" in arguments else ""
+    @pytest.mark.parametrize("arguments", ["schema", "schema --json", "show dashboard"])
+    def test_a_pipe_that_is_closed_is_no_error_to_tell(self, sqlite: SQLiteBackend, arguments: str) -> None:
+        where = f"--db '{sqlite.url}'" if "show" in arguments else ""
         pipeline = f'"$0" {arguments} {where} | head -c 1'
         done = subprocess.run(
             ["/bin/sh", "-c", pipeline, script()], env=environment(), capture_output=True, encoding="utf-8", check=False
@@ -165,9 +162,9 @@ class TestOutput:
 
         assert (done.returncode, len(done.stdout), done.stderr) == (0, 1, "")
 
-    @pytest.mark.parametrize("as_json", [(), ("--json",)])
-    def test_an_output_of_another_encoding_gives_no_traceback(self, shared: Backend, as_json: tuple[str, ...]) -> None:
-        command = [script(), "show", "dashboard", "--db", shared.url, *as_json]
+    def test_an_output_of_another_encoding_gives_no_traceback(self, sqlite: SQLiteBackend) -> None:
+        tell(sqlite)
+        command = [script(), "show", "dashboard", "--db", sqlite.url, "--json"]
         latin = environment() | {"PYTHONIOENCODING": "ascii"}
         done = subprocess.run(command, env=latin, capture_output=True, check=False)
 
@@ -189,4 +186,3 @@ class TestOutput:
         )
 
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-        assert os.fspath(Path(script()).name) == "tiu"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cli.running import contents, done, folder, json_lines
-from tests.cli.story import STORY
+from tests.cli.story import PROJECT, STORY
 from tests.support.stores import VERSIONS, Backend, new_backend
 
 EVENTS = 14
@@ -55,7 +55,7 @@ class TestMigrate:
     def test_the_table_shows_each(self, db: Backend) -> None:
         ran = done("migrate", "status", "--db", db.url)
 
-        assert [line.split()[0] for line in ran.lines if line[1:4].isdigit()] == VERSIONS
+        assert [row.split()[0] for row in ran.rows] == VERSIONS
         assert all(len(line.rstrip()) <= 80 for line in ran.lines[1:])
 
     def test_an_url_without_secrets_is_shown(self, url: str) -> None:
@@ -66,14 +66,6 @@ class TestMigrate:
 
 
 class TestProjector:
-    @pytest.fixture
-    def behind(self, db: Backend, monkeypatch: pytest.MonkeyPatch) -> Backend:
-        """A database whose read tables are empty, but for nothing."""
-        done("apply", "-", "--db", db.url, stdin=json_lines(STORY))
-        db.on_reads("DELETE FROM users")
-        db.on_reads("DELETE FROM projection_checkpoints")
-        return db
-
     def test_run_once_comes_to_the_end(self, told: Backend) -> None:
         again = done("projector", "run", "--once", "--db", told.url, "--json").json
 
@@ -83,7 +75,7 @@ class TestProjector:
     def test_status_shows_how_far_it_is(self, told: Backend, tmp_path: Path) -> None:
         assert positions(told) == {"position": EVENTS, "last_position": EVENTS, "behind": 0}
 
-        row = done("projector", "status", "--db", told.url).lines[-2].split()
+        row = done("projector", "status", "--db", told.url).rows[-1].split()
         assert row == ["read_model", str(EVENTS), str(EVENTS), "0"]
 
     def test_status_of_nothing(self, empty: Backend) -> None:
@@ -91,8 +83,7 @@ class TestProjector:
 
     def test_a_rebuild_makes_the_same_again(self, told: Backend) -> None:
         def shown() -> list[str]:
-            project = STORY[1]["project_id"]
-            verbs = (("dashboard",), ("ready", project), ("metrics", project), ("metrics", project, "quality_score"))
+            verbs = (("dashboard",), ("ready", PROJECT), ("metrics", PROJECT), ("metrics", PROJECT, "quality_score"))
             return [done("show", *verb, "--db", told.url, "--json").out for verb in verbs]
 
         before = shown()
@@ -138,7 +129,6 @@ def test_what_apply_stored_is_in_the_read_tables(db: Backend) -> None:
 
 def test_both_stores_print_the_same(tmp_path: Path, pg_url: str) -> None:
     printed = []
-    project = STORY[1]["project_id"]
     for name, place in (("sqlite", tmp_path / "tiu.db"), ("postgresql", pg_url)):
         with new_backend(name, place) as backend:
             done(
@@ -149,7 +139,7 @@ def test_both_stores_print_the_same(tmp_path: Path, pg_url: str) -> None:
                 stdin=json_lines([{**c, "occurred_at": c.get("occurred_at", "2026-03-01T12:02:00Z")} for c in STORY]),
             )
             done("projector", "run", "--once", "--db", backend.url)
-            verbs = (("dashboard",), ("dashboard", "--user", "ada"), ("ready", project), ("metrics", project))
+            verbs = (("dashboard",), ("dashboard", "--user", "ada"), ("ready", PROJECT), ("metrics", PROJECT))
             printed.append(
                 [done("show", *verb, "--db", backend.url, *json).out for verb in verbs for json in ((), ("--json",))]
             )

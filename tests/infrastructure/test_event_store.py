@@ -117,12 +117,10 @@ class TestGuards:
         append(events, event(A, 1), event(A, 2))
         assert append(events, event(B, 1), guards={A: 2, B: 0, C: 0}) == Stored(3)
 
-    @pytest.mark.parametrize("expected", [0, 1, 3])
-    def test_any_other_version_of_a_stream_that_was_only_read_is_a_conflict(
-        self, events: EventStore, expected: int
-    ) -> None:
+    def test_any_other_version_of_a_stream_that_was_only_read_is_a_conflict(self, events: EventStore) -> None:
         append(events, event(A, 1), event(A, 2))
-        assert append(events, event(B, 1), guards={B: 0, A: expected}) == Conflict(A)
+        for expected in (0, 1, 3):
+            assert append(events, event(B, 1), guards={B: 0, A: expected}) == Conflict(A)
         assert events.load(B) == []
 
     def test_a_guard_on_a_stream_that_is_not_there_is_a_conflict(self, events: EventStore) -> None:
@@ -197,10 +195,9 @@ class TestReading:
             (row.position, row.stream_id, row.version, row.topic, row.state) for row in rows
         ]
 
-    @pytest.mark.parametrize("position", [0, -1, 3, 2**62])
-    def test_there_is_no_hash_where_there_is_no_event(self, events: EventStore, position: int) -> None:
+    def test_there_is_no_hash_where_there_is_no_event(self, events: EventStore) -> None:
         append_many(events, 2)
-        assert events.hash_at(position) is None
+        assert [events.hash_at(position) for position in (0, -1, 3, 2**62)] == [None] * 4
 
     def test_commands_are_traced_to_their_events_in_order(self, events: EventStore) -> None:
         one, two = uuid4(), uuid4()
@@ -278,20 +275,20 @@ class TestClosing:
         events.close()
         events.close()
 
-    @pytest.mark.parametrize("use", ["append", "read", "load", "trace", "count", "hash_at", "max"])
-    def test_a_closed_store_is_unavailable(self, events: EventStore, use: str) -> None:
+    def test_a_closed_store_is_unavailable(self, events: EventStore) -> None:
         events.close()
-        uses = {
-            "append": lambda: append(events, event()),
-            "read": lambda: events.read(0, 1),
-            "load": lambda: events.load(A),
-            "trace": lambda: events.trace([A]),
-            "count": lambda: events.count(A),
-            "hash_at": lambda: events.hash_at(1),
-            "max": events.max_notification_id,
-        }
-        with pytest.raises(StoreUnavailable):
-            uses[use]()
+        uses: list[Any] = [
+            lambda: append(events, event()),
+            lambda: events.read(0, 1),
+            lambda: events.load(A),
+            lambda: events.trace([A]),
+            lambda: events.count(A),
+            lambda: events.hash_at(1),
+            events.max_notification_id,
+        ]
+        for use in uses:
+            with pytest.raises(StoreUnavailable):
+                use()
 
     def test_closing_while_others_read_and_write_raises_nothing_else(self, backend: Backend) -> None:
         store, started = backend.events(), threading.Barrier(5)

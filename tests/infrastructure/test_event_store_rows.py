@@ -90,14 +90,15 @@ OPTIONAL: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("column", OPTIONAL)
-def test_a_column_is_chained_whether_it_is_null_or_not(events: EventStore, column: str) -> None:
-    without = {name: value for name, value in OPTIONAL.items() if name != column}
-    append(events, event(**{column: OPTIONAL[column]}), event(**(without | {"command_id": None})), event())
-    rows = events.read_rows(0, 10)
-    assert getattr(rows[0], column) == OPTIONAL[column]
-    assert getattr(rows[1], column) is None
-    verify(rows)
+def test_each_column_is_chained_whether_it_is_null_or_not(events: EventStore) -> None:
+    for column, value in OPTIONAL.items():
+        last = events.max_notification_id() or 0
+        without = {name: other for name, other in OPTIONAL.items() if name not in (column, "command_id")}
+        append(events, event(**{column: value}), event(**without), event())
+        rows = events.read_rows(last, 10)
+        assert getattr(rows[0], column) == value
+        assert getattr(rows[1], column) is None
+        verify(rows, events.hash_at(last) or NO_EVENT)
 
 
 def test_the_chain_goes_on_across_units_calls_and_processes(backend: Backend) -> None:
@@ -183,8 +184,7 @@ def test_sqlites_times_sort_as_text() -> None:
     assert sorted(map(time_text, times)) == list(map(time_text, times))
 
 
-@pytest.mark.parametrize("column", ["topic", "state", "actor", "command_digest", "project_id", "recorded_at"])
-def test_a_row_that_was_tampered_with_does_not_verify(events: EventStore, column: str) -> None:
+def test_a_row_that_was_tampered_with_does_not_verify(events: EventStore) -> None:
     append(events, event(**OPTIONAL), event())
     first, second = events.read_rows(0, 10)
     changed: dict[str, Any] = {
@@ -195,5 +195,8 @@ def test_a_row_that_was_tampered_with_does_not_verify(events: EventStore, column
         "project_id": uuid4(),
         "recorded_at": first.recorded_at + timedelta(microseconds=1),
     }
+    for column, value in changed.items():
+        with pytest.raises(AssertionError):
+            verify([first._replace(**{column: value}), second])
     with pytest.raises(AssertionError):
-        verify([first._replace(**{column: changed[column]}), second])
+        verify([second])

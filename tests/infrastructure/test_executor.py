@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -280,9 +280,9 @@ class TestExpectedVersion:
 
 
 class TestIdsOfAnotherKind:
-    @pytest.mark.parametrize(
-        "command",
-        [
+    def test_are_not_found(self, planned: EventStore, executor: Executor) -> None:
+        last = end(planned)
+        commands: list[Command] = [
             StartTask(task_id=PROJECT),
             CompleteProject(project_id=USER),
             CreateProject(user_id=PROJECT, name="x"),
@@ -292,29 +292,24 @@ class TestIdsOfAnotherKind:
             issue(run_id=TASKS[0]),
             StartRun(project_id=graph_id(PROJECT), validation_type="quick"),
             StartTask(task_id=graph_id(PROJECT)),
-        ],
-        ids=repr,
-    )
-    def test_are_not_found(self, planned: EventStore, executor: Executor, command: Command) -> None:
-        last = end(planned)
-        with pytest.raises(NotFound):
-            execute(executor, command)
+        ]
+        for command in commands:
+            with pytest.raises(NotFound):
+                execute(executor, command)
         assert end(planned) == last
 
-    @pytest.mark.parametrize(
-        "id_", [USER, PROJECT, TASKS[0], graph_id(PROJECT)], ids=["user", "project", "task", "graph"]
-    )
-    def test_are_not_created_again(self, planned: EventStore, executor: Executor, id_: UUID) -> None:
+    def test_are_not_created_again(self, planned: EventStore, executor: Executor) -> None:
         last = end(planned)
-        creating: list[Command] = [
-            create_user("new", user_id=id_),
-            CreateProject(project_id=id_, user_id=USER, name="x"),
-            AddTask(task_id=id_, project_id=PROJECT, name="x"),
-            StartRun(run_id=id_, project_id=PROJECT, validation_type="quick"),
-        ]
-        for command in creating:
-            with pytest.raises(AlreadyExists):
-                execute(executor, command)
+        for id_ in (USER, PROJECT, TASKS[0], graph_id(PROJECT)):
+            creating: list[Command] = [
+                create_user("new", user_id=id_),
+                CreateProject(project_id=id_, user_id=USER, name="x"),
+                AddTask(task_id=id_, project_id=PROJECT, name="x"),
+                StartRun(run_id=id_, project_id=PROJECT, validation_type="quick"),
+            ]
+            for command in creating:
+                with pytest.raises(AlreadyExists):
+                    execute(executor, command)
         assert end(planned) == last
 
     def test_that_stand_where_a_dependency_graph_would_are_refused(

@@ -15,14 +15,14 @@ from tests.migrations.stores import PostgreSQL, SQLite, Store
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Iterator[Store]:
     store = SQLite(tmp_path / "read.db")
-    with closing(store.connection):
+    with closing(store):
         yield store
 
 
 @pytest.fixture
 def postgresql(pg_empty: str) -> Iterator[Store]:
     store = PostgreSQL(pg_empty)
-    with closing(store.connection):
+    with closing(store):
         yield store
 
 

@@ -37,6 +37,9 @@ class Store(ABC):
     refusals: tuple[type[Exception], ...]
 
     @abstractmethod
+    def close(self) -> None: ...
+
+    @abstractmethod
     def script(self, text: str) -> None:
         """Run many statements as one transaction, as the migration runner does."""
 
@@ -117,6 +120,9 @@ class PostgreSQL(Store):
     def __init__(self, url: str) -> None:
         self.connection = psycopg.connect(url, autocommit=True)
         self.connection.execute("BEGIN")
+
+    def close(self) -> None:
+        self.connection.close()
 
     def script(self, text: str) -> None:
         self.connection.execute(text.encode())
@@ -222,6 +228,9 @@ class SQLite(Store):
         self.connection = sqlite3.connect(path, isolation_level=None)
         self.connection.execute("PRAGMA foreign_keys = ON")
         self.connection.execute("PRAGMA synchronous = OFF")
+
+    def close(self) -> None:
+        self.connection.close()
 
     def script(self, text: str) -> None:
         self.connection.executescript(f"BEGIN; {text} COMMIT;")

@@ -149,7 +149,7 @@ FIELDS: dict[str, tuple[Fields, Fields]] = {
         },
     ),
     "ClaimProgress": ({"task_id": tasks, "claimed": percentages}, {}),
-    "AddDependency": (A_PAIR, {"dependency_type": enumerated("dependency_type")}),
+    "AddDependency": ({**A_PAIR, "dependency_type": enumerated("dependency_type")}, {}),
     "RemoveDependency": (A_PAIR, {}),
     "StartRun": ({"run_id": runs, "project_id": projects, "validation_type": enumerated("validation_type")}, {}),
     "AssessTask": ({"run_id": runs, "task_id": tasks, "authenticity": percentages}, {}),

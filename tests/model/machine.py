@@ -14,7 +14,7 @@ import claude_tiu
 from claude_tiu import InvalidCommand, Refused
 from claude_tiu.domain.registry import command_json, parse_command
 from tests.model import commands
-from tests.model.model import Asked, Refusal, execute
+from tests.model.model import TASK_MOVES, Asked, Refusal, execute
 from tests.model.stores import Store, exactly
 from tests.model.world import Answer, World
 
@@ -53,6 +53,8 @@ def assert_same_tables(store: Store, world: World) -> None:
         ]
         assert not difference, f"{store.name}, {table}: expected, then found:\n" + "\n".join(difference[0])
         assert len(rows) == len(found[table]), f"{store.name}, {table}: {len(rows)} rows expected"
+    staged = {str(issue["id"]) for issue in store.raw("staged_issues")}
+    assert staged == world.staged(), f"{store.name}: issues are staged while their run is open, and no longer"
 
 
 def fitted(world: World, asked: Asked, turn: int) -> tuple[World, Asked]:
@@ -94,7 +96,8 @@ class Machine(RuleBasedStateMachine):
             assert answer == expected
             self.past += [asked for asked in unit if asked.fields.get("command_id")]
         else:
-            assert answer in expected, f"{unit}: {answer}, where the rules say {sorted(expected)}"
+            refused = isinstance(answer, str) and answer in expected
+            assert refused, f"{unit}: {answer}, where the rules say {sorted(expected)}"
         self.store.tiu.projector.catch_up()
         assert_same_tables(self.store, self.world)
         self.agreed = True
@@ -118,6 +121,32 @@ class Machine(RuleBasedStateMachine):
     @rule(command=commands.one_of(*commands.OF_DEPENDENCIES), turn=turns)
     def order_tasks(self, command: Asked, turn: int) -> None:
         self.give(self.fitting(command, turn))
+
+    @rule(
+        add=commands.command("AddDependency"),
+        moves=st.lists(st.tuples(commands.command("StartTask"), turns), min_size=1, max_size=6),
+        turn=turns,
+    )
+    def work_on_what_waits(self, add: Asked, moves: list[tuple[Asked, int]], turn: int) -> None:
+        """Of two tasks of which one waits for the other, each goes where its own status lets it, if the other does."""
+        add = self.fitting(add, turn)
+        self.give(add)
+        for asked, move in moves:
+            task_id = add.fields["task_id" if move % 3 else "depends_on_task_id"]
+            task = self.world.tasks.get(task_id)
+            ways = [name for name, (before, _) in TASK_MOVES.items() if task is None or task.status in before]
+            self.give(Asked(ways[move % len(ways)], {**asked.fields, "task_id": task_id}))
+        around = {"task_id": add.fields["depends_on_task_id"], "depends_on_task_id": add.fields["task_id"]}
+        self.give(Asked(add.name, {**add.fields, **around}))
+
+    @precondition(lambda self: self.world.dependencies)
+    @rule(add=commands.command("AddDependency"), which=turns, far=turns)
+    def close_a_cycle(self, add: Asked, which: int, far: int) -> None:
+        """What a task waits for, however far, may not wait for the task."""
+        task = sorted(self.world.dependencies)[which % len(self.world.dependencies)][0]
+        needed = sorted(self.world.needed_by(task))
+        pair = {"task_id": needed[far % len(needed)], "depends_on_task_id": task}
+        self.give(Asked(add.name, {**add.fields, **pair}))
 
     @rule(command=commands.one_of(*commands.OF_RUNS), turn=turns)
     def validate(self, command: Asked, turn: int) -> None:

@@ -210,19 +210,12 @@ class Attempt:
         self.check(other is not None, "not_found")
         self.check(other is None or other.project == project, "outside_project")
         self.check(world.projects[project].status == "active", "wrong_status")
-        self.check(pair[0] not in self.needed_by(pair[1]), "dependency_cycle")
+        self.check(pair[0] not in world.needed_by(pair[1]), "dependency_cycle")
         self.check(pair not in world.dependencies, "duplicate_dependency")
         self.settle(graph)
         id_ = uuid5(pair[0], str(pair[1]))  # each pair depends once
         world.dependencies[pair] = Dependency(id_, self.fields["dependency_type"], self.at)
         return Outcome(graph, graph)
-
-    def needed_by(self, task_id: UUID) -> set[UUID]:
-        """A task, and all that it depends on, over any number of dependencies of any type."""
-        needed = {task_id}
-        while more := {other for task, other in self.world.dependencies if task in needed} - needed:
-            needed |= more
-        return needed
 
     def remove_dependency(self) -> Outcome:
         pair, graph, project = self._graph()

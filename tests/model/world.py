@@ -143,6 +143,17 @@ class World:
         """The running number of the project's next metric."""
         return 1 + len([metric for metric in self.metrics if metric["project_id"] == project])
 
+    def needed_by(self, task_id: UUID) -> set[UUID]:
+        """A task, and all that it depends on, over any number of dependencies of any type."""
+        needed = {task_id}
+        while more := {other for task, other in self.dependencies if task in needed} - needed:
+            needed |= more
+        return needed
+
+    def staged(self) -> set[str]:
+        """The issues that wait for their run to end."""
+        return {str(id_) for id_, issue in self.issues.items() if self.runs[issue.run].status == "started"}
+
     def touch_project(self, project: UUID, at: datetime, **changes: Any) -> None:
         self.projects[project] = replace(self.projects[project], updated_at=at, **changes)
 

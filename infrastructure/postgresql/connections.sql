@@ -1,0 +1,4 @@
+-- name: configure
+-- Read committed, whatever the role's default: append_events must see what was committed while it waited for its lock.
+SET TIME ZONE 'UTC';
+SET default_transaction_isolation TO 'read committed'
