@@ -1,43 +1,27 @@
 """Migrations: numbered SQL files of a store, each applied in one transaction and recorded in schema_migrations.
 
-A file NNN_name.up.sql goes with NNN_name.down.sql, which is recorded in migration_rollbacks. Of a recorded migration,
-the checksum is kept: a file that reads differently from what was applied is refused.
+A file NNN_name.up.sql goes with NNN_name.down.sql, which is recorded in migration_rollbacks: what was recorded is what
+undoes it, in one transaction too, so that older code can undo what newer code applied. A rollback without a statement
+says that there is no way back. Undoing any migration of the read tables empties the rest of them, with the checkpoint.
+Of a recorded migration, the checksum is kept: a file that reads differently from what was applied is refused.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
 
-from .errors import MigrationChanged, NotMigrated, SchemaTooNew, StoreUnavailable
-from .postgresql import connections as postgresql
+from .errors import MigrationChanged, NotMigrated, SchemaTooNew, StoreUnavailable, UnknownMigration
+from .migration import Target, migrations_in, way_back
+from .postgresql.schema import PostgreSQLDatabase
 from .settings import Database, database, load_settings
-from .sql import statements
-from .sqlite.connections import make_database, open_database, transaction, translated
 from .sqlite.read_store import read_path
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One step of a schema."""
-
-    version: str
-    description: str
-    up: str
-    down: str
-
-    @property
-    def checksum(self) -> str:
-        return sha256(self.up.encode()).hexdigest()
+from .sqlite.schema import SQLiteFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,139 +32,6 @@ class Applied:
     description: str
     applied_at: str | None
     known: bool = True
-
-
-def migrations_in(folder: str) -> list[Migration]:
-    """Return the migrations of infrastructure/`folder`, in order."""
-    found = []
-    for up in sorted(files(__package__).joinpath(*folder.split("/")).iterdir(), key=lambda file: file.name):
-        if up.name.endswith(".up.sql"):
-            stem = up.name.removesuffix(".up.sql")
-            version, _, name = stem.partition("_")
-            down = files(__package__).joinpath(*folder.split("/"), f"{stem}.down.sql")
-            sql = (up.read_text(encoding="utf-8"), down.read_text(encoding="utf-8"))
-            found.append(Migration(version, name.replace("_", " "), *sql))
-    return found
-
-
-class Target(Protocol):
-    """A database, or one file of it, with migrations of its own."""
-
-    migrations: Sequence[Migration]
-
-    def recorded(self) -> Mapping[str, tuple[str, str, str]]:
-        """Return version -> (when it was applied, its description, its checksum); empty where nothing was yet."""
-
-    def up(self, migration: Migration) -> bool:
-        """Apply and record a migration in one transaction; False where it is recorded already."""
-
-
-SQLITE = statements("sqlite/migrations.sql")
-POSTGRESQL = statements("postgresql/migrations.sql")
-
-
-class SQLiteFile:
-    """One file of a SQLite database."""
-
-    def __init__(self, path: Path, migrations: Sequence[Migration], timeout: float) -> None:
-        self.path = path
-        self.migrations = migrations
-        self._timeout = timeout
-
-    def recorded(self) -> dict[str, tuple[str, str, str]]:
-        try:
-            if not self.path.exists():
-                return {}
-        except OSError as error:  # a name that is too long, a folder that may not be entered
-            raise StoreUnavailable(f"cannot open {self.path}: {error.strerror}", path=self.path) from None
-        with self._open() as connection:
-            if not connection.execute(SQLITE["exists"]).fetchone():
-                return {}
-            rows = connection.execute(SQLITE["recorded"]).fetchall()
-        return {version: (applied, description, checksum) for version, applied, description, checksum in rows}
-
-    def up(self, migration: Migration) -> bool:
-        make_database(self.path, timeout=self._timeout)
-        with self._open() as connection, transaction(connection):
-            connection.execute(SQLITE["create_schema_migrations"])
-            connection.execute(SQLITE["create_migration_rollbacks"])
-            if connection.execute(SQLITE["is_recorded"], (migration.version,)).fetchone():
-                return False
-            for statement in _split(migration.up):
-                connection.execute(statement)
-            values = {"version": migration.version, "description": migration.description}
-            connection.execute(SQLITE["record"], {**values, "checksum": migration.checksum})
-            connection.execute(SQLITE["record_rollback"], {**values, "rollback_sql": migration.down})
-        return True
-
-    def read_generation(self) -> int:
-        """Return which sibling of an events file holds the read tables: the first, where it does not say."""
-        if "001" not in self.recorded():
-            return 1
-        with self._open() as connection:
-            return int(connection.execute(SQLITE["read_generation"]).fetchone()[0])
-
-    def is_empty(self) -> bool:
-        """Whether the file has no table, ours or others'."""
-        with self._open() as connection:
-            return connection.execute(SQLITE["any_table"]).fetchone() is None
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        connection = open_database(self.path, timeout=self._timeout)
-        try:
-            with translated(self.path):
-                yield connection
-        finally:
-            connection.close()
-
-
-def _split(script: str) -> Iterator[str]:
-    """Yield the statements of a script: executescript would commit the transaction that they belong to."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-    if statement.strip() and not all(line.startswith("--") for line in statement.strip().splitlines()):
-        yield statement
-
-
-class PostgreSQLDatabase:
-    """A PostgreSQL database: the schema that comes first in its search path."""
-
-    def __init__(self, url: str, migrations: Sequence[Migration]) -> None:
-        self.url = url
-        self.migrations = migrations
-
-    def recorded(self) -> dict[str, tuple[str, str, str]]:
-        with self._connect() as connection:
-            if not connection.execute(POSTGRESQL["exists"]).fetchone():
-                return {}
-            rows = connection.execute(POSTGRESQL["recorded"]).fetchall()
-        return {version: (applied, description, checksum) for version, applied, description, checksum in rows}
-
-    def up(self, migration: Migration) -> bool:
-        with self._connect() as connection, connection.transaction():
-            connection.execute(POSTGRESQL["create_schema_migrations"])
-            connection.execute(POSTGRESQL["create_migration_rollbacks"])
-            if connection.execute(POSTGRESQL["is_recorded"], (migration.version,)).fetchone():
-                return False
-            connection.execute(migration.up.encode())  # as bytes: several statements, and no placeholder in them
-            connection.execute(POSTGRESQL["record"], (migration.version, migration.description, migration.checksum))
-            connection.execute(POSTGRESQL["record_rollback"], (migration.version, migration.down))
-        return True
-
-    def is_empty(self) -> bool:
-        """Whether the schema has no table or view, ours or others' (those of extensions apart)."""
-        with self._connect() as connection:
-            return connection.execute(POSTGRESQL["any_table"]).fetchone() is None
-
-    @contextmanager
-    def _connect(self) -> Iterator[postgresql.Connection]:
-        with postgresql.translated(self.url), postgresql.connect(self.url) as connection:
-            yield connection
 
 
 def targets(where: Database, timeout: float) -> list[Target]:
@@ -211,22 +62,56 @@ def status(where: Database, timeout: float = 20.0) -> list[Applied]:
     return sorted(found, key=lambda one: one.version)
 
 
-def up(where: Database, timeout: float = 20.0) -> list[str]:
-    """Apply what the database lacks, and return the versions applied. Raises SchemaTooNew, and what `status` raises.
+def up(where: Database, timeout: float = 20.0, *, through: str | None = None) -> list[str]:
+    """Apply what the database lacks, up to and with version `through`, and return the versions applied, in order.
 
-    Two at once do no harm: the second waits for the first.
+    Two at once do no harm: the second waits for the first. Raises SchemaTooNew, UnknownMigration, MigrationFailed, and
+    what `status` raises.
     """
     with exclusive(where, timeout):
-        return _up(where, timeout)
+        return _up(where, timeout, through)
 
 
-def _up(where: Database, timeout: float) -> list[str]:
-    _refuse_newer(where, status(where, timeout))
+def _up(where: Database, timeout: float, through: str | None = None) -> list[str]:
+    steps = status(where, timeout)
+    _refuse_newer(where, steps)
+    known = [step.version for step in steps]
+    last = max(known) if through is None else _version(through, known)
     done = []
     for target in targets(where, timeout):
         recorded = target.recorded()
-        done += [m.version for m in target.migrations if m.version not in recorded and target.up(m)]
+        wanted = [m for m in target.migrations if m.version <= last and m.version not in recorded]
+        done += [m.version for m in wanted if target.up(m)]
     return sorted(done)
+
+
+def down(where: Database, timeout: float = 20.0, *, to: str | None = None) -> list[str]:
+    """Undo every migration above version `to` ("000" is below all), or the last one; return those undone, in order.
+
+    The last comes first, each by what was recorded with it, whatever this code's files say. One that has no way back
+    is refused before anything is undone. Two at once do no harm: the second waits for the first. Raises NoWayBack,
+    UnknownMigration, MigrationFailed.
+    """
+    with exclusive(where, timeout):
+        found = targets(where, timeout)
+        recorded = {version: target for target in found for version in target.recorded()}
+        rollbacks = {version: sql for target in found for version, sql in target.rollbacks().items()}
+        known = ["000", *sorted(recorded), *(m.version for target in found for m in target.migrations)]
+        last = ["000", *sorted(recorded)][-2:][0] if to is None else _version(to, known)
+        steps = sorted((version for version in recorded if version > last), reverse=True)
+        for version in steps:
+            way_back(version, rollbacks.get(version))
+        for version in steps:
+            recorded[version].down(version)
+        return steps
+
+
+def _version(given: str, known: Sequence[str]) -> str:
+    """Return a version as it is recorded: 4 is 004. Raises UnknownMigration."""
+    version = given.zfill(3) if given.isdigit() else given
+    if version not in known:
+        raise UnknownMigration(f"there is no migration {given!r}: the last is {max(known)}", version=given)
+    return version
 
 
 @contextmanager
@@ -239,8 +124,7 @@ def exclusive(where: Database, timeout: float) -> Iterator[None]:
         with _folder_lock(where.path, timeout):
             yield
         return
-    with postgresql.translated(where.url), postgresql.connect(where.url) as connection:
-        connection.execute(POSTGRESQL["lock"])
+    with PostgreSQLDatabase(where.url, []).locked():
         yield
 
 

@@ -1,6 +1,8 @@
-"""`tiu migrate`: bring a database's schema up to this code's, and say where it stands."""
+"""`tiu migrate`: bring a database's schema up to this code's or back, and say where it stands."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
@@ -10,14 +12,17 @@ from .output import DbOption, JsonOption, console, print_json, print_rows
 
 migrate = typer.Typer(help="Migrate a database, or show what it lacks.", no_args_is_help=True)
 
+UpArgument = Annotated[str | None, typer.Argument(metavar="[N]", help="The last version to apply.")]
+DownArgument = Annotated[str | None, typer.Argument(metavar="[N]", help="The version to go back to; it stays.")]
+
 
 @migrate.command()
-def up(db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Apply every migration that the database lacks."""
+def up(version: UpArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
+    """Apply every migration that the database lacks, up to and with N where it is given."""
     settings = load_settings()
     where = database(db, settings)
     migrations.make_folder(where)
-    applied = migrations.up(where, settings.sqlite_timeout)
+    applied = migrations.up(where, settings.sqlite_timeout, through=version)
     if as_json:
         print_json({"db": str(where), "applied": applied})
     else:
@@ -27,17 +32,33 @@ def up(db: DbOption = None, as_json: JsonOption = False) -> None:
 
 
 @migrate.command()
+def down(version: DownArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
+    """Undo every migration above N, or the last one where no N is given. N itself stays.
+
+    Undoing one empties the read tables: after `migrate up`, the projector fills them again from the events. Events and
+    keys are never dropped.
+    """
+    settings = load_settings()
+    where = database(db, settings)
+    undone = migrations.down(where, settings.sqlite_timeout, to=version)
+    if as_json:
+        print_json({"db": str(where), "undone": undone})
+    else:
+        console.print(f"{where}: " + (f"undid {', '.join(undone)}" if undone else "nothing to undo"), soft_wrap=True)
+
+
+@migrate.command()
 def status(db: DbOption = None, as_json: JsonOption = False) -> None:
     """Show every migration, and whether the database has it."""
     settings = load_settings()
     where = database(db, settings)
-    migrations.require_reachable(where)
+    migrations.is_empty(where)  # refuses a folder that is not there
     steps = migrations.status(where, settings.sqlite_timeout)
     if as_json:
         print_json({"db": str(where), "migrations": steps})
     else:
         print_rows(
-            "Migrations",
+            f"Migrations of {where}",
             steps,
             {"version": "version", "description": "description", "applied": "applied_at", "known": "known"},
         )

@@ -33,8 +33,20 @@ FROM schema_migrations ORDER BY version
 -- name: is_recorded
 SELECT 1 FROM schema_migrations WHERE version = %s
 
+-- name: rollbacks
+SELECT version, rollback_sql FROM migration_rollbacks
+
 -- name: record
 INSERT INTO schema_migrations (version, description, checksum) VALUES (%s, %s, %s)
 
 -- name: record_rollback
 INSERT INTO migration_rollbacks (version, rollback_sql) VALUES (%s, %s)
+
+-- name: rollback
+SELECT rollback_sql FROM migration_rollbacks WHERE version = %s
+
+-- name: forget
+DELETE FROM schema_migrations WHERE version = %s
+
+-- name: forget_rollback
+DELETE FROM migration_rollbacks WHERE version = %s

@@ -28,6 +28,9 @@ SELECT version, applied_at, description, checksum FROM schema_migrations ORDER B
 -- name: is_recorded
 SELECT 1 FROM schema_migrations WHERE version = ?
 
+-- name: rollbacks
+SELECT version, rollback_sql FROM migration_rollbacks
+
 -- name: record
 INSERT INTO schema_migrations (version, applied_at, description, checksum)
 VALUES (:version, strftime('%Y-%m-%dT%H:%M:%f000Z'), :description, :checksum)
@@ -35,3 +38,12 @@ VALUES (:version, strftime('%Y-%m-%dT%H:%M:%f000Z'), :description, :checksum)
 -- name: record_rollback
 INSERT INTO migration_rollbacks (version, rollback_sql, created_at)
 VALUES (:version, :rollback_sql, strftime('%Y-%m-%dT%H:%M:%f000Z'))
+
+-- name: rollback
+SELECT rollback_sql FROM migration_rollbacks WHERE version = ?
+
+-- name: forget
+DELETE FROM schema_migrations WHERE version = ?
+
+-- name: forget_rollback
+DELETE FROM migration_rollbacks WHERE version = ?

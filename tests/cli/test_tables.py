@@ -9,9 +9,8 @@ import pytest
 
 from tests.cli.running import contents, done, folder, json_lines
 from tests.cli.story import PROJECT, STORY
-from tests.support.stores import Backend, new_backend
+from tests.support.stores import VERSIONS, Backend, new_backend
 
-VERSIONS = ["001", "002", "003", "004", "005", "006"]
 EVENTS = 14
 
 

@@ -34,6 +34,7 @@ def test_the_verbs_are_these() -> None:
     assert sorted(LEAVES) == [
         "apply",
         "demo",
+        "migrate down",
         "migrate status",
         "migrate up",
         "projector rebuild",
@@ -105,7 +106,8 @@ def test_a_group_alone_shows_how_it_is_used(verb: str) -> None:
         ("apply", "-", "-"),
         ("schema", "AddTask", "StartTask"),
         ("migrate", "up", "--db"),
-        ("migrate", "down"),
+        ("migrate", "down", "011", "012"),
+        ("migrate", "sideways"),
         ("projector", "run", "--once=3"),
     ],
     ids=ascii,

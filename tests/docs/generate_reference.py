@@ -130,7 +130,7 @@ def _table(connection: sqlite3.Connection, one: Table) -> str:
         notes = ["key"] if column == one.key else []
         notes += ["unique"] if column in unique else []
         notes += [f"→ {code(references[column])}"] if column in references else []
-        notes += ["may be NULL"] if (one.name, column) in NULLABLE else []
+        notes += ["may be NULL"] if (one.name.removesuffix("_archive"), column) in NULLABLE else []
         rows.append((code(column), kind.value, ", ".join(notes)))
     pairs = [f"Unique together: {', '.join(map(code, columns))}." for columns in one.unique if len(columns) > 1]
     return "\n\n".join([f"## {one.name}", TABLES[one.name], table(["column", "holds", ""], rows), *pairs])
@@ -151,6 +151,20 @@ NULLABLE = {
     ("validation_issues", "line_number"),
     ("validation_issues", "suggested_fix"),
     ("validation_issues", "resolved_at"),
+    ("project_files", "content"),
+    ("project_files", "content_hash"),
+    ("workflows", "description"),
+    ("workflows", "template"),
+    ("workflow_steps", "ai_prompt"),
+    ("step_executions", "started_at"),
+    ("step_executions", "completed_at"),
+    ("agents", "name"),
+    ("agent_assignments", "completed_at"),
+    ("templates", "description"),
+    ("templates", "category"),
+    ("templates", "workflow_template"),
+    ("templates", "created_by"),
+    ("cleanup_log", "cutoff"),
     ("task_state", "in_progress_since"),
     ("staged_issues", "task_id"),
     ("staged_issues", "file_path"),

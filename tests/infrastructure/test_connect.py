@@ -32,10 +32,12 @@ from claude_tiu import (
     connect,
 )
 from claude_tiu.infrastructure import migrations
+from claude_tiu.infrastructure.migration import Migration, migrations_in
 from claude_tiu.infrastructure.settings import Settings, database, load_settings, sqlite_url
 from claude_tiu.infrastructure.sqlite.read_store import read_path
+from claude_tiu.infrastructure.sqlite.schema import SQLiteFile
 from tests.support.history import create_user
-from tests.support.stores import Backend, PostgreSQLBackend, SQLiteBackend, append, event
+from tests.support.stores import VERSIONS, Backend, PostgreSQLBackend, SQLiteBackend, append, event
 
 SECRET = "hunter2"  # noqa: S105 - of nobody
 
@@ -116,7 +118,7 @@ class TestSQLite:
 
     def test_one_that_is_being_made_by_another_is_waited_for(self, tmp_path: Path, monkeypatch: Any) -> None:
         """The other is between two of its transactions."""
-        url, up, underway = sqlite_url(tmp_path / "new.db"), migrations.SQLiteFile.up, threading.Event()
+        url, up, underway = sqlite_url(tmp_path / "new.db"), SQLiteFile.up, threading.Event()
 
         def slow(target: Any, migration: Any) -> bool:
             done = up(target, migration)
@@ -131,7 +133,7 @@ class TestSQLite:
             underway.wait(10)
             make()
 
-        monkeypatch.setattr(migrations.SQLiteFile, "up", slow)
+        monkeypatch.setattr(SQLiteFile, "up", slow)
         at_once(make, after)
 
 
@@ -312,14 +314,14 @@ class TestMigrations:
         assert migrations.migrate_up(backend.url) == []
         where = database(backend.url, load_settings())
         steps = migrations.status(where)
-        assert [step.version for step in steps] == ["001", "002", "003", "004", "005", "006"]
+        assert [step.version for step in steps] == VERSIONS
         assert all(step.applied_at and step.known for step in steps)
 
     def test_are_recorded_with_their_rollback(self, backend: Backend) -> None:
         rows = backend.on_events("SELECT version, rollback_sql FROM migration_rollbacks ORDER BY version")
         if isinstance(backend, SQLiteBackend):
             rows += backend.on_reads("SELECT version, rollback_sql FROM migration_rollbacks ORDER BY version")
-        assert [version for version, _ in rows] == ["001", "002", "003", "004", "005", "006"]
+        assert [version for version, _ in rows] == VERSIONS
         assert "events" not in "".join(f"{sql}" for _, sql in rows if "DROP TABLE events" in sql)
 
     def test_of_newer_code_are_refused(self, backend: Backend) -> None:
@@ -345,12 +347,12 @@ class TestMigrations:
             connect(backend.url)
 
     def test_that_fail_leave_nothing(self, pg_empty: str, tmp_path: Path, monkeypatch: Any) -> None:
-        good = migrations.migrations_in
+        good = migrations_in
 
         def with_bad(folder: str) -> Any:
             return [
                 *good(folder),
-                migrations.Migration("777", "bad", "CREATE TABLE half (a INT);\nSELECT nonsense;", ""),
+                Migration("777", "bad", "CREATE TABLE half (a INT);\nSELECT nonsense;", ""),
             ]
 
         for url in (pg_empty, sqlite_url(tmp_path / "bad.db")):
@@ -365,7 +367,7 @@ class TestMigrations:
     def test_at_once_do_no_harm_to_postgresql(self, pg_empty: str) -> None:
         done: list[list[str]] = []
         at_once(*[lambda: done.append(migrations.migrate_up(pg_empty)) for _ in range(4)])
-        assert sorted(version for part in done for version in part) == ["001", "002", "003", "004", "005", "006"]
+        assert sorted(version for part in done for version in part) == VERSIONS
         with connect(pg_empty) as tiu:
             use(tiu)
 

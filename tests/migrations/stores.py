@@ -11,10 +11,22 @@ from typing import Any
 
 import psycopg
 
-from tests.migrations.samples import ROWS, uid
+from tests.migrations.samples import PRIVATE, ROWS, uid
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "infrastructure"
-NAMES = ("002_users_and_projects", "003_tasks", "004_validation", "005_metrics")
+NAMES = (
+    "002_users_and_projects",
+    "003_tasks",
+    "004_validation",
+    "005_metrics",
+    "006_projections",
+    "007_user_sessions",
+    "008_project_files",
+    "009_workflows",
+    "010_agents",
+    "011_templates",
+    "012_archive",
+)
 
 
 class Store(ABC):
@@ -46,6 +58,18 @@ class Store(ABC):
         """(column, referenced table, ON DELETE) of every foreign key."""
 
     @abstractmethod
+    def tables(self) -> set[str]:
+        """The names of all tables, but for those that hold a text index."""
+
+    @abstractmethod
+    def unique(self, table: str) -> set[tuple[str, ...]]:
+        """The columns of the primary key and of every UNIQUE."""
+
+    @abstractmethod
+    def indexed(self, table: str) -> set[str]:
+        """The columns that come first in an index that has every row."""
+
+    @abstractmethod
     def indexes(self) -> set[str]: ...
 
     @abstractmethod
@@ -59,6 +83,10 @@ class Store(ABC):
     def search(self, words: str) -> set[str]:
         """The ids of the projects whose name or description has all the words."""
 
+    @abstractmethod
+    def search_files(self, words: str) -> set[str]:
+        """The ids of the files whose content has all the words."""
+
     def up(self) -> None:
         for name in NAMES:
             self.script((self.folder / f"{name}.up.sql").read_text())
@@ -68,7 +96,7 @@ class Store(ABC):
             self.script((self.folder / f"{name}.down.sql").read_text())
 
     def insert(self, table: str, **values: object) -> None:
-        row = {**ROWS[table], **values}
+        row = {**(ROWS | PRIVATE)[table], **values}
         self.rows(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", *row.values())
 
     def accepts(self, table: str, **values: object) -> bool:
@@ -123,6 +151,27 @@ class PostgreSQL(Store):
         pattern = r"FOREIGN KEY \((\w+)\) REFERENCES (\w+)\(id\) ON DELETE (.+)"
         return {(m[1], m[2], m[3]) for (definition,) in definitions if (m := re.fullmatch(pattern, definition))}
 
+    def tables(self) -> set[str]:
+        return {name for (name,) in self.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+
+    def unique(self, table: str) -> set[tuple[str, ...]]:
+        found = self.rows(
+            "SELECT array_agg(attname::text ORDER BY place) FROM pg_constraint k "
+            "CROSS JOIN unnest(conkey) WITH ORDINALITY AS c (number, place) "
+            "JOIN pg_attribute ON attrelid = conrelid AND attnum = number "
+            "WHERE conrelid = ?::regclass AND contype IN ('p', 'u') GROUP BY k.oid",
+            table,
+        )
+        return {tuple(columns) for (columns,) in found}
+
+    def indexed(self, table: str) -> set[str]:
+        found = self.rows(
+            "SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0] "
+            "WHERE indrelid = ?::regclass AND indpred IS NULL",
+            table,
+        )
+        return {column for (column,) in found}
+
     def indexes(self) -> set[str]:
         return {name for (name,) in self.rows("SELECT indexname FROM pg_indexes WHERE schemaname = 'public'")}
 
@@ -161,6 +210,14 @@ class PostgreSQL(Store):
         )
         return {project for (project,) in found}
 
+    def search_files(self, words: str) -> set[str]:
+        found = self.rows(
+            "SELECT id::text FROM project_files WHERE to_tsvector('english', left(content, 65536)) "
+            "@@ plainto_tsquery('english', ?)",
+            words,
+        )
+        return {file for (file,) in found}
+
 
 class SQLite(Store):
     name = "sqlite"
@@ -194,6 +251,27 @@ class SQLite(Store):
             self.rows('SELECT "from", "table", on_delete FROM pragma_foreign_key_list(?) WHERE "to" = \'id\'', table)
         )
 
+    def tables(self) -> set[str]:
+        found = self.rows(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'idx\\_%' ESCAPE '\\'"
+            " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+        )
+        return {name for (name,) in found}
+
+    def unique(self, table: str) -> set[tuple[str, ...]]:
+        found = self.rows("SELECT name FROM pragma_index_list(?) WHERE origin IN ('pk', 'u')", table)
+        return {
+            tuple(column for (column,) in self.rows("SELECT name FROM pragma_index_info(?) ORDER BY seqno", name))
+            for (name,) in found
+        }
+
+    def indexed(self, table: str) -> set[str]:
+        found = self.rows(
+            "SELECT i.name FROM pragma_index_list(?) l, pragma_index_info(l.name) i WHERE seqno = 0 AND NOT partial",
+            table,
+        )
+        return {column for (column,) in found}
+
     def indexes(self) -> set[str]:
         # The text search index is a virtual table here.
         return {name for (name,) in self.rows("SELECT name FROM sqlite_schema WHERE name LIKE 'idx\\_%' ESCAPE '\\'")}
@@ -212,6 +290,14 @@ class SQLite(Store):
         )
         return {project for (project,) in found}
 
+    def search_files(self, words: str) -> set[str]:
+        found = self.rows(
+            "SELECT i.file_id FROM idx_project_files_content_search s "
+            "JOIN project_files_search_ids i ON i.docid = s.rowid WHERE idx_project_files_content_search MATCH ?",
+            words,
+        )
+        return {file for (file,) in found}
+
 
 def add_tasks(store: Store, *names: object) -> None:
     for position, name in enumerate(names, start=100):
@@ -226,3 +312,13 @@ def depend(store: Store, task: object, on: object, kind: str = "blocks") -> None
         depends_on_task_id=uid(on),
         dependency_type=kind,
     )
+
+
+def fill(store: Store) -> None:
+    """Insert the good row of every table that there is and that has none yet."""
+    there = store.tables()
+    for table in (name for name in ROWS if name in there):
+        if table.startswith("task_dependencies"):
+            store.insert(table.replace("task_dependencies", "tasks"), id=uid("other task"))
+        if not store.rows(f"SELECT 1 FROM {table}"):
+            store.insert(table)

@@ -13,17 +13,17 @@ import pytest
 
 from claude_tiu.infrastructure import migrations
 from claude_tiu.infrastructure.errors import NotMigrated
-from claude_tiu.infrastructure.migrations import Migration
+from claude_tiu.infrastructure.migration import Migration, migrations_in
 from claude_tiu.infrastructure.settings import Database, sqlite_url
 from claude_tiu.infrastructure.sqlite.read_store import read_path
 from tests.migrations.samples import ROWS
 from tests.migrations.stores import PostgreSQL, SQLite, Store
+from tests.support.stores import VERSIONS
 
 FOLDERS = {
     "sqlite": ["sqlite/migrations/events", "sqlite/migrations/read"],
     "postgresql": ["postgresql/migrations"],
 }
-VERSIONS = ["001", "002", "003", "004", "005", "006"]
 BROKEN = "CREATE TABLE half_done (id INTEGER);\nINSERT INTO half_done VALUES (1);\nINSERT INTO nowhere VALUES (1);\n"
 
 
@@ -59,12 +59,12 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Migrated:
 
 
 def known(target: Migrated) -> list[Migration]:
-    return [migration for folder in FOLDERS[target.name] for migration in migrations.migrations_in(folder)]
+    return [migration for folder in FOLDERS[target.name] for migration in migrations_in(folder)]
 
 
 def with_another(monkeypatch: pytest.MonkeyPatch, *others: Migration) -> None:
     """Let the last folder of each store have more migrations than it has."""
-    real = migrations.migrations_in
+    real = migrations_in
 
     def more(folder: str) -> list[Migration]:
         found = real(folder)
@@ -120,44 +120,44 @@ def test_a_second_time_there_is_nothing_to_apply(target: Migrated) -> None:
 def test_a_migration_that_fails_leaves_nothing_of_itself(target: Migrated, monkeypatch: pytest.MonkeyPatch) -> None:
     migrations.up(target.where)
     before = target.catalogue()
-    with_another(monkeypatch, Migration("007", "half done", BROKEN, "DROP TABLE half_done;"))
+    with_another(monkeypatch, Migration("900", "half done", BROKEN, "DROP TABLE half_done;"))
 
     with pytest.raises(Exception, match="nowhere"):
         migrations.up(target.where)
 
     assert target.catalogue() == before
-    assert target.rows("SELECT version FROM schema_migrations WHERE version = '007'") == []
-    assert target.rows("SELECT version FROM migration_rollbacks WHERE version = '007'") == []
+    assert target.rows("SELECT version FROM schema_migrations WHERE version = '900'") == []
+    assert target.rows("SELECT version FROM migration_rollbacks WHERE version = '900'") == []
 
 
 def test_those_before_one_that_fails_stay_and_it_can_be_tried_again(
     target: Migrated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_another(monkeypatch, Migration("007", "half done", BROKEN, "DROP TABLE half_done;"))
+    with_another(monkeypatch, Migration("900", "half done", BROKEN, "DROP TABLE half_done;"))
     with pytest.raises(Exception, match="nowhere"):
         migrations.up(target.where)
     steps = migrations.status(target.where)
-    assert [step.version for step in steps if step.applied_at is None] == ["007"]
-    with pytest.raises(NotMigrated, match="lacks migration 007"):
+    assert [step.version for step in steps if step.applied_at is None] == ["900"]
+    with pytest.raises(NotMigrated, match="lacks migration 900"):
         migrations.require_migrated(target.where)
 
     mended = BROKEN.replace("nowhere", "half_done")
     monkeypatch.undo()
-    with_another(monkeypatch, Migration("007", "done", mended, "DROP TABLE half_done;"))
+    with_another(monkeypatch, Migration("900", "done", mended, "DROP TABLE half_done;"))
 
-    assert migrations.up(target.where) == ["007"]
+    assert migrations.up(target.where) == ["900"]
     migrations.require_migrated(target.where)
 
 
 def test_status_says_what_is_applied_and_when(target: Migrated, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {step.applied_at for step in migrations.status(target.where)} == {None}
     migrations.up(target.where)
-    with_another(monkeypatch, Migration("007", "one more", "SELECT 1;", "SELECT 1;"))
+    with_another(monkeypatch, Migration("900", "one more", "SELECT 1;", "SELECT 1;"))
 
     steps = migrations.status(target.where)
 
-    assert [step.version for step in steps] == [*VERSIONS, "007"]
-    assert [step.description for step in steps] == [*(one.description for one in known(target)[:6]), "one more"]
-    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", str(step.applied_at)) for step in steps[:6])
-    assert steps[6].applied_at is None
+    assert [step.version for step in steps] == [*VERSIONS, "900"]
+    assert [step.description for step in steps] == [*(one.description for one in known(target)), "one more"]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", str(step.applied_at)) for step in steps[:-1])
+    assert steps[-1].applied_at is None
     assert all(step.known for step in steps)

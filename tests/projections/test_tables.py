@@ -17,15 +17,37 @@ from claude_tiu.projections.projection import Kind, Table
 from claude_tiu.projections.read_model import READ_MODEL
 from claude_tiu.projections.tables import PRIVATE_TABLES, READ_TABLES
 
-SPECIFIED = (
+SPECIFIED = {
     "users",
+    "user_sessions",
     "projects",
     "tasks",
     "task_dependencies",
+    "project_files",
+    "workflows",
+    "workflow_steps",
+    "step_executions",
+    "agents",
+    "agent_assignments",
+    "agent_metrics",
     "validation_reports",
     "validation_issues",
     "progress_metrics",
-)
+    "templates",
+    "projects_archive",
+    "cleanup_log",
+}
+OF_A_PROJECT = {
+    "tasks",
+    "task_dependencies",
+    "project_files",
+    "validation_reports",
+    "validation_issues",
+    "progress_metrics",
+    "step_executions",
+    "agent_assignments",
+}
+"""An archived project takes its rows of these along."""
 
 
 class Schema(ABC):
@@ -176,8 +198,8 @@ def test_parents_stand_before_their_children(schema: Schema) -> None:
         before.add(table.name)
 
 
-def test_the_seven_tables_are_those_of_the_specification_and_running_state_is_private() -> None:
-    assert tuple(table.name for table in READ_TABLES) == SPECIFIED
+def test_the_tables_are_those_of_the_specification_and_running_state_is_private() -> None:
+    assert {table.name for table in READ_TABLES} == SPECIFIED | {f"{name}_archive" for name in OF_A_PROJECT}
     assert not any(table.private for table in READ_TABLES)
     assert all(table.private for table in PRIVATE_TABLES)
     assert READ_MODEL.tables == (*READ_TABLES, *PRIVATE_TABLES)

@@ -27,6 +27,8 @@ from claude_tiu.infrastructure.sqlite.read_store import SQLiteReadStore, read_pa
 from claude_tiu.projections.projection import Kind, Projection
 
 BACKENDS = ("sqlite", "postgresql")
+VERSIONS = [f"{number:03}" for number in range(1, 13)]
+"""Of every migration, in order."""
 TIMEOUT = 20.0
 
 
