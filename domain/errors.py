@@ -79,7 +79,8 @@ class WrongStatus(Refused):
 
 
 class UnmetDependencies(Refused):
-    """A task whose 'blocks' or 'requires' dependencies are not all completed may not come into progress."""
+    """A task whose 'blocks' or 'requires' dependencies are not all completed may not come into progress; nor may a
+    step of a workflow run before those that it depends on are."""
 
     code = "unmet_dependencies"
 
@@ -106,6 +107,24 @@ class NotUnique(Refused):
     """A value that must be unique in the whole store, and is taken (a user name, an email, an issue's id)."""
 
     code = "not_unique"
+
+
+class LimitReached(Refused):
+    """One more than a bounded number allows."""
+
+    code = "limit_reached"
+
+
+class EmptyWorkflow(Refused):
+    """A workflow without steps has nothing to run, and may not be activated."""
+
+    code = "empty_workflow"
+
+
+class NoOwner(Refused):
+    """A template that nobody owns is public: there is nobody to keep it for."""
+
+    code = "no_owner"
 
 
 class StaleVersion(Refused):

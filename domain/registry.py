@@ -19,10 +19,23 @@ from .messages import Command, Event
 from .project import PROJECT
 from .project_metrics import PROJECT_METRICS
 from .task import TASK
+from .template import TEMPLATE
 from .user import USER
 from .validation_run import VALIDATION_RUN
+from .workflow import WORKFLOW
+from .workflow_run import WORKFLOW_RUN
 
-AGGREGATES: tuple[Aggregate[Any], ...] = (USER, PROJECT, PROJECT_METRICS, TASK, DEPENDENCY_GRAPH, VALIDATION_RUN)
+AGGREGATES: tuple[Aggregate[Any], ...] = (
+    USER,
+    PROJECT,
+    PROJECT_METRICS,
+    TASK,
+    DEPENDENCY_GRAPH,
+    VALIDATION_RUN,
+    WORKFLOW,
+    WORKFLOW_RUN,
+    TEMPLATE,
+)
 
 COMMANDS: dict[str, type[Command]] = {c.__name__: c for aggregate in AGGREGATES for c in aggregate.commands}
 EVENTS: dict[str, type[Event]] = {e.topic: e for aggregate in AGGREGATES for e in aggregate.events}

@@ -27,6 +27,7 @@ from ..domain.project import PROJECT, Project
 from ..domain.registry import AGGREGATE_OF, aggregate_of
 from ..domain.task import TASK, Task
 from ..domain.user import USER
+from ..domain.workflow import WORKFLOW, Workflow
 from .errors import Contended, StoreUnavailable
 from .event_store import Conflict, EventStore, Known, NewEvent, Reservation, Stored, Taken, Unit
 from .ids import new_id
@@ -111,6 +112,9 @@ class Decision:
 
     def dependency_graph(self, project_id: UUID) -> DependencyGraph | None:
         return self._read(DEPENDENCY_GRAPH, graph_id(project_id))
+
+    def workflow(self, workflow_id: UUID) -> Workflow | None:
+        return self._read(WORKFLOW, workflow_id)
 
     def _read(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
         """Read a state that the decision rests on: the append checks that it has not moved."""

@@ -35,6 +35,7 @@ def _ordered(value: Any) -> Any:
 
 
 Json = Annotated[Any, BeforeValidator(lambda value: _ordered(json.loads(value) if isinstance(value, str) else value))]
+StepIds = Annotated[list[UUID], BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value)]
 Time = Annotated[datetime, AfterValidator(lambda time: time.astimezone(UTC))]
 RowType = TypeVar("RowType")
 
@@ -149,6 +150,40 @@ class ProjectCounts:
     metrics: int
 
 
+@dataclass(frozen=True, slots=True)
+class StepExecution:
+    """A step of a workflow run; `depends_on` holds ids of steps of the same run."""
+
+    id: UUID
+    run_id: UUID
+    workflow_step_id: UUID
+    workflow_id: UUID
+    project_id: UUID
+    name: str
+    type: str
+    step_order: int
+    depends_on: StepIds
+    status: str
+    result_data: Json
+    execution_metadata: Json
+    started_at: Time | None
+    completed_at: Time | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyStep:
+    """A pending step of a workflow run, whose dependencies are all completed."""
+
+    run_id: UUID
+    workflow_step_id: UUID
+    project_id: UUID
+    name: str
+    type: str
+    ai_prompt: str | None
+    validation_config: Json
+    step_order: int
+
+
 def as_id(value: Any) -> UUID:
     """Return the UUID that a caller means, by itself or as text. Raises InvalidQuery."""
     if isinstance(value, UUID):
@@ -233,3 +268,11 @@ class Queries:
     def counts(self, project_id: UUID) -> ProjectCounts:
         """Return how many tasks, reports, issues and metric rows a project has."""
         return self._rows(ProjectCounts, "counts", {"project_id": as_id(project_id)})[0]
+
+    def workflow_run(self, run_id: UUID) -> list[StepExecution]:
+        """Return the steps of a workflow run, by step_order, then by when they were added; [] for an unknown run."""
+        return self._rows(StepExecution, "workflow_run", {"run_id": as_id(run_id)})
+
+    def ready_steps(self, run_id: UUID) -> list[ReadyStep]:
+        """Return the steps of a workflow run that can be started now, in the order of `workflow_run`."""
+        return self._rows(ReadyStep, "ready_steps", {"run_id": as_id(run_id)})

@@ -79,3 +79,21 @@ SELECT (SELECT count(*) FROM tasks WHERE project_id = :project_id) AS tasks,
        (SELECT count(*) FROM validation_issues i JOIN validation_reports r ON r.id = i.validation_report_id
         WHERE r.project_id = :project_id) AS issues,
        (SELECT count(*) FROM progress_metrics WHERE project_id = :project_id) AS metrics
+
+-- name: workflow_run
+SELECT e.id, e.run_id, e.workflow_step_id, s.workflow_id, e.project_id, s.name, s.type, s.step_order,
+       s.dependencies AS depends_on, e.status, e.result_data, e.execution_metadata, e.started_at, e.completed_at
+FROM step_executions e JOIN workflow_steps s ON s.id = e.workflow_step_id
+WHERE e.run_id = :run_id
+ORDER BY s.step_order, s.created_at, s.id
+
+-- name: ready_steps
+SELECT e.run_id, e.workflow_step_id, e.project_id, s.name, s.type, s.ai_prompt, s.validation_config, s.step_order
+FROM step_executions e JOIN workflow_steps s ON s.id = e.workflow_step_id
+WHERE e.run_id = :run_id AND e.status = 'pending'
+  AND NOT EXISTS (
+      SELECT 1 FROM step_executions o
+      WHERE o.run_id = e.run_id AND o.status <> 'completed'
+        -- dependencies is an array of ids: the one form of "holds this id" that both stores read alike
+        AND replace(CAST(s.dependencies AS TEXT), CAST(o.workflow_step_id AS TEXT), '') <> CAST(s.dependencies AS TEXT))
+ORDER BY s.step_order, s.created_at, s.id

@@ -87,7 +87,7 @@ class Tiu:
         return self._executor.execute(commands)
 
     def get(self, id_: UUID) -> Any:
-        """Return the state of a project, task, validation run, user or dependency graph, as its stream's events make it
+        """Return the state of whatever has an id (a project, task, user, workflow …), as its stream's events make it
         now. Raises NotFound."""
         id_ = as_id(id_)
         stream = load_stream(self.events, id_)

@@ -3,7 +3,7 @@ a name that is missing, or that nothing has any more, fails the tests."""
 
 from __future__ import annotations
 
-from claude_tiu.domain import user, values
+from claude_tiu.domain import blueprint, template, user, values, workflow
 
 MIB = 1 << 20
 
@@ -38,6 +38,19 @@ TYPES: dict[str, tuple[object, str]] = {
         "numbers are below 2^53 in size",
     ),
     "JsonArray": (values.JsonArray, "a JSON array, with the bounds of a JsonObject"),
+    "StepOrder": (workflow.StepOrder, "a whole number, 0 to 2147483647"),
+    "StepIds": (workflow.StepIds, f"at most {workflow.MAX_STEP_DEPENDENCIES} UUIDs, each once"),
+    "Category": (template.Category, "1 to 100 characters of text"),
+    "Structure": (
+        blueprint.Structure,
+        '`{"tasks": [{"key", "name", …, "depends_on": [keys]}]}`: the fields of AddTask and a key of its own; '
+        f"at most {blueprint.MAX_TASKS:,} tasks, no cycle among them (`tiu schema CreateTemplate` has all of it)",
+    ),
+    "WorkflowTemplate": (
+        blueprint.WorkflowTemplate,
+        '`{"name", …, "steps": [{"key", "name", "type", …, "depends_on": [keys]}]}`: the fields of CreateWorkflow and '
+        f"AddStep and a key of its own; 1 to {workflow.MAX_STEPS} steps, no cycle among them",
+    ),
 }
 """name -> (the annotation, what it takes)."""
 
@@ -83,6 +96,26 @@ FIELDS: dict[str, str] = {
     "suggested_fix": "how it could be mended",
     "quality_score": "the project's quality as the run found it (percent)",
     "quality_metrics": "any other metrics of the run; `quality_score` is not among them",
+    "workflow_id": "the workflow",
+    "template": "the caller's own name of what it was made from",
+    "global_settings": "the caller's own",
+    "step_id": "the step; unique in the whole store",
+    "type": "what kind of work it is",
+    "depends_on": "the steps that must be completed before it starts; they were added before it",
+    "validation_config": "how what it makes is to be validated: the caller's own",
+    "step_order": "its place among the steps; default: behind all steps so far",
+    "workflow_run_id": "the run of a workflow",
+    "steps": "step -> the steps that it depends on",
+    "result_data": "what the step made: the caller's own",
+    "execution_metadata": "how it went: the caller's own; `reason` is not among it",
+    "skipped": "the steps that were not finished, and never will be",
+    "template_id": "the template",
+    "category": "what it is listed under",
+    "structure": "the tasks of a project made from it, with every field of the form",
+    "default_config": "the configuration of a project made from it",
+    "workflow_template": "the workflow of a project made from it, with every field of the form",
+    "is_public": "whether everybody may create projects from it, or its owner alone",
+    "created_by": "the user who made it, and owns it; required unless it is public",
     "assessments": "task -> its authenticity (percent)",
 }
 
@@ -110,13 +143,9 @@ TABLES: dict[str, str] = {
     "`recorded_at`, then by `seq` in `metadata`.",
     "user_sessions": "Sessions of users, by the hash of their token.",
     "project_files": "One row a file of a project, found by its path. Its first 65,536 characters are searched.",
-    "workflows": "What can be run: a named list of steps.",
-    "workflow_steps": "The steps of workflows, in their order, and which of them each waits for.",
-    "step_executions": "What became of each step in a run of its workflow; `run_id` is the run's own id.",
     "agents": "Who works, at what, and whether free.",
     "agent_assignments": "Which agent was given which task, and how that ended.",
     "agent_metrics": "Numbers recorded of agents.",
-    "templates": "What projects are made from. `projects.template_id` holds the id as text.",
     "cleanup_log": "What retention did: how many rows of which table were older than the cutoff.",
     "projects_archive": "Projects that were archived; they come back when they are restored.",
     "tasks_archive": "Rows of `tasks` whose project is archived.",
@@ -127,6 +156,11 @@ TABLES: dict[str, str] = {
     "progress_metrics_archive": "Rows of `progress_metrics` whose project is archived.",
     "step_executions_archive": "Rows of `step_executions` whose project is archived.",
     "agent_assignments_archive": "Rows of `agent_assignments` whose project is archived.",
+    "templates": "What projects can be created from; `projects.template_id` holds an id of them as text.",
+    "workflows": "Definitions of workflows; `status` is never `completed` or `failed`: runs are.",
+    "workflow_steps": "Their steps; `dependencies` holds the ids of the steps that must be completed before.",
+    "step_executions": "One row for each step of each workflow run, from the run's start. `completed_at` is when the "
+    "step was completed or failed; why it failed is `reason` in `execution_metadata`.",
     "project_state": "A project's exact sums, and how many metric rows it has.",
     "task_state": "A task's exact numbers, and how long it has been worked on.",
     "run_state": "Validation runs that are not completed or failed.",

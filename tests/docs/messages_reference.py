@@ -67,7 +67,7 @@ def _allowed(command: type[Command]) -> list[str]:
 
 
 def _topics(steps: list[Step]) -> list[str]:
-    return list(dict.fromkeys(step.event.topic for step in steps))
+    return list(dict.fromkeys(event.topic for step in steps for event in step.events))
 
 
 def _status(status: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, get_args
 from uuid import UUID, uuid5
 
@@ -16,13 +17,27 @@ from claude_tiu.domain.project import PROJECT, Project
 from claude_tiu.domain.project_metrics import PROJECT_METRICS, ProjectMetrics
 from claude_tiu.domain.registry import AGGREGATES
 from claude_tiu.domain.task import TASK, Task
+from claude_tiu.domain.template import TEMPLATE, Template
 from claude_tiu.domain.user import USER, User
 from claude_tiu.domain.validation_run import VALIDATION_RUN, IssueCommand, ValidationRun
 from claude_tiu.domain.values import IssueStatus, ProjectStatus, RunStatus, TaskStatus
-from tests.domain.given import ISSUE_ID, PROJECT_ID, TASK_ID, USER_ID
+from claude_tiu.domain.workflow import WORKFLOW, Workflow
+from claude_tiu.domain.workflow import Step as WorkflowStep
+from claude_tiu.domain.workflow_run import WORKFLOW_RUN, StepCommand, WorkflowRun
+from tests.domain.given import (
+    ISSUE_ID,
+    PROJECT_ID,
+    STEP_ID,
+    TASK_ID,
+    TEMPLATE_ID,
+    USER_ID,
+    WORKFLOW_ID,
+    WORKFLOW_RUN_ID,
+)
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 OTHER_TASK_ID = uuid5(TASK_ID, "other")
+OTHER_STEP_ID = uuid5(STEP_ID, "other")
 GIVEN: dict[str, Any] = {
     "username": "ada",
     "email": "ada@example.org",
@@ -43,18 +58,25 @@ GIVEN: dict[str, Any] = {
     "severity": "low",
     "description": "text",
     "quality_score": 50.0,
+    "workflow_id": WORKFLOW_ID,
+    "workflow_run_id": WORKFLOW_RUN_ID,
+    "step_id": STEP_ID,
+    "type": "validation",
+    "template_id": TEMPLATE_ID,
+    "structure": {},
+    "is_public": True,
 }
 """A good value for every field that some command requires."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One way in which a command is accepted: what has which status, which it has then, and the event that says so."""
+    """One way in which a command is accepted: what has which status, which it has then, and the events that say so."""
 
     kind: str
     before: str | None
     after: str | None
-    event: type[Event]
+    events: tuple[type[Event], ...]
 
 
 @dataclass
@@ -79,10 +101,14 @@ class World:
     def dependency_graph(self, project_id: UUID) -> DependencyGraph:
         return DependencyGraph(PROJECT_ID, {TASK_ID: {OTHER_TASK_ID: "blocks"}} if self.depends else {})
 
+    def workflow(self, workflow_id: UUID) -> Workflow:
+        return Workflow("active", {STEP_ID: WorkflowStep(1, ())})
+
 
 def example_of(command: type[Command]) -> Command:
     """Return a command with a good value for each field that it requires."""
-    required = {name: GIVEN[name] for name, field in command.model_fields.items() if field.is_required()}
+    needed = {name for name, field in command.model_fields.items() if field.is_required() or name == "is_public"}
+    required = {name: GIVEN[name] for name in command.model_fields if name in needed}
     stamps = {"occurred_at": AT, "command_id": USER_ID} | ({command.creates: USER_ID} if command.creates else {})
     return command(**required).model_copy(update=stamps)
 
@@ -109,12 +135,33 @@ def _states(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple
     elif aggregate is VALIDATION_RUN:
         for status in get_args(RunStatus):
             yield "validation run", status, ValidationRun(PROJECT_ID, "quick", status)
+    else:
+        yield from _states_of_workflows(aggregate, command)
+
+
+def _states_of_workflows(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple[str, str | None, Any]]:
+    if aggregate is WORKFLOW:
+        for status in ("draft", "active", "archived"):
+            yield "workflow", status, Workflow(status, {OTHER_STEP_ID: WorkflowStep(1, ())})
+    elif aggregate is WORKFLOW_RUN:
+        run = partial(WorkflowRun, WORKFLOW_ID, PROJECT_ID, {STEP_ID: []})
+        if issubclass(command, StepCommand):
+            for status in ("pending", "running", "completed", "failed", "skipped"):
+                yield "step", status, run("running", {STEP_ID: status})
+        else:
+            for status in ("running", "completed", "failed"):
+                yield "workflow run", status, run(status, {STEP_ID: "pending"})
+    elif aggregate is TEMPLATE:
+        for status in ("private", "public"):
+            yield "template", status, Template(USER_ID, status == "public", {}, {}, None)
 
 
 def _status(kind: str, state: Any) -> str | None:
     if isinstance(state, User | DependencyGraph | ProjectMetrics):
         return None
-    return str(state.issues[ISSUE_ID] if kind == "issue" else state.status)
+    if kind == "issue":
+        return str(state.issues[ISSUE_ID])
+    return str(state.steps[STEP_ID] if kind == "step" else state.status)
 
 
 def steps_of(command: type[Command]) -> list[Step]:
@@ -127,14 +174,14 @@ def steps_of(command: type[Command]) -> list[Step]:
         except WrongStatus:
             continue
         after = _status(kind, aggregate.fold(events, state))
-        found.append(Step(kind, before, after, type(events[0])))
+        found.append(Step(kind, before, after, tuple(map(type, events))))
     return found
 
 
 def project_statuses_of(command: type[Command]) -> list[str]:
     """Return the statuses that the project must have, of a command to what belongs to it; [] where none is asked."""
     (aggregate,) = (one for one in AGGREGATES if command in one.commands)
-    if aggregate in (USER, PROJECT):
+    if aggregate in (USER, PROJECT, WORKFLOW, TEMPLATE):
         return []
     allowed = []
     for status in get_args(ProjectStatus):

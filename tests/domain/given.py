@@ -23,6 +23,7 @@ from claude_tiu.domain.errors import Refused
 from claude_tiu.domain.messages import Command, Event
 from claude_tiu.domain.project import Project
 from claude_tiu.domain.task import Task
+from claude_tiu.domain.workflow import Workflow
 
 State = TypeVar("State")
 
@@ -38,6 +39,7 @@ def uid(name: str) -> UUID:
 COMMAND_ID, NEW_ID, NOBODY = uid("command"), uid("new"), uid("nobody")
 USER_ID, PROJECT_ID, OTHER_PROJECT_ID = uid("user"), uid("project"), uid("other project")
 TASK_ID, RUN_ID, ISSUE_ID = uid("task"), uid("run"), uid("issue")
+WORKFLOW_ID, STEP_ID, WORKFLOW_RUN_ID, TEMPLATE_ID = map(uid, ("workflow", "step", "workflow run", "template"))
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class DictReads:
     projects: dict[UUID, Project] = field(default_factory=dict)
     tasks: dict[UUID, Task] = field(default_factory=dict)
     graphs: dict[UUID, DependencyGraph] = field(default_factory=dict)
+    workflows: dict[UUID, Workflow] = field(default_factory=dict)
 
     def user_exists(self, user_id: UUID) -> bool:
         return user_id in self.users
@@ -64,6 +67,9 @@ class DictReads:
 
     def dependency_graph(self, project_id: UUID) -> DependencyGraph | None:
         return self.graphs.get(project_id)
+
+    def workflow(self, workflow_id: UUID) -> Workflow | None:
+        return self.workflows.get(workflow_id)
 
 
 def project(status: str = "active") -> Project:

@@ -33,6 +33,7 @@ from claude_tiu.domain.task import (
     TaskStarted,
     TaskUnblocked,
 )
+from claude_tiu.domain.template import TemplateCreated, TemplatePublished, TemplateUnpublished
 from claude_tiu.domain.user import UserCreated
 from claude_tiu.domain.validation_run import (
     IssueBegun,
@@ -45,7 +46,16 @@ from claude_tiu.domain.validation_run import (
     RunStarted,
     TaskAssessed,
 )
-from tests.domain.given import ISSUE_ID, PROJECT_ID, TASK_ID, USER_ID, uid
+from claude_tiu.domain.workflow import StepAdded, WorkflowActivated, WorkflowArchived, WorkflowCreated
+from claude_tiu.domain.workflow_run import (
+    StepCompleted,
+    StepFailed,
+    StepStarted,
+    WorkflowRunCompleted,
+    WorkflowRunFailed,
+    WorkflowRunStarted,
+)
+from tests.domain.given import ISSUE_ID, PROJECT_ID, STEP_ID, TASK_ID, USER_ID, WORKFLOW_ID, uid
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "events"
 AT = datetime(2026, 3, 1, 12, 34, 56, 789012, tzinfo=UTC)
@@ -127,6 +137,94 @@ EXAMPLES: dict[str, Event] = {
     "validation_run.issue_resolved.v1": IssueResolved(occurred_at=AT, issue_id=ISSUE_ID),
     "validation_run.issue_ignored.v1": IssueIgnored(occurred_at=AT, issue_id=ISSUE_ID),
     "validation_run.issue_reopened.v1": IssueReopened(occurred_at=AT, issue_id=ISSUE_ID),
+    "workflow.created.v1": WorkflowCreated(
+        occurred_at=AT,
+        name="Review",
+        description="Prüft jede Änderung",
+        template="review-2",
+        configuration=JSON,
+        global_settings={"model": "large"},
+    ),
+    "workflow.step_added.v1": StepAdded(
+        occurred_at=AT,
+        step_id=STEP_ID,
+        name="Lint",
+        type="external_command",
+        ai_prompt="Run the linter.\nSay what it says.",
+        depends_on=[uid("other step"), uid("a third step")],
+        validation_config=JSON,
+        step_order=2147483647,
+    ),
+    "workflow.activated.v1": WorkflowActivated(occurred_at=AT),
+    "workflow.archived.v1": WorkflowArchived(occurred_at=AT),
+    "workflow_run.started.v1": WorkflowRunStarted(
+        occurred_at=AT,
+        workflow_id=WORKFLOW_ID,
+        project_id=PROJECT_ID,
+        steps={STEP_ID: [], uid("other step"): [STEP_ID]},
+    ),
+    "workflow_run.step_started.v1": StepStarted(occurred_at=AT, step_id=STEP_ID),
+    "workflow_run.step_completed.v1": StepCompleted(
+        occurred_at=AT, step_id=STEP_ID, result_data=JSON, execution_metadata={"tokens": 1200}
+    ),
+    "workflow_run.step_failed.v1": StepFailed(
+        occurred_at=AT, step_id=STEP_ID, reason="exit 2", result_data=JSON, execution_metadata={"tokens": 7}
+    ),
+    "workflow_run.completed.v1": WorkflowRunCompleted(occurred_at=AT),
+    "workflow_run.failed.v1": WorkflowRunFailed(occurred_at=AT, reason="exit 2", skipped=[uid("other step")]),
+    "template.created.v1": TemplateCreated(
+        occurred_at=AT,
+        name="Service",
+        description="A small service",
+        category="backend",
+        structure={
+            "tasks": [
+                {
+                    "key": "parser",
+                    "name": "Parser",
+                    "description": "Reads invoices",
+                    "priority": "high",
+                    "ai_prompt": "Write a parser.",
+                    "expected_outputs": ["parser.py"],
+                    "validation_criteria": {"tests": 12},
+                    "estimated_duration": 60,
+                    "depends_on": [{"key": "design", "dependency_type": "requires"}],
+                },
+                {
+                    "key": "design",
+                    "name": "Design",
+                    "description": None,
+                    "priority": "medium",
+                    "ai_prompt": None,
+                    "expected_outputs": [],
+                    "validation_criteria": {},
+                    "estimated_duration": None,
+                    "depends_on": [],
+                },
+            ]
+        },
+        default_config=JSON,
+        workflow_template={
+            "name": "Review",
+            "description": None,
+            "configuration": {},
+            "global_settings": {},
+            "steps": [
+                {
+                    "key": "lint",
+                    "name": "Lint",
+                    "type": "validation",
+                    "ai_prompt": None,
+                    "depends_on": [],
+                    "validation_config": {},
+                }
+            ],
+        },
+        is_public=True,
+        created_by=USER_ID,
+    ),
+    "template.published.v1": TemplatePublished(occurred_at=AT),
+    "template.unpublished.v1": TemplateUnpublished(occurred_at=AT),
 }
 """topic -> what its golden file decodes to today. A topic that an upcaster replaced stays, with the newer event."""
 

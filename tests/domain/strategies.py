@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from claude_tiu.domain import values
 from claude_tiu.domain.messages import Command, Event
 from claude_tiu.domain.project_metrics import RESERVED_METADATA, STANDARD_METRICS
+from claude_tiu.domain.template import CreateTemplate
 
 Message = TypeVar("Message", Command, Event)
 
@@ -45,25 +46,46 @@ def one_of(literal: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from(get_args(literal))
 
 
+keys = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,9}", fullmatch=True)
+
+
+@st.composite
+def planned(draw: st.DrawFn, entry: dict[str, st.SearchStrategy[Any]], least: int = 0) -> list[dict[str, Any]]:
+    """A template's tasks or steps, in any order: each depends on some that were drawn before it."""
+    drawn: list[dict[str, Any]] = []
+    for key in draw(st.lists(keys, unique=True, min_size=least, max_size=4)):
+        others = [other["key"] for other in drawn]
+        depends_on = draw(st.lists(st.sampled_from(others), unique=True)) if others else []
+        drawn.append({"key": key, "depends_on": depends_on, **draw(st.fixed_dictionaries(entry))})
+    return draw(st.permutations(drawn))
+
+
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "actor": identifiers,
     "ai_prompt": texts,
     "assessments": st.dictionaries(ids, percentages, max_size=5),
     "authenticity": percentages,
     "auto_fix_available": st.booleans(),
+    "category": short_texts,
     "causation_id": identifiers,
     "claimed": percentages,
     "command_id": ids,
     "configuration": objects,
     "correlation_id": identifiers,
+    "created_by": ids,
+    "default_config": objects,
     "dependency_type": one_of(values.DependencyType),
+    "depends_on": st.lists(ids, unique=True, max_size=4),
     "depends_on_task_id": ids,
     "description": texts,
     "email": st.builds("{}@{}".format, letters, letters),
     "estimated_duration": lines,
+    "execution_metadata": objects.filter(lambda metadata: "reason" not in metadata),
     "expected_outputs": st.lists(free_json, max_size=4),
     "expected_version": st.integers(0, values.INT32_MAX),
     "file_path": short_texts,
+    "global_settings": objects,
+    "is_public": st.booleans(),
     "issue_id": ids,
     "issue_type": one_of(values.IssueType),
     "line_number": lines,
@@ -78,17 +100,39 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "quality_metrics": objects.filter(lambda metrics: "quality_score" not in metrics),
     "quality_score": percentages,
     "reason": texts,
+    "result_data": objects,
     "role": one_of(values.Role),
     "run_id": ids,
     "severity": one_of(values.Severity),
+    "skipped": st.lists(ids, unique=True, max_size=4),
+    "step_id": ids,
+    "step_order": st.integers(0, values.INT32_MAX),
+    "steps": st.dictionaries(ids, st.lists(ids, max_size=3), max_size=4),
+    "structure": st.fixed_dictionaries({"tasks": planned({"name": short_texts, "priority": one_of(values.Priority)})}),
     "suggested_fix": texts,
     "task_id": ids,
+    "template": short_texts,
+    "template_id": ids,
+    "type": one_of(values.StepType),
     "user_id": ids,
     "username": short_texts.filter(lambda name: not name.startswith("forgotten:")),
+    "validation_config": objects,
     "validation_criteria": objects,
     "validation_type": one_of(values.ValidationType),
     "value": st.floats(allow_nan=False, allow_infinity=False),
+    "workflow_id": ids,
+    "workflow_run_id": ids,
+    "workflow_template": st.fixed_dictionaries(
+        {"name": short_texts, "steps": planned({"name": short_texts, "type": one_of(values.StepType)}, least=1)}
+    ),
 }
+
+
+def _owned(kind: type[Message], fields: dict[str, Any]) -> dict[str, Any]:
+    """A template that is created without an owner is public."""
+    if kind is CreateTemplate and fields.get("created_by") is None:
+        return fields | {"is_public": True}
+    return fields
 
 
 @cache
@@ -101,4 +145,4 @@ def messages(kind: type[Message]) -> st.SearchStrategy[Message]:
         if type(None) in get_args(field.annotation):
             strategy = st.none() | strategy
         (required if field.is_required() else optional)[name] = strategy
-    return st.fixed_dictionaries(required, optional=optional).map(lambda fields: kind(**fields))
+    return st.fixed_dictionaries(required, optional=optional).map(lambda fields: kind(**_owned(kind, fields)))

@@ -32,12 +32,29 @@ from claude_tiu.domain.registry import (
     parse_command,
 )
 from claude_tiu.domain.task import TASK, ProgressClaimed, TaskCommand
+from claude_tiu.domain.template import TemplateCommand
 from claude_tiu.domain.validation_run import IssueCommand, IssueEvent, RunCommand
+from claude_tiu.domain.workflow import WorkflowCommand
+from claude_tiu.domain.workflow_run import EndStep, StepCommand, WorkflowRunCommand
 from tests.domain.given import AT, TASK_ID
 from tests.domain.golden import EXAMPLES, GOLDEN, golden_file, write_missing
 from tests.domain.strategies import FIELDS, messages
 
-BASES = {Command, DependencyCommand, IssueCommand, ProjectCommand, RunCommand, TaskCommand, Event, IssueEvent}
+BASES = {
+    Command,
+    DependencyCommand,
+    EndStep,
+    Event,
+    IssueCommand,
+    IssueEvent,
+    ProjectCommand,
+    RunCommand,
+    StepCommand,
+    TaskCommand,
+    TemplateCommand,
+    WorkflowCommand,
+    WorkflowRunCommand,
+}
 """What nobody sends or stores: the bases of commands and events."""
 
 ALL_COMMANDS, ALL_EVENTS = list(COMMANDS.values()), list(EVENTS.values())
