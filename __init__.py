@@ -19,6 +19,7 @@ from .domain.errors import (
 )
 from .domain.messages import Command
 from .domain.project import CompleteProject, CreateProject, FailProject, ReactivateProject, RecordMetric
+from .domain.project_file import CreateFile, DeleteFile, FailFileValidation, ModifyFile, ValidateFile
 from .domain.registry import parse_command
 from .domain.task import (
     AddTask,
@@ -46,6 +47,7 @@ from .domain.validation_run import (
     StartRun,
 )
 from .infrastructure.errors import (
+    BadQuery,
     BadSettings,
     CheckpointRefused,
     Contended,
@@ -65,6 +67,7 @@ __all__ = [
     "AlreadyExists",
     "Answer",
     "AssessTask",
+    "BadQuery",
     "BadSettings",
     "BeginIssue",
     "BlockTask",
@@ -76,10 +79,13 @@ __all__ = [
     "CompleteRun",
     "CompleteTask",
     "Contended",
+    "CreateFile",
     "CreateProject",
     "CreateUser",
+    "DeleteFile",
     "DependencyCycle",
     "DuplicateDependency",
+    "FailFileValidation",
     "FailProject",
     "FailRun",
     "FailTask",
@@ -87,6 +93,7 @@ __all__ = [
     "IgnoreIssue",
     "InvalidCommand",
     "MigrationChanged",
+    "ModifyFile",
     "NotFound",
     "NotMigrated",
     "NotUnique",
@@ -112,6 +119,7 @@ __all__ = [
     "TiuError",
     "UnblockTask",
     "UnmetDependencies",
+    "ValidateFile",
     "WaitTimeout",
     "WrongStatus",
     "connect",

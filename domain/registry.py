@@ -17,11 +17,12 @@ from .dependency_graph import DEPENDENCY_GRAPH
 from .errors import Fault, InvalidCommand, TiuError
 from .messages import Command, Event
 from .project import PROJECT
+from .project_file import PROJECT_FILE
 from .task import TASK
 from .user import USER
 from .validation_run import VALIDATION_RUN
 
-AGGREGATES: tuple[Aggregate[Any], ...] = (USER, PROJECT, TASK, DEPENDENCY_GRAPH, VALIDATION_RUN)
+AGGREGATES: tuple[Aggregate[Any], ...] = (USER, PROJECT, TASK, DEPENDENCY_GRAPH, VALIDATION_RUN, PROJECT_FILE)
 
 COMMANDS: dict[str, type[Command]] = {c.__name__: c for aggregate in AGGREGATES for c in aggregate.commands}
 EVENTS: dict[str, type[Event]] = {e.topic: e for aggregate in AGGREGATES for e in aggregate.events}

@@ -11,6 +11,12 @@ class BadSettings(TiuError):
     code = "bad_settings"
 
 
+class BadQuery(TiuError):
+    """A question that the read tables cannot be asked."""
+
+    code = "bad_query"
+
+
 class StoreUnavailable(TiuError):
     """The database cannot be reached, or failed while it was used."""
 

@@ -78,8 +78,8 @@ class Tiu:
         return self._executor.execute(commands)
 
     def get(self, id_: UUID) -> Any:
-        """Return the state of a project, task, validation run, user or dependency graph, as its stream's events make it
-        now. Raises NotFound."""
+        """Return the state of a project, task, file, validation run, user or dependency graph, as its stream's events
+        make it now. Raises NotFound."""
         stream = load_stream(self.events, id_)
         if stream.aggregate is None:
             raise NotFound(f"nothing has the id {id_}", id=id_)

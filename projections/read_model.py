@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import projects, tasks, users, validation
+from . import files, projects, tasks, users, validation
 from .projection import Projection
 from .tables import PRIVATE_TABLES, READ_TABLES
 
@@ -10,5 +10,11 @@ READ_MODEL = Projection(
     name="read_model",
     version=1,
     tables=(*READ_TABLES, *PRIVATE_TABLES),
-    handlers={**users.HANDLERS, **projects.HANDLERS, **tasks.HANDLERS, **validation.HANDLERS},
+    handlers={
+        **users.HANDLERS,
+        **projects.HANDLERS,
+        **tasks.HANDLERS,
+        **validation.HANDLERS,
+        **files.HANDLERS,
+    },
 )

@@ -19,12 +19,31 @@ from claude_tiu.projections.tables import PRIVATE_TABLES, READ_TABLES
 
 SPECIFIED = (
     "users",
+    "user_sessions",
+    "templates",
     "projects",
     "tasks",
     "task_dependencies",
+    "project_files",
     "validation_reports",
     "validation_issues",
     "progress_metrics",
+    "workflows",
+    "workflow_steps",
+    "step_executions",
+    "agents",
+    "agent_assignments",
+    "agent_metrics",
+    "projects_archive",
+    "tasks_archive",
+    "task_dependencies_archive",
+    "project_files_archive",
+    "validation_reports_archive",
+    "validation_issues_archive",
+    "progress_metrics_archive",
+    "step_executions_archive",
+    "agent_assignments_archive",
+    "cleanup_log",
 )
 
 
@@ -176,7 +195,7 @@ def test_parents_stand_before_their_children(schema: Schema) -> None:
         before.add(table.name)
 
 
-def test_the_seven_tables_are_those_of_the_specification_and_running_state_is_private() -> None:
+def test_the_tables_are_those_of_the_specification_and_running_state_is_private() -> None:
     assert tuple(table.name for table in READ_TABLES) == SPECIFIED
     assert not any(table.private for table in READ_TABLES)
     assert all(table.private for table in PRIVATE_TABLES)
