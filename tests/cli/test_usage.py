@@ -43,6 +43,7 @@ def test_the_verbs_are_these() -> None:
         "show issues",
         "show metrics",
         "show ready",
+        "show search",
     ]
 
 
