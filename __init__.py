@@ -22,6 +22,7 @@ from .domain.errors import (
 )
 from .domain.messages import Command
 from .domain.project import CompleteProject, CreateProject, FailProject, ReactivateProject
+from .domain.project_file import CreateFile, DeleteFile, FailFileValidation, ModifyFile, ValidateFile
 from .domain.project_metrics import RecordMetric
 from .domain.registry import UndecodableEvent, parse_command
 from .domain.task import (
@@ -103,14 +104,17 @@ __all__ = [
     "CompleteTask",
     "ConnectionClosed",
     "Contended",
+    "CreateFile",
     "CreateProject",
     "CreateTemplate",
     "CreateUser",
     "CreateWorkflow",
     "DashboardRow",
+    "DeleteFile",
     "DependencyCycle",
     "DuplicateDependency",
     "EmptyWorkflow",
+    "FailFileValidation",
     "FailProject",
     "FailRun",
     "FailStep",
@@ -125,6 +129,7 @@ __all__ = [
     "MetricRow",
     "MigrationChanged",
     "MigrationFailed",
+    "ModifyFile",
     "NoOwner",
     "NoWayBack",
     "NotFound",
@@ -163,6 +168,7 @@ __all__ = [
     "UnknownMigration",
     "UnmetDependencies",
     "UnpublishTemplate",
+    "ValidateFile",
     "WaitTimeout",
     "WrongStatus",
     "connect",

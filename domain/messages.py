@@ -73,7 +73,7 @@ class Command(BaseModel):
         """When what the command tells of occurred (UTC)."""
         return given(self.occurred_at)
 
-    def content(self) -> bytes:
+    def asked(self) -> bytes:
         """Return the JSON that a retry of this command_id must equal: what was asked, without the envelope."""
         return self.model_dump_json(exclude=set(ENVELOPE), exclude_defaults=True).encode()
 

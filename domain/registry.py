@@ -17,6 +17,7 @@ from .dependency_graph import DEPENDENCY_GRAPH
 from .errors import Fault, InvalidCommand, TiuError
 from .messages import Command, Event
 from .project import PROJECT
+from .project_file import PROJECT_FILE
 from .project_metrics import PROJECT_METRICS
 from .task import TASK
 from .template import TEMPLATE
@@ -29,6 +30,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     USER,
     PROJECT,
     PROJECT_METRICS,
+    PROJECT_FILE,
     TASK,
     DEPENDENCY_GRAPH,
     VALIDATION_RUN,

@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 INT32_MAX = 2**31 - 1
 MAX_TEXT_BYTES = 1 << 20
+MAX_CONTENT_BYTES = 1 << 20
 MAX_JSON_BYTES = 1 << 20
 MAX_JSON_DEPTH = 64
 MAX_FILE_PATH_BYTES = 2_000  # a PostgreSQL index row holds about 2,700 bytes
@@ -25,6 +26,7 @@ EARLIEST_YEAR, LATEST_YEAR = 1900, 2999
 
 ProjectStatus = Literal["active", "completed", "archived", "failed"]
 TaskStatus = Literal["pending", "in_progress", "completed", "failed", "blocked"]
+FileStatus = Literal["created", "modified", "validated", "failed_validation", "deleted"]
 RunStatus = Literal["started", "completed", "failed"]
 IssueStatus = Literal["open", "in_progress", "resolved", "ignored"]
 Priority = Literal["low", "medium", "high", "critical"]
@@ -62,6 +64,11 @@ def _long_text(text: str) -> str:
 
 def _file_path(text: str) -> str:
     return within_bytes(_storable(text), MAX_FILE_PATH_BYTES, "A file path")
+
+
+def _file_text(text: str) -> str:
+    what = "A larger file is given by content_hash and size_bytes alone: content"
+    return within_bytes(_storable(text), MAX_CONTENT_BYTES, what)
 
 
 def _percentage(value: float) -> float:
@@ -156,6 +163,9 @@ Name = Annotated[str, Strict(), Field(min_length=1, max_length=255), AfterValida
 MetricName = Annotated[str, Strict(), Field(min_length=1, max_length=100), AfterValidator(_storable)]
 LongText = Annotated[str, Strict(), AfterValidator(_long_text)]
 FilePath = Annotated[str, Strict(), Field(min_length=1, max_length=1000), AfterValidator(_file_path)]
+FileText = Annotated[str, Strict(), AfterValidator(_file_text)]
+Sha256 = Annotated[str, Strict(), Field(pattern=r"^[0-9A-Fa-f]{64}$"), AfterValidator(str.lower)]
+SizeInBytes = Annotated[int, Strict(), Field(ge=0, le=INT32_MAX)]
 _IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}$"
 Identifier = Annotated[str, Strict(), Field(pattern=_IDENTIFIER), BeforeValidator(_identifier)]
 Flag = Annotated[bool, Strict()]

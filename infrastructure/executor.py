@@ -66,7 +66,7 @@ def prepare(command: Command) -> Request:
     """Stamp a command with the present time and new ids where its caller gave none. Raises TypeError for others."""
     if not isinstance(command, Command):
         raise TypeError(f"a command is executed, or a list of them by execute_all: not {command!r:.80}")
-    content = type(command).__name__.encode() + b"\0" + command.content()
+    content = type(command).__name__.encode() + b"\0" + command.asked()
     command_id = command.command_id or new_id()
     created = new_id() if command.lacks_id else command_id
     stamped = command.stamped(at=datetime.now(UTC), command_id=command_id, new_id=created)

@@ -21,6 +21,7 @@ from .sql import statements
 
 SQL = statements("queries.sql")
 FIRST_TIME = datetime(EARLIEST_YEAR, 1, 1, tzinfo=UTC)
+MAX_SEARCH_TEXT = 1_000
 LAST_TIME = datetime(LATEST_YEAR, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
@@ -141,6 +142,22 @@ class MetricRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file without its content; the score in percent."""
+
+    id: UUID
+    project_id: UUID
+    file_path: str
+    content_hash: str
+    size_bytes: int
+    status: str
+    validation_score: float
+    metadata: Json
+    created_at: Time
+    updated_at: Time
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectCounts:
     """How many rows of each kind a project has."""
 
@@ -203,16 +220,19 @@ class Queries:
         self._adapters: dict[type, TypeAdapter[Any]] = {}
 
     def _rows(self, row_type: type[RowType], name: str, parameters: Mapping[str, Any]) -> list[RowType]:
-        adapter = self._adapters.get(row_type)
-        if adapter is None:
-            adapter = self._adapters[row_type] = TypeAdapter(row_type)
-        return [adapter.validate_python(row) for row in self._query(name, parameters)]
+        return self._typed(row_type, self._query(name, parameters))
 
     def _query(self, name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         try:
             return self._store.query(SQL[name], parameters)
         except (UnicodeError, OverflowError) as error:
             raise InvalidQuery(f"{name}: cannot be asked: {error}") from None
+
+    def _typed(self, row_type: type[RowType], rows: list[dict[str, Any]]) -> list[RowType]:
+        adapter = self._adapters.get(row_type)
+        if adapter is None:
+            adapter = self._adapters[row_type] = TypeAdapter(row_type)
+        return [adapter.validate_python(row) for row in rows]
 
     def dashboard(self, user_id: UUID, *, limit: int = 20) -> list[DashboardRow]:
         """Return a user's active projects, the one that changed last first (the specification's dashboard)."""
@@ -276,3 +296,28 @@ class Queries:
     def ready_steps(self, run_id: UUID) -> list[ReadyStep]:
         """Return the steps of a workflow run that can be started now, in the order of `workflow_run`."""
         return self._rows(ReadyStep, "ready_steps", {"run_id": as_id(run_id)})
+
+    def search_projects(self, text: str, *, user_id: UUID | None = None, limit: int = 20) -> list[ProjectRow]:
+        """Return the projects, of one user or of all, whose name and description hold every word of `text`.
+
+        Words are found by their English stem, and nothing in `text` is an operator; the project that changed last comes
+        first. Raises InvalidQuery where `text` is over 1,000 characters, or no text that a database could hold.
+        """
+        parameters = {"user_id": None if user_id is None else as_id(user_id), "limit": limit}
+        return self._typed(ProjectRow, self._store.search("projects", _searchable(text), parameters))
+
+    def search_files(self, text: str, *, project_id: UUID | None = None, limit: int = 20) -> list[FileRow]:
+        """Return the files, of one project or of all, whose content holds every word of `text`; as `search_projects`.
+
+        Of a long file the first 65,536 characters are searched.
+        """
+        parameters = {"project_id": None if project_id is None else as_id(project_id), "limit": limit}
+        return self._typed(FileRow, self._store.search("files", _searchable(text), parameters))
+
+
+def _searchable(text: str) -> str:
+    if len(text) > MAX_SEARCH_TEXT:
+        raise InvalidQuery(f"a search takes at most {MAX_SEARCH_TEXT:,} characters, not {len(text):,}")
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidQuery("a search takes no NUL characters and no lone surrogates")
+    return text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import projects, tasks, templates, users, validation, workflows
+from . import files, projects, tasks, templates, users, validation, workflows
 from .projection import Projection
 from .tables import PRIVATE_TABLES, READ_TABLES
 
@@ -17,5 +17,6 @@ READ_MODEL = Projection(
         **validation.HANDLERS,
         **workflows.HANDLERS,
         **templates.HANDLERS,
+        **files.HANDLERS,
     },
 )

@@ -119,6 +119,29 @@ def metrics(
         _print(f"{name} of {project}", rows, {"at": "recorded_at", "value": "value", "metadata": "metadata"}, as_json)
 
 
+@show.command()
+def search(
+    text: Annotated[str, typer.Argument(help="The words to look for, all of them.")],
+    project: Annotated[UUID | None, typer.Option("--project", help="Look in this project's files alone.")] = None,
+    limit: LimitOption = 20,
+    db: DbOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search the names and descriptions of projects, and the content of files: what changed last comes first."""
+    with connected(db) as tiu:
+        if project is not None:
+            _require(tiu.read, project)
+        projects = tiu.read.search_projects(text, limit=limit) if project is None else []
+        files = tiu.read.search_files(text, project_id=project, limit=limit)
+    if as_json:
+        print_json({"projects": projects, "files": files})
+        return
+    if project is None:
+        print_rows("Projects", projects, {"project": "name", "status": "status", "id": "id"})
+    columns = {"file": "file_path", "status": "status", "score": "validation_score", "project": "project_id"}
+    print_rows("Files", files, columns)
+
+
 def _require(read: Queries, project: UUID) -> None:
     if read.project(project) is None:
         raise NotFound(f"no project {project} in the read tables", id=project)

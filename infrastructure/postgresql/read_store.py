@@ -17,9 +17,11 @@ from ...projections.projection import Kind, Projection, Row, Table
 from ..errors import CheckpointMoved, ProjectionFailed
 from ..read_store import Batch, Checkpoint, ReadStore, batches_of, statements_of
 from ..sql import for_psycopg, statements
+from ..words import plain_words
 from .connections import Connections
 
 SQL = {name: for_psycopg(statement) for name, statement in statements("postgresql/read_store.sql").items()}
+SEARCH = statements("postgresql/search.sql")
 
 
 def _same(value: Any) -> Any:
@@ -89,6 +91,9 @@ class PostgreSQLReadStore(ReadStore):
     def query(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         with self._connections.using() as connection, connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(for_psycopg(statement), parameters).fetchall()
+
+    def search(self, name: str, text: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return self.query(SEARCH[name], {**parameters, "text": plain_words(text)})
 
     def close(self) -> None:
         self._connections.close()

@@ -15,10 +15,12 @@ from ...projections.projection import Kind, Projection, Row, Table
 from ..errors import CheckpointMoved, ProjectionFailed
 from ..read_store import Batch, Checkpoint, ReadStore, batches_of, statements_of
 from ..sql import statements
+from ..words import match_expression
 from .connections import Connections
 from .values import json_text, time_of, time_text, uuid_of, uuid_text
 
 SQL = statements("sqlite/read_store.sql")
+SEARCH = statements("sqlite/search.sql")
 
 
 def _optional(encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -100,6 +102,10 @@ class SQLiteReadStore(ReadStore):
             cursor = connection.execute(statement, {name: _parameter(value) for name, value in parameters.items()})
             columns = [column[0] for column in cursor.description]
             return [dict(zip(columns, row, strict=True)) for row in cursor]
+
+    def search(self, name: str, text: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        expression = match_expression(text)
+        return self.query(SEARCH[name], {**parameters, "text": expression}) if expression else []
 
     def close(self) -> None:
         self._connections.close()

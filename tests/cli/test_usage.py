@@ -45,6 +45,7 @@ def test_the_verbs_are_these() -> None:
         "show issues",
         "show metrics",
         "show ready",
+        "show search",
     ]
 
 

@@ -141,6 +141,7 @@ NULLABLE = {
     ("projects", "description"),
     ("projects", "template_id"),
     ("projects", "completed_at"),
+    ("project_files", "content"),
     ("tasks", "description"),
     ("tasks", "ai_prompt"),
     ("tasks", "estimated_duration"),

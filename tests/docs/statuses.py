@@ -9,18 +9,19 @@ from functools import partial
 from typing import Any, get_args
 from uuid import UUID, uuid5
 
-from claude_tiu import Command, WrongStatus
+from claude_tiu import AlreadyExists, Command, WrongStatus
 from claude_tiu.domain.aggregate import Aggregate
 from claude_tiu.domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph
 from claude_tiu.domain.messages import Event
 from claude_tiu.domain.project import PROJECT, Project
+from claude_tiu.domain.project_file import PROJECT_FILE, CreateFile, ProjectFile
 from claude_tiu.domain.project_metrics import PROJECT_METRICS, ProjectMetrics
 from claude_tiu.domain.registry import AGGREGATES
 from claude_tiu.domain.task import TASK, Task
 from claude_tiu.domain.template import TEMPLATE, Template
 from claude_tiu.domain.user import USER, User
 from claude_tiu.domain.validation_run import VALIDATION_RUN, IssueCommand, ValidationRun
-from claude_tiu.domain.values import IssueStatus, ProjectStatus, RunStatus, TaskStatus
+from claude_tiu.domain.values import FileStatus, IssueStatus, ProjectStatus, RunStatus, TaskStatus
 from claude_tiu.domain.workflow import WORKFLOW, Workflow
 from claude_tiu.domain.workflow import Step as WorkflowStep
 from claude_tiu.domain.workflow_run import WORKFLOW_RUN, StepCommand, WorkflowRun
@@ -65,8 +66,11 @@ GIVEN: dict[str, Any] = {
     "template_id": TEMPLATE_ID,
     "structure": {},
     "is_public": True,
+    "file_path": "src/parser.py",
+    "content": "text",
+    "validation_score": 50.0,
 }
-"""A good value for every field that some command requires."""
+"""A good value for every field that some command requires; a file's content is one, unless its hash is given."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,9 @@ class World:
 
 def example_of(command: type[Command]) -> Command:
     """Return a command with a good value for each field that it requires."""
-    needed = {name for name, field in command.model_fields.items() if field.is_required() or name == "is_public"}
+    needed = {
+        name for name, field in command.model_fields.items() if field.is_required() or name in ("is_public", "content")
+    }
     required = {name: GIVEN[name] for name in command.model_fields if name in needed}
     stamps = {"occurred_at": AT, "command_id": USER_ID} | ({command.creates: USER_ID} if command.creates else {})
     return command(**required).model_copy(update=stamps)
@@ -119,6 +125,11 @@ def _states(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple
         yield "user", None, None
     elif aggregate is DEPENDENCY_GRAPH:
         yield "dependency", None, World(depends=command.__name__.startswith("Remove")).dependency_graph(PROJECT_ID)
+    elif aggregate is PROJECT_FILE:
+        if command is CreateFile:
+            yield "file", None, None
+        for status in get_args(FileStatus):
+            yield "file", status, ProjectFile(PROJECT_ID, "src/parser.py", status)
     elif command.creates and command.creates == command.stream:
         yield aggregate.name.replace("_", " "), None, None
     elif issubclass(command, IssueCommand):
@@ -171,7 +182,7 @@ def steps_of(command: type[Command]) -> list[Step]:
     for kind, before, state in _states(aggregate, command):
         try:
             events = aggregate.decide(state, example, World())
-        except WrongStatus:
+        except (WrongStatus, AlreadyExists):
             continue
         after = _status(kind, aggregate.fold(events, state))
         found.append(Step(kind, before, after, tuple(map(type, events))))

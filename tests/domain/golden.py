@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from claude_tiu.domain.dependency_graph import DependencyAdded, DependencyRemoved
 from claude_tiu.domain.messages import Event
@@ -17,6 +18,14 @@ from claude_tiu.domain.project import (
     ProjectCreated,
     ProjectFailed,
     ProjectReactivated,
+)
+from claude_tiu.domain.project_file import (
+    FileCreated,
+    FileDeleted,
+    FileModified,
+    FileRevived,
+    FileValidated,
+    FileValidationFailed,
 )
 from claude_tiu.domain.project_metrics import MetricRecorded
 from claude_tiu.domain.registry import encode_event
@@ -59,6 +68,11 @@ from tests.domain.given import ISSUE_ID, PROJECT_ID, STEP_ID, TASK_ID, USER_ID, 
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "events"
 AT = datetime(2026, 3, 1, 12, 34, 56, 789012, tzinfo=UTC)
+CONTENT: dict[str, Any] = {  # without a repetition: every zlib makes the same of it
+    "content_zlib": "eJwrKMrMK9FQP7zyw/yZTeqaXAA+Awbt",
+    "content_hash": "8c82df0c1adab64c838b73eb200d054a0ef2f1eed04e602fcd192708842d71d3",
+    "size_bytes": 16,
+}
 JSON = {"": None, "a": [True, False, -1, 0.1, 9007199254740991], "é\u2028🙂": {'"\\/': "\n\t\x01"}}
 
 EXAMPLES: dict[str, Event] = {
@@ -225,6 +239,14 @@ EXAMPLES: dict[str, Event] = {
     ),
     "template.published.v1": TemplatePublished(occurred_at=AT),
     "template.unpublished.v1": TemplateUnpublished(occurred_at=AT),
+    "project_file.created.v1": FileCreated(
+        occurred_at=AT, project_id=PROJECT_ID, file_path="src/päth/parser.py", metadata=JSON, **CONTENT
+    ),
+    "project_file.revived.v1": FileRevived(occurred_at=AT, metadata=JSON, **CONTENT),
+    "project_file.modified.v1": FileModified(occurred_at=AT, metadata={"lines": 1}, **CONTENT),
+    "project_file.validated.v1": FileValidated(occurred_at=AT, validation_score=99.5),
+    "project_file.validation_failed.v1": FileValidationFailed(occurred_at=AT, validation_score=33.333333),
+    "project_file.deleted.v1": FileDeleted(occurred_at=AT),
 }
 """topic -> what its golden file decodes to today. A topic that an upcaster replaced stays, with the newer event."""
 

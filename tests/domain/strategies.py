@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 
 from hypothesis import strategies as st
 
-from claude_tiu.domain import values
+from claude_tiu.domain import project_file, values
 from claude_tiu.domain.messages import Command, Event
 from claude_tiu.domain.project_metrics import RESERVED_METADATA, STANDARD_METRICS
 from claude_tiu.domain.template import CreateTemplate
@@ -39,6 +39,7 @@ objects = st.dictionaries(texts, free_json, max_size=4)
 letters = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=30)
 identifiers = letters
 hashes = st.text("./ABCxyz019", min_size=22, max_size=60).map("$2b$12${}".format)
+digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 lines = st.integers(1, values.INT32_MAX)
 
 
@@ -70,6 +71,9 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "causation_id": identifiers,
     "claimed": percentages,
     "command_id": ids,
+    "content": texts,
+    "content_hash": digests,
+    "content_zlib": texts.map(project_file.compressed),
     "configuration": objects,
     "correlation_id": identifiers,
     "created_by": ids,
@@ -109,6 +113,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "step_order": st.integers(0, values.INT32_MAX),
     "steps": st.dictionaries(ids, st.lists(ids, max_size=3), max_size=4),
     "structure": st.fixed_dictionaries({"tasks": planned({"name": short_texts, "priority": one_of(values.Priority)})}),
+    "size_bytes": st.integers(0, values.INT32_MAX),
     "suggested_fix": texts,
     "task_id": ids,
     "template": short_texts,
@@ -117,6 +122,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "user_id": ids,
     "username": short_texts.filter(lambda name: not name.startswith("forgotten:")),
     "validation_config": objects,
+    "validation_score": percentages,
     "validation_criteria": objects,
     "validation_type": one_of(values.ValidationType),
     "value": st.floats(allow_nan=False, allow_infinity=False),
@@ -145,4 +151,19 @@ def messages(kind: type[Message]) -> st.SearchStrategy[Message]:
         if type(None) in get_args(field.annotation):
             strategy = st.none() | strategy
         (required if field.is_required() else optional)[name] = strategy
-    return st.fixed_dictionaries(required, optional=optional).map(lambda fields: kind(**_owned(kind, fields)))
+    return st.fixed_dictionaries(required, optional=optional).map(
+        lambda fields: kind(**_coherent(kind, _owned(kind, fields)))
+    )
+
+
+def _coherent(kind: type[Message], fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields, where a file's content and its measure agree; without content the measure is there."""
+    if not issubclass(kind, project_file.ContentCommand):
+        return fields
+    if (content := fields.get("content")) is None:
+        return {**fields, **{name: FIXED[name] for name in FIXED if fields.get(name) is None}}
+    measure = project_file.measured(content)._asdict()
+    return {**fields, **{name: measure[name] for name in FIXED if fields.get(name) is not None}}
+
+
+FIXED = {"content_hash": "0" * 64, "size_bytes": 7}

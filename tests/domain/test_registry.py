@@ -16,6 +16,7 @@ from claude_tiu.domain.dependency_graph import DependencyCommand
 from claude_tiu.domain.errors import InvalidCommand
 from claude_tiu.domain.messages import ENVELOPE, Command, Event
 from claude_tiu.domain.project import ProjectCommand
+from claude_tiu.domain.project_file import ContentCommand, ContentEvent, FileCommand
 from claude_tiu.domain.registry import (
     AGGREGATE_OF,
     AGGREGATES,
@@ -40,7 +41,7 @@ from tests.domain.given import AT, TASK_ID
 from tests.domain.golden import EXAMPLES, GOLDEN, golden_file, write_missing
 from tests.domain.strategies import FIELDS, messages
 
-BASES = {
+BASES: set[type[Any]] = {
     Command,
     DependencyCommand,
     EndStep,
@@ -54,6 +55,9 @@ BASES = {
     TemplateCommand,
     WorkflowCommand,
     WorkflowRunCommand,
+    ContentCommand,
+    ContentEvent,
+    FileCommand,
 }
 """What nobody sends or stores: the bases of commands and events."""
 
@@ -144,7 +148,7 @@ class TestCommandsAreData:
         again = parse_command(sent)
         assert type(again) is command
         assert again == original
-        assert again.content() == original.content()
+        assert again.asked() == original.asked()
         assert command_json(again) == sent
 
     @given(data=st.data())
@@ -153,7 +157,7 @@ class TestCommandsAreData:
         names = ("command_id", "actor", "correlation_id", "causation_id", "expected_version")
         envelope = {name: data.draw(FIELDS[name]) for name in names}
         assert set(names) == set(ENVELOPE)
-        assert command.model_copy(update=envelope).content() == command.content()
+        assert command.model_copy(update=envelope).asked() == command.asked()
 
     def test_a_file_of_text_is_read_like_one_of_bytes(self) -> None:
         line = f'{{"command": "StartTask", "task_id": "{TASK_ID}"}}'

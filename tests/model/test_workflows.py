@@ -160,7 +160,7 @@ def assert_rebuilt_alike(store: Store, size: int) -> None:
 
 def plain_rows(store: Store, table: str) -> list[dict[str, Any]]:
     """A table's rows in Python's terms, by the kinds of its columns."""
-    kinds = READ_MODEL.by_name[table].columns
+    kinds = next(described.columns for described in READ_MODEL.tables if described.name == table)
     rows = [{name: plain(kinds[name], value) for name, value in row.items()} for row in store.raw(table)]
     return sorted(rows, key=exactly)
 
