@@ -18,8 +18,9 @@ from .domain.errors import (
     WrongStatus,
 )
 from .domain.messages import Command
-from .domain.project import CompleteProject, CreateProject, FailProject, ReactivateProject, RecordMetric
-from .domain.registry import parse_command
+from .domain.project import CompleteProject, CreateProject, FailProject, ReactivateProject
+from .domain.project_metrics import RecordMetric
+from .domain.registry import UndecodableEvent, parse_command
 from .domain.task import (
     AddTask,
     BlockTask,
@@ -48,7 +49,9 @@ from .domain.validation_run import (
 from .infrastructure.errors import (
     BadSettings,
     CheckpointRefused,
+    ConnectionClosed,
     Contended,
+    InvalidQuery,
     MigrationChanged,
     MigrationFailed,
     NotMigrated,
@@ -60,6 +63,16 @@ from .infrastructure.errors import (
     WaitTimeout,
 )
 from .infrastructure.executor import Answer
+from .infrastructure.queries import (
+    DashboardRow,
+    IssueGroup,
+    MetricRow,
+    ProjectCounts,
+    ProjectRow,
+    ReadyTask,
+    ReportRow,
+    TaskRow,
+)
 from .infrastructure.tiu import Tiu, connect
 
 __all__ = [
@@ -78,9 +91,11 @@ __all__ = [
     "CompleteProject",
     "CompleteRun",
     "CompleteTask",
+    "ConnectionClosed",
     "Contended",
     "CreateProject",
     "CreateUser",
+    "DashboardRow",
     "DependencyCycle",
     "DuplicateDependency",
     "FailProject",
@@ -89,6 +104,9 @@ __all__ = [
     "Fault",
     "IgnoreIssue",
     "InvalidCommand",
+    "InvalidQuery",
+    "IssueGroup",
+    "MetricRow",
     "MigrationChanged",
     "MigrationFailed",
     "NoWayBack",
@@ -96,15 +114,19 @@ __all__ = [
     "NotMigrated",
     "NotUnique",
     "OutsideProject",
+    "ProjectCounts",
+    "ProjectRow",
     "ProjectionFailed",
     "PutBackTask",
     "ReactivateProject",
+    "ReadyTask",
     "RecordMetric",
     "Refused",
     "RemoveDependency",
     "ReopenIssue",
     "ReopenTask",
     "ReportIssue",
+    "ReportRow",
     "ResolveIssue",
     "ResumeTask",
     "RetryTask",
@@ -113,9 +135,11 @@ __all__ = [
     "StartRun",
     "StartTask",
     "StoreUnavailable",
+    "TaskRow",
     "Tiu",
     "TiuError",
     "UnblockTask",
+    "UndecodableEvent",
     "UnknownMigration",
     "UnmetDependencies",
     "WaitTimeout",

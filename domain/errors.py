@@ -47,10 +47,10 @@ class InvalidCommand(TiuError):
 
     code = "invalid_command"
 
-    def __init__(self, command: str, faults: Sequence[Fault]) -> None:
-        super().__init__(
-            f"{command}: " + "; ".join(map(str, faults)), command=command, faults=[asdict(fault) for fault in faults]
-        )
+    def __init__(self, command: str | None, faults: Sequence[Fault]) -> None:
+        said = "; ".join(map(str, faults))
+        message = f"{command}: {said}" if command else said
+        super().__init__(message, command=command, faults=[asdict(fault) for fault in faults])
         self.faults = tuple(faults)
 
 

@@ -6,6 +6,7 @@ command: `stamped` puts in those that the caller left out, with values that the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 from uuid import UUID, uuid5
@@ -48,6 +49,9 @@ class Command(BaseModel):
         except ValidationError as error:
             raise InvalidCommand(type(self).__name__, _faults(error, self.personal)) from None
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        return _without_personal(super().__repr_args__(), self.personal)
+
     @property
     def lacks_id(self) -> bool:
         """Whether the caller left out the new id."""
@@ -72,6 +76,13 @@ class Command(BaseModel):
     def content(self) -> bytes:
         """Return the JSON that a retry of this command_id must equal: what was asked, without the envelope."""
         return self.model_dump_json(exclude=set(ENVELOPE), exclude_defaults=True).encode()
+
+
+def _without_personal(
+    arguments: Iterable[tuple[str | None, Any]], personal: frozenset[str]
+) -> Iterator[tuple[str | None, Any]]:
+    """What a repr shows: logs and tracebacks hold reprs."""
+    return ((name, "…" if name in personal else value) for name, value in arguments)
 
 
 def given(value: T | None) -> T:
@@ -122,6 +133,9 @@ class Event(BaseModel):
     personal: ClassVar[frozenset[str]] = frozenset()
 
     occurred_at: datetime
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        return _without_personal(super().__repr_args__(), self.personal)
 
 
 def event_id(stream_id: UUID, version: int) -> UUID:

@@ -7,17 +7,12 @@ from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from pydantic import ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 
 from .aggregate import Aggregate, require_status
 from .errors import AlreadyExists, NotFound
 from .messages import Command, Event, given
-from .values import JsonObject, LongText, MetricName, Name, Number, within_bytes
+from .values import JsonObject, LongText, Name, within_bytes
 
-STANDARD_METRICS = ("real_progress", "fake_progress", "authenticity_rate", "quality_score")
-"""The metric names that the core writes itself, in the order in which one event writes them."""
-
-RESERVED_METADATA = ("aggregation_level", "event_id", "seq")
 MAX_NAME_AND_DESCRIPTION_BYTES = 16 << 10  # both stand in one text index, rebuilt at every progress update
 
 
@@ -64,28 +59,6 @@ class ReactivateProject(ProjectCommand):
     """Make a completed or failed project active again."""
 
 
-class RecordMetric(ProjectCommand):
-    """Record a value of a metric of the caller's own; the four standard names are the core's."""
-
-    metric_name: MetricName
-    value: Number
-    metadata: JsonObject = {}
-
-    @field_validator("metric_name")
-    @classmethod
-    def _own_name(cls, name: str) -> str:
-        if name in STANDARD_METRICS:
-            raise PydanticCustomError("reserved_metric", "This metric is computed, and may not be recorded")
-        return name
-
-    @field_validator("metadata")
-    @classmethod
-    def _own_metadata(cls, metadata: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        if taken := [key for key in RESERVED_METADATA if key in metadata]:
-            raise PydanticCustomError("reserved_metadata", "Metadata may not set {keys}", {"keys": ", ".join(taken)})
-        return metadata
-
-
 class ProjectCreated(Event):
     topic: ClassVar = "project.created.v1"
 
@@ -108,14 +81,6 @@ class ProjectFailed(Event):
 
 class ProjectReactivated(Event):
     topic: ClassVar = "project.reactivated.v1"
-
-
-class MetricRecorded(Event):
-    topic: ClassVar = "project.metric_recorded.v1"
-
-    metric_name: str
-    value: float
-    metadata: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +116,6 @@ def decide(project: Project | None, command: Command, reads: Reads) -> list[Even
         case ReactivateProject():
             require("completed", "failed")
             return [ProjectReactivated(occurred_at=command.at)]
-        case RecordMetric(metric_name=name, value=value, metadata=metadata):
-            require(*NOT_ARCHIVED)
-            return [MetricRecorded(occurred_at=command.at, metric_name=name, value=value, metadata=metadata)]
     raise TypeError(f"no command of a project: {type(command).__name__}")
 
 
@@ -200,8 +162,8 @@ def require_project(project: Project | None, project_id: UUID, allowed: tuple[st
 
 PROJECT = Aggregate[Project](
     name="project",
-    commands=(CreateProject, CompleteProject, FailProject, ReactivateProject, RecordMetric),
-    events=(ProjectCreated, ProjectCompleted, ProjectFailed, ProjectReactivated, MetricRecorded),
+    commands=(CreateProject, CompleteProject, FailProject, ReactivateProject),
+    events=(ProjectCreated, ProjectCompleted, ProjectFailed, ProjectReactivated),
     decide=decide,
     evolve=evolve,
     project_of=lambda project_id, project: project_id,

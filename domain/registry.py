@@ -17,11 +17,12 @@ from .dependency_graph import DEPENDENCY_GRAPH
 from .errors import Fault, InvalidCommand, TiuError
 from .messages import Command, Event
 from .project import PROJECT
+from .project_metrics import PROJECT_METRICS
 from .task import TASK
 from .user import USER
 from .validation_run import VALIDATION_RUN
 
-AGGREGATES: tuple[Aggregate[Any], ...] = (USER, PROJECT, TASK, DEPENDENCY_GRAPH, VALIDATION_RUN)
+AGGREGATES: tuple[Aggregate[Any], ...] = (USER, PROJECT, PROJECT_METRICS, TASK, DEPENDENCY_GRAPH, VALIDATION_RUN)
 
 COMMANDS: dict[str, type[Command]] = {c.__name__: c for aggregate in AGGREGATES for c in aggregate.commands}
 EVENTS: dict[str, type[Event]] = {e.topic: e for aggregate in AGGREGATES for e in aggregate.events}
@@ -68,13 +69,13 @@ def parse_command(line: bytes | str) -> Command:
     try:
         data = from_json(line, allow_inf_nan=False)
     except ValueError as error:
-        raise InvalidCommand("command", [Fault("", f"not JSON: {error}")]) from None
+        raise InvalidCommand(None, [Fault("", f"not JSON: {error}")]) from None
     if not isinstance(data, dict):
-        raise InvalidCommand("command", [Fault("", "should be a JSON object")])
+        raise InvalidCommand(None, [Fault("", "should be a JSON object")])
     name = data.pop("command", None)
     if not isinstance(name, str) or name not in COMMANDS:
         known = "missing" if name is None else "unknown"
-        raise InvalidCommand("command", [Fault("command", f"{known}; `tiu schema` lists the commands", _short(name))])
+        raise InvalidCommand(None, [Fault("command", f"{known}; `tiu schema` lists the commands", _short(name))])
     return COMMANDS[name](**data)
 
 
@@ -91,7 +92,7 @@ def command_json(command: Command) -> bytes:
 def command_schema(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a command as parse_command reads it. Raises InvalidCommand for an unknown name."""
     if name not in COMMANDS:
-        raise InvalidCommand("command", [Fault("command", "unknown; `tiu schema` lists the commands", _short(name))])
+        raise InvalidCommand(None, [Fault("command", "unknown; `tiu schema` lists the commands", _short(name))])
     schema = COMMANDS[name].model_json_schema()
     schema["properties"] = {"command": {"const": name}} | schema["properties"]
     schema["required"] = ["command", *schema.get("required", [])]

@@ -5,6 +5,7 @@ The username, the email and the password hash are personal: no error repeats the
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
@@ -27,9 +28,31 @@ def _not_reserved(name: str) -> str:
 
 
 Username = Annotated[Name, AfterValidator(_not_reserved)]
-Email = Annotated[Name, Field(pattern=r"^[^@\s\x00]+@[^@\s\x00]+$"), AfterValidator(_not_reserved)]
-PasswordHash = Annotated[  # a PHC or modular-crypt string: a plain password must not get in
-    str, Strict(), Field(max_length=255, pattern=r"^\$[A-Za-z0-9-]{1,32}\$[A-Za-z0-9./+=,$*_-]{16,}$")
+EMAIL = r"^[^@\s\x00]+@[^@\s\x00]+$"
+PHC = r"^\$[A-Za-z0-9-]{1,32}\$[A-Za-z0-9./+=,$*_-]{16,}$"
+
+
+def _email(text: str) -> str:
+    if not re.fullmatch(EMAIL, text):
+        raise PydanticCustomError("email", "An email address has one @, and no spaces")
+    return text
+
+
+def _password_hash(text: str) -> str:
+    """A plain password must not get in."""
+    if not re.fullmatch(PHC, text):
+        raise PydanticCustomError("password_hash", "Input should be a PHC or modular-crypt string, never a password")
+    return text
+
+
+Email = Annotated[
+    Name, Field(json_schema_extra={"pattern": EMAIL}), AfterValidator(_email), AfterValidator(_not_reserved)
+]
+PasswordHash = Annotated[
+    str,
+    Strict(),
+    Field(max_length=255, json_schema_extra={"pattern": PHC}),
+    AfterValidator(_password_hash),
 ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from pydantic import field_validator
@@ -179,13 +179,6 @@ ISSUE_STATUS_AFTER: dict[type[Event], str] = {
 }
 
 
-class Reported(NamedTuple):
-    """The issues of a started run as a linked list: a run may report thousands, and copies of a dict would add up."""
-
-    issue_id: UUID
-    before: Reported | None
-
-
 @dataclass(frozen=True, slots=True)
 class ValidationRun:
     project_id: UUID
@@ -193,7 +186,8 @@ class ValidationRun:
     status: str = "started"
     assessments: Mapping[UUID, float] = field(default_factory=dict)
     """task -> its authenticity, in percent."""
-    reported: Reported | None = None
+    reported: tuple[UUID, ...] = ()
+    """The issues of a run that is not completed yet: a tuple, for it is copied at each, and is quick to."""
     issues: Mapping[UUID, str] = field(default_factory=dict)
     """issue -> its status, once the run is completed."""
 
@@ -306,22 +300,14 @@ def evolve(run: ValidationRun | None, event: Event) -> ValidationRun:
         case TaskAssessed():
             return replace(run, assessments={**run.assessments, event.task_id: event.authenticity})
         case IssueReported():
-            return replace(run, reported=Reported(event.issue_id, run.reported))
+            return replace(run, reported=(*run.reported, event.issue_id))
         case RunCompleted():
-            return replace(run, status="completed", issues=dict.fromkeys(_issue_ids(run), "open"), reported=None)
+            return replace(run, status="completed", issues=dict.fromkeys(run.reported, "open"), reported=())
         case RunFailed():
-            return replace(run, status="failed", reported=None)
+            return replace(run, status="failed", reported=())
         case IssueEvent():
             return replace(run, issues={**run.issues, event.issue_id: ISSUE_STATUS_AFTER[type(event)]})
     raise TypeError(f"no event of a validation run: {type(event).__name__}")
-
-
-def _issue_ids(run: ValidationRun) -> list[UUID]:
-    ids, node = [], run.reported
-    while node is not None:
-        ids.append(node.issue_id)
-        node = node.before
-    return ids[::-1]
 
 
 VALIDATION_RUN = Aggregate[ValidationRun](

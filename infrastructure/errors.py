@@ -17,6 +17,12 @@ class StoreUnavailable(TiuError):
     code = "store_unavailable"
 
 
+class ConnectionClosed(TiuError):
+    """A connection that was closed is used: not the database's fault, and no reason to try again."""
+
+    code = "connection_closed"
+
+
 class NotMigrated(TiuError):
     """The database lacks migrations that this code needs."""
 
@@ -75,6 +81,12 @@ class ProjectionFailed(TiuError):
     """The projector stopped at an event; the read tables stand before it."""
 
     code = "projection_failed"
+
+
+class InvalidQuery(TiuError):
+    """A question with a value that no database can look for."""
+
+    code = "invalid_query"
 
 
 class WaitTimeout(TiuError):

@@ -21,6 +21,9 @@ from eventsourcing.persistence import (
     Subscription,
 )
 
+READ_BYTES = 16 << 20
+"""How much of events' bodies is read at once, one event at the least."""
+
 
 class NewEvent(NamedTuple):
     """An event to append; the store adds its position, its time and its place in the hash chain."""
@@ -100,6 +103,7 @@ class LogEvent(NamedTuple):
     topic: str
     state: bytes
     project_id: UUID | None
+    previous_hash: bytes
     hash: bytes
 
 
@@ -165,7 +169,7 @@ class EventStore(ApplicationRecorder):
 
     @abstractmethod
     def read(self, after: int, limit: int) -> list[LogEvent]:
-        """Return up to `limit` events behind position `after`, in order."""
+        """Return up to `limit` events behind position `after`, in order; fewer, where they exceed READ_BYTES."""
 
     @abstractmethod
     def read_rows(self, after: int, limit: int) -> list[EventRow]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -61,7 +62,9 @@ class Request:
 
 
 def prepare(command: Command) -> Request:
-    """Stamp a command with the present time and new ids where its caller gave none."""
+    """Stamp a command with the present time and new ids where its caller gave none. Raises TypeError for others."""
+    if not isinstance(command, Command):
+        raise TypeError(f"a command is executed, or a list of them by execute_all: not {command!r:.80}")
     content = type(command).__name__.encode() + b"\0" + command.content()
     command_id = command.command_id or new_id()
     created = new_id() if command.lacks_id else command_id
@@ -87,6 +90,7 @@ class Decision:
         self._reservation_key = store.reservation_key
         self._load = load
         self.streams: dict[UUID, Stream] = {}
+        self.seen: dict[UUID, int] = {}
         self.guards: dict[UUID, int] = {}
         self.events: list[NewEvent] = []
         self.reservations: dict[Reservation, Event] = {}
@@ -126,6 +130,7 @@ class Decision:
         stream = self.streams.get(stream_id)
         if stream is None:
             stream = self.streams[stream_id] = self._load(stream_id)
+            self.seen[stream_id] = stream.version
         return stream
 
     def decide(self, request: Request) -> Answer:
@@ -258,6 +263,10 @@ class StreamCache:
             while len(self._streams) > self._size:
                 self._streams.popitem(last=False)
 
+    def clear(self) -> None:
+        with self._lock:
+            self._streams.clear()
+
     def drop(self, stream_ids: Iterable[UUID]) -> None:
         with self._lock:
             for stream_id in stream_ids:
@@ -269,11 +278,8 @@ class Executor:
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
-        self._cache = StreamCache(self._load_fresh)
+        self._cache = StreamCache(partial(load_stream, store))
         self._retrying = threading.Lock()
-
-    def _load_fresh(self, stream_id: UUID) -> Stream:
-        return load_stream(self._store, stream_id)
 
     def execute(self, commands: Sequence[Command]) -> list[Answer]:
         """Execute commands as one unit: all are stored, in one commit, or none is.
@@ -283,38 +289,38 @@ class Executor:
         """
         requests = [prepare(command) for command in commands]
         distinct = _distinct(requests)
-        lost = False
+        lost = raced = False
         for attempt in range(ATTEMPTS):
             try:
-                with self._retrying if attempt else nullcontext():  # those that lost a race do not race each other
+                with self._retrying if raced else nullcontext():  # those that lost a race do not race each other
                     answers = self._attempt(distinct)
             except StoreUnavailable:
+                self._cache.clear()  # what comes back may be a store restored from before
                 if lost:
                     raise
                 lost = True
                 continue
             if answers is not None:
                 return [answers[request.command_id] for request in requests]
-            time.sleep(random.uniform(0, PAUSE_SECONDS * 2 ** min(attempt, 6)))  # noqa: S311 - spreads retries, no secret
+            raced = True
+            time.sleep(random.uniform(0, PAUSE_SECONDS * 2 ** min(attempt, 6)))  # noqa: S311 - spreads retries
         raise Contended(f"other writers moved what the command rests on, {ATTEMPTS} times; try again")
 
-    def _attempt(self, requests: Sequence[Request], *, fresh: bool = False) -> dict[UUID, Answer] | None:
+    def _attempt(self, requests: Sequence[Request]) -> dict[UUID, Answer] | None:
         """Return the answers by command_id, or None where something moved meanwhile.
 
-        States are taken from the cache unless `fresh`: the guards find out, at the append, whether they had moved, and
-        a refusal that rests on them is decided again before it is given.
+        States come from the cache where it has them: the guards find out, at the append, whether they had moved. A
+        refusal is given only if nothing that it rests on has.
         """
-        decision = Decision(self._store, self._load_fresh if fresh else self._cache.get)
+        decision = Decision(self._store, self._cache.get)
         try:
             decided = {request.command_id: decision.decide(request) for request in requests}
         except Refused:
             known = self._known(requests)
             if known is not None:
                 return known
-            if not fresh:
-                self._cache.drop(decision.streams)
-                return self._attempt(requests, fresh=True)
-            if self._moved(decision.guards):  # what it read, one after another, may never have stood together
+            if moved := self._moved(decision.seen):
+                self._cache.drop(moved)
                 return None
             raise
         (outcome,) = self._store.append([decision.unit()]) if requests else (Stored(0),)
@@ -329,16 +335,14 @@ class Executor:
                 return self._known(requests)
             case Taken(reservation):
                 raise decision.taken(reservation)
-            case Conflict():
-                self._cache.drop(decision.streams)
+            case Conflict(stream_id):
+                self._cache.drop([stream_id])
                 return None
 
-    def _moved(self, guards: Mapping[UUID, int]) -> bool:
-        """Whether any of several streams is no longer at its version."""
-        if len(guards) < 2:
-            return False
-        newest = {id_: self._store.select_events(id_, desc=True, limit=1) for id_ in guards}
-        return any((newest[id_][0].originator_version if newest[id_] else 0) != guards[id_] for id_ in guards)
+    def _moved(self, seen: Mapping[UUID, int]) -> list[UUID]:
+        """Return which streams are no longer at the version at which they were read."""
+        newest = {stream_id: self._store.select_events(stream_id, desc=True, limit=1) for stream_id in seen}
+        return [id_ for id_, events in newest.items() if (events[0].originator_version if events else 0) != seen[id_]]
 
     def _known(self, requests: Sequence[Request]) -> dict[UUID, Answer] | None:
         """Return the first answers of commands that are stored already; None where none is.

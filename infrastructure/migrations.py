@@ -34,7 +34,7 @@ from .errors import (
 from .postgresql import connections as postgresql
 from .settings import Database, database, load_settings
 from .sql import statements
-from .sqlite.connections import open_database, transaction, translated
+from .sqlite.connections import make_database, open_database, transaction, translated
 from .sqlite.read_store import read_path
 
 
@@ -130,6 +130,7 @@ class SQLiteFile:
             return connection.execute(SQLITE[statement]).fetchall()
 
     def up(self, migration: Migration) -> bool:
+        make_database(self.path, timeout=self._timeout)
         with self._open() as connection, transaction(connection):
             connection.execute(SQLITE["create_schema_migrations"])
             connection.execute(SQLITE["create_migration_rollbacks"])
@@ -392,6 +393,8 @@ def require_migrated(where: Database, timeout: float = 20.0) -> None:
     steps = status(where, timeout)
     _refuse_newer(where, steps)
     missing = [step.version for step in steps if step.applied_at is None]
+    if where.path is not None and not where.path.exists():
+        raise NotMigrated(f"there is no database {where}: `tiu migrate up --db {where}` makes one", missing=missing)
     if missing:
         what = "is not migrated" if len(missing) == len(steps) else f"lacks migration {', '.join(missing)}"
         raise NotMigrated(f"{where} {what}: run `tiu migrate up --db {where}`", database=str(where), missing=missing)
@@ -419,6 +422,11 @@ def is_empty(where: Database) -> bool:
     except OSError as error:
         raise StoreUnavailable(f"cannot open {where.path}: {error.strerror}", path=where.path) from None
     return True
+
+
+def require_reachable(where: Database) -> None:
+    """Raise StoreUnavailable where a database leads nowhere."""
+    is_empty(where)
 
 
 def create(where: Database, timeout: float = 20.0) -> None:

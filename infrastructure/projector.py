@@ -66,9 +66,9 @@ class Projector:
 
     def lag(self) -> Lag:
         """Return how far the stored checkpoint is behind the log; an unfit checkpoint is refused."""
-        last = self._events.max_notification_id() or 0
         checkpoint = self._reads.checkpoint(self._projection.name)
         self._check(checkpoint)
+        last = self._events.max_notification_id() or 0
         return Lag(self._projection.name, checkpoint.position if checkpoint else 0, last)
 
     def _load(self) -> None:
@@ -94,11 +94,7 @@ class Projector:
                 f"the tables of {name} were made from another event store: run `tiu projector rebuild`", projection=name
             )
         if checkpoint.position and self._events.hash_at(checkpoint.position) != checkpoint.event_hash:
-            raise CheckpointRefused(
-                f"the tables of {name} were made from a longer or another history than the event store now holds "
-                f"(up to position {checkpoint.position}): run `tiu projector rebuild`",
-                projection=name,
-            )
+            raise CheckpointRefused(_another_history(name, checkpoint.position), projection=name)
 
     def step(self) -> int:
         """Project one batch, and return how many events it had; 0 at the end of the log.
@@ -137,6 +133,9 @@ class Projector:
 
     def _project(self, events: list[LogEvent]) -> None:
         last = events[-1]
+        if self._before and events[0].previous_hash != self._before.event_hash:
+            self._loaded = False
+            raise CheckpointRefused(_another_history(self._projection.name, self.position))
         try:
             folds = self._fold(events)
             after = Checkpoint(self._projection.version, self._events.epoch, last.position, last.hash)
@@ -176,6 +175,7 @@ class Projector:
         """Empty the tables; the next steps, of whichever projector, fill them again from the first event."""
         with self._stepping:
             self._reads.reset(self._projection)
+            self._failure = None
             self._load()
 
     def catch_up(self, progress: Callable[[int], None] | None = None) -> int:
@@ -192,19 +192,25 @@ class Projector:
 
         Raises CheckpointRefused or ProjectionFailed.
         """
-        while not stop.is_set():
-            try:
-                if self.step() == 0:
-                    listener.wait(POLL_SECONDS)
-            except StoreUnavailable as error:
-                log.warning("projector waits for its store: %s", error)
-                self._loaded = False
-                stop.wait(RETRY_SECONDS)
-            except Exception as error:
-                with self._moved:
-                    self._failure = error
-                    self._moved.notify_all()
-                raise
+        try:
+            while not stop.is_set():
+                try:
+                    if self.step() == 0:
+                        listener.wait(POLL_SECONDS)
+                except StoreUnavailable as error:
+                    log.warning("projector waits for its store: %s", error)
+                    self._loaded = False
+                    stop.wait(RETRY_SECONDS)
+        except Exception as error:
+            self._end(error)
+            raise
+        self._end(WaitTimeout("the projector was stopped"))
+
+    def _end(self, reason: Exception) -> None:
+        """Tell those that wait that nothing more comes."""
+        with self._moved:
+            self._failure = reason
+            self._moved.notify_all()
 
     def wait_for(self, position: int, timeout: float) -> None:
         """Wait, while `run` runs in another thread, until the tables have the event at `position`.
@@ -221,6 +227,13 @@ class Projector:
                 f"the read tables stand at position {self.position}, not at {position}, after {timeout} s",
                 position=self.position,
             )
+
+
+def _another_history(projection: str, position: int) -> str:
+    return (
+        f"the tables of {projection} were made from a longer or another history than the event store now holds "
+        f"(up to position {position}): run `tiu projector rebuild`"
+    )
 
 
 def poll_for(position: int, timeout: float, lag: Callable[[], Lag]) -> None:

@@ -15,6 +15,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter
 
 from ..domain.values import EARLIEST_YEAR, LATEST_YEAR
+from .errors import InvalidQuery
 from .read_store import ReadStore
 from .sql import statements
 
@@ -148,8 +149,19 @@ class ProjectCounts:
     metrics: int
 
 
+def as_id(value: Any) -> UUID:
+    """Return the UUID that a caller means, by itself or as text. Raises InvalidQuery."""
+    if isinstance(value, UUID):
+        return value
+    try:
+        return UUID(value)
+    except (ValueError, TypeError, AttributeError):
+        hint = "; did you mean its .id?" if hasattr(value, "id") else ""
+        raise InvalidQuery(f"an id is a UUID: not {type(value).__name__} {value!a:.60}{hint}") from None
+
+
 class Queries:
-    """The read side of one read store. Every method may raise StoreUnavailable."""
+    """The read side of one read store. Every method may raise StoreUnavailable or InvalidQuery."""
 
     def __init__(self, store: ReadStore) -> None:
         self._store = store
@@ -159,11 +171,17 @@ class Queries:
         adapter = self._adapters.get(row_type)
         if adapter is None:
             adapter = self._adapters[row_type] = TypeAdapter(row_type)
-        return [adapter.validate_python(row) for row in self._store.query(SQL[name], parameters)]
+        return [adapter.validate_python(row) for row in self._query(name, parameters)]
+
+    def _query(self, name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        try:
+            return self._store.query(SQL[name], parameters)
+        except (UnicodeError, OverflowError) as error:
+            raise InvalidQuery(f"{name}: cannot be asked: {error}") from None
 
     def dashboard(self, user_id: UUID, *, limit: int = 20) -> list[DashboardRow]:
         """Return a user's active projects, the one that changed last first (the specification's dashboard)."""
-        return self._rows(DashboardRow, "dashboard", {"user_id": user_id, "limit": limit})
+        return self._rows(DashboardRow, "dashboard", {"user_id": as_id(user_id), "limit": limit})
 
     def projects(self, *, limit: int = 20) -> list[ProjectRow]:
         """Return projects of any user and status, the one that changed last first."""
@@ -171,21 +189,21 @@ class Queries:
 
     def project(self, project_id: UUID) -> ProjectRow | None:
         """Return a project's row."""
-        rows = self._rows(ProjectRow, "project", {"project_id": project_id})
+        rows = self._rows(ProjectRow, "project", {"project_id": as_id(project_id)})
         return rows[0] if rows else None
 
     def user_id(self, username: str) -> UUID | None:
         """Return the id of the user of a name."""
-        rows = self._store.query(SQL["user_by_name"], {"username": username})
+        rows = self._query("user_by_name", {"username": username})
         return UUID(str(rows[0]["id"])) if rows else None
 
     def tasks(self, project_id: UUID) -> list[TaskRow]:
-        """Return a project's tasks in the order in which they were added."""
-        return self._rows(TaskRow, "tasks", {"project_id": project_id})
+        """Return a project's tasks, the oldest first."""
+        return self._rows(TaskRow, "tasks", {"project_id": as_id(project_id)})
 
     def ready_tasks(self, project_id: UUID, *, limit: int = 100) -> list[ReadyTask]:
         """Return the tasks that can be started: by priority, then age, then the order of AddTask."""
-        return self._rows(ReadyTask, "ready_tasks", {"project_id": project_id, "limit": limit})
+        return self._rows(ReadyTask, "ready_tasks", {"project_id": as_id(project_id), "limit": limit})
 
     def validation_issues(
         self, *, until: datetime | None = None, within: timedelta = timedelta(hours=24)
@@ -197,7 +215,7 @@ class Queries:
 
     def reports(self, project_id: UUID, *, limit: int = 100) -> list[ReportRow]:
         """Return a project's validation reports, the newest first."""
-        return self._rows(ReportRow, "reports", {"project_id": project_id, "limit": limit})
+        return self._rows(ReportRow, "reports", {"project_id": as_id(project_id), "limit": limit})
 
     def metrics(
         self,
@@ -209,9 +227,9 @@ class Queries:
         limit: int = 1_000_000,
     ) -> list[MetricRow]:
         """Return the series of a project's metric, in its order: by time, then by the project's metric number."""
-        parameters = {"project_id": project_id, "metric_name": metric_name, "since": since, "until": until}
+        parameters = {"project_id": as_id(project_id), "metric_name": metric_name, "since": since, "until": until}
         return self._rows(MetricRow, "metrics", {**parameters, "limit": limit})
 
     def counts(self, project_id: UUID) -> ProjectCounts:
         """Return how many tasks, reports, issues and metric rows a project has."""
-        return self._rows(ProjectCounts, "counts", {"project_id": project_id})[0]
+        return self._rows(ProjectCounts, "counts", {"project_id": as_id(project_id)})[0]

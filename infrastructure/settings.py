@@ -85,7 +85,8 @@ def _postgresql(url: str) -> Database:
 
 def _from_settings(settings: Settings) -> Database:
     if settings.db_host is None:
-        return Database(settings.sqlite_path, sqlite_url(settings.sqlite_path), by_default=True)
+        path = settings.sqlite_path.absolute()
+        return Database(path, sqlite_url(path), by_default=True)
     password = settings.db_password.get_secret_value() if settings.db_password else None
     url = make_conninfo(
         "",
@@ -103,7 +104,9 @@ def _sqlite_path(url: str) -> Path:
     path = unquote(parts.path[1:])
     if parts.netloc or parts.query or parts.fragment or not path or not path.isprintable():
         raise BadSettings("a SQLite URL is sqlite:///relative/path.db or sqlite:////absolute/path.db")
-    return Path(path)
+    if path == ":memory:":
+        raise BadSettings("a database in memory would be gone with its first connection: name a file")
+    return Path(path).absolute()
 
 
 def sqlite_url(path: Path) -> str:

@@ -20,7 +20,7 @@ from .postgresql.connections import Connections
 from .postgresql.event_store import PostgreSQLEventStore
 from .postgresql.read_store import PostgreSQLReadStore
 from .projector import Lag, Projector, poll_for
-from .queries import Queries
+from .queries import Queries, as_id
 from .read_store import ReadStore
 from .settings import Database, Settings, database, load_settings
 from .sqlite.event_store import SQLiteEventStore
@@ -89,16 +89,19 @@ class Tiu:
     def get(self, id_: UUID) -> Any:
         """Return the state of a project, task, validation run, user or dependency graph, as its stream's events make it
         now. Raises NotFound."""
+        id_ = as_id(id_)
         stream = load_stream(self.events, id_)
         if stream.aggregate is None:
             raise NotFound(f"nothing has the id {id_}", id=id_)
         return stream.state
 
-    def wait_for(self, position: int, timeout: float = 30.0) -> None:
-        """Wait until the read tables have the event at a position.
+    def wait_for(self, position: int | Answer, timeout: float = 30.0) -> None:
+        """Wait until the read tables have the event at a position, or what a command was answered.
 
         Raises WaitTimeout, or what stopped the projector.
         """
+        if isinstance(position, Answer):
+            position = position.position
         if self._background is not None:
             self.projector.wait_for(position, timeout)
         else:
@@ -110,13 +113,14 @@ class Tiu:
 
     def count(self, id_: UUID) -> tuple[int, int]:
         """Return how many events and commands are stored of a project, or of a user."""
-        return self.events.count(id_)
+        return self.events.count(as_id(id_))
 
     def rebuild(self) -> None:
         """Empty the read tables; the projectors fill them again from the first event."""
         self.projector.reset()
-        if self._background is not None:
-            self._background.wake()
+        if self._background is not None and not self._background.wake():  # it had stopped: at tables that did not fit
+            self._background.join()
+            self._background = Background(self.projector, self.events.listen())
 
     def close(self) -> None:
         """Stop projecting and let every connection go; what is stored stays, what is not projected will be."""
@@ -151,8 +155,10 @@ class Background:
         except Exception as error:  # noqa: BLE001 - it ends the thread; wait_for tells the caller
             log.error("projector stopped: %s", error)
 
-    def wake(self) -> None:
+    def wake(self) -> bool:
+        """Make it look for events now; False where it has stopped."""
         self._listener.wake()
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Let the batch at hand finish; what waits for a database that is away ends when its stores are closed."""

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 from ..domain.messages import Recorded
 from ..domain.progress import Sums
-from ..domain.project import STANDARD_METRICS
+from ..domain.project_metrics import STANDARD_METRICS
 from .projection import Change, Insert, Row, Rows, Update
 from .tables import PROGRESS_METRICS, PROJECT_STATE, PROJECTS
 

@@ -7,7 +7,7 @@ parent, through `Rows`. Everything it writes, rows and state alike, are changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
@@ -94,10 +94,6 @@ class Projection:
     tables: tuple[Table, ...]
     """Parents before children."""
     handlers: Mapping[type[Event], Handler]
-    by_name: Mapping[str, Table] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "by_name", {table.name: table for table in self.tables})
 
     def changes(self, recorded: Recorded, rows: Rows) -> Iterator[Change]:
         """Return what an event changes; nothing, where the projection takes no interest in it."""

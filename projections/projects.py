@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from ..domain.messages import Recorded
 from ..domain.progress import Sums
-from ..domain.project import MetricRecorded, ProjectCompleted, ProjectCreated, ProjectFailed, ProjectReactivated
+from ..domain.project import ProjectCompleted, ProjectCreated, ProjectFailed, ProjectReactivated
+from ..domain.project_metrics import MetricRecorded
 from .numbers import metric_row
 from .projection import Change, Handler, Insert, Rows, Update
 from .tables import PROJECT_STATE, PROJECTS
@@ -62,9 +63,9 @@ def project_reactivated(recorded: Recorded, event: ProjectReactivated, rows: Row
 
 
 def metric_recorded(recorded: Recorded, event: MetricRecorded, rows: Rows) -> Iterator[Change]:
-    seq = rows.get(PROJECT_STATE.name, recorded.stream_id)["metric_seq"] + 1
-    yield metric_row(recorded, recorded.stream_id, event.metric_name, event.value, {**event.metadata, "seq": seq})
-    yield Update(PROJECT_STATE.name, recorded.stream_id, {"metric_seq": seq})
+    seq = rows.get(PROJECT_STATE.name, event.project_id)["metric_seq"] + 1
+    yield metric_row(recorded, event.project_id, event.metric_name, event.value, {**event.metadata, "seq": seq})
+    yield Update(PROJECT_STATE.name, event.project_id, {"metric_seq": seq})
 
 
 HANDLERS: dict[type, Handler] = {

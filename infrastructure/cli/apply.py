@@ -56,10 +56,11 @@ def _opened(file: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        with Path(file).open("rb") as stream:
-            yield stream
+        stream = Path(file).open("rb")  # noqa: SIM115 - closed below: an error of what uses it is not one of opening it
     except OSError as error:
         raise BadSettings(f"cannot read {file}: {error.strerror}") from None
+    with stream:
+        yield stream
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes | None]:

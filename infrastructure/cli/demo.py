@@ -86,7 +86,7 @@ def prepared(db: str | None) -> str:
 def tell(tiu: Tiu, history: Facts) -> UUID:
     """Execute the history's commands, wait until the read tables have them, and return the user's id."""
     user_id = find_or_create_user(tiu, history)
-    with patient_progress("telling", len(history.revisions)) as advance:
+    with patient_progress("revisions", len(history.revisions)) as advance:
         for revision in units(history, user_id):
             for unit in revision:
                 tiu.execute_all(unit)

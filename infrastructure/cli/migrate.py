@@ -40,6 +40,7 @@ def down(version: DownArgument = None, db: DbOption = None, as_json: JsonOption 
     """
     settings = load_settings()
     where = database(db, settings)
+    migrations.require_reachable(where)
     undone = migrations.down(where, settings.sqlite_timeout, to=version)
     if as_json:
         print_json({"db": str(where), "undone": undone})
@@ -52,13 +53,13 @@ def status(db: DbOption = None, as_json: JsonOption = False) -> None:
     """Show every migration, and whether the database has it."""
     settings = load_settings()
     where = database(db, settings)
-    migrations.is_empty(where)  # refuses a folder that is not there
+    migrations.require_reachable(where)
     steps = migrations.status(where, settings.sqlite_timeout)
     if as_json:
         print_json({"db": str(where), "migrations": steps})
     else:
         print_rows(
-            f"Migrations of {where}",
+            "Migrations",
             steps,
             {"version": "version", "description": "description", "applied": "applied_at", "known": "known"},
         )

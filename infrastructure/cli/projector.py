@@ -45,7 +45,7 @@ def status(db: DbOption = None, as_json: JsonOption = False) -> None:
             print_json({"db": tiu.database, **found, "behind": lag.behind})
         else:
             row = (lag.projection, lag.position, lag.last_position, lag.behind)
-            print_table(f"Projections of {tiu.database}", ["projection", "position", "last position", "behind"], [row])
+            print_table("Projections", ["projection", "position", "last position", "behind"], [row])
 
 
 @projector.command()

@@ -18,7 +18,7 @@ def connected(db: str | None, *, project: bool = False) -> Iterator[Tiu]:
     """
     settings = load_settings()
     where = database(db, settings)
-    migrations.is_empty(where)
+    migrations.require_reachable(where)
     migrations.require_migrated(where, settings.sqlite_timeout)
     with Tiu(where, settings, project=project) as tiu:
         yield tiu

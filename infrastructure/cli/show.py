@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from ...domain.errors import NotFound
-from ...domain.project import STANDARD_METRICS
+from ...domain.project_metrics import STANDARD_METRICS
 from ..errors import BadSettings
 from ..queries import FIRST_TIME, LAST_TIME, DashboardRow, Queries
 from .output import Columns, DbOption, JsonOption, print_json, print_rows
@@ -89,7 +89,7 @@ def issues(
         end = _time("--until", until, None)
         rows = tiu.read.validation_issues(until=end, within=timedelta(hours=hours))
         columns = {"type": "issue_type", "severity": "severity", "open": "issue_count", "authentic": "avg_authenticity"}
-        _print("Open issues", rows, columns, as_json)
+        _print(f"Open issues in the newest reports of {hours:g} hours", rows, columns, as_json)
 
 
 @show.command()

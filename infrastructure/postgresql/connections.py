@@ -8,41 +8,65 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from ..errors import StoreUnavailable
+from ..errors import ConnectionClosed, StoreUnavailable
 from ..sql import statements
 
 Connection = psycopg.Connection[Any]
 
 CONNECT_SECONDS = 10
 SQL = statements("postgresql/connections.sql")
-_OPTIONS: dict[str, Any] = {
-    "autocommit": True,
+_SECRETS = ("password", "sslpassword", "passfile")
+_DEFAULTS: dict[str, str | int] = {
     "connect_timeout": CONNECT_SECONDS,
     "application_name": "claude-tiu",
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
 }
+_UNUSABLE = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.InternalError,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.InvalidSchemaName,
+    PoolTimeout,
+)
 MAX_POOL_SIZE = 5
 """With the listener, one embedding process holds six connections at most."""
 
 
 def shown(url: str) -> str:
-    """Return the URL of where a connection string leads, without its password and options."""
+    """Return the URL of where a connection string leads, without its secrets: --db takes it."""
     try:
-        parts = conninfo_to_dict(url)
+        parts = {key: str(value) for key, value in conninfo_to_dict(url).items() if key not in _SECRETS and value}
     except psycopg.ProgrammingError:
         return "postgresql://(not a connection string)"
-    host, port, user, name = (str(parts.get(key) or "") for key in ("host", "port", "user", "dbname"))
-    socket = f"?host={quote(host, safe='')}" if host.startswith("/") else ""
-    place = ("" if socket else host or "localhost") + (f":{port}" if port else "")
-    return f"postgresql://{quote(user)}{'@' if user else ''}{place}/{quote(name)}{socket}"
+    user, name, host, port = (parts.pop(key, "") for key in ("user", "dbname", "host", "port"))
+    if any(mark in host for mark in "/,:"):  # a folder, several hosts, IPv6: a URL holds them among its options
+        parts = {"host": host} | ({"port": port} if port else {}) | parts
+        host = port = ""
+    elif not host and "host" not in parts:
+        host = "localhost"
+    place = host + (f":{port}" if port else "")
+    options = "&".join(f"{key}={quote(value, safe='')}" for key, value in parts.items())
+    return f"postgresql://{quote(user)}{'@' if user else ''}{place}/{quote(name)}{'?' if options else ''}{options}"
+
+
+def _with_defaults(url: str) -> str:
+    """Return a connection string with our defaults for what it does not say: a dead peer is noticed in a minute."""
+    given = conninfo_to_dict(url)
+    return make_conninfo(url, **{key: value for key, value in _DEFAULTS.items() if key not in given})
 
 
 def connect(url: str) -> Connection:
     """Return a connection in autocommit mode. Raises StoreUnavailable."""
     try:
-        connection = psycopg.connect(url, **_OPTIONS)
+        connection = psycopg.connect(_with_defaults(url), autocommit=True)
         _configure(connection)
     except psycopg.Error as error:
         raise unavailable(url, error) from None
@@ -63,7 +87,9 @@ def translated(url: str) -> Iterator[None]:
     """Turn what a lost or failing database raises into StoreUnavailable; broken constraints and faults of ours pass."""
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, PoolTimeout, PoolClosed) as error:
+    except PoolClosed:
+        raise ConnectionClosed(f"{shown(url)}: this connection was closed", database=shown(url)) from None
+    except _UNUSABLE as error:
         raise unavailable(url, error) from error
 
 
@@ -73,12 +99,12 @@ class Connections:
     def __init__(self, url: str, *, max_size: int, timeout: float, recycle: float) -> None:
         self.url = url
         self._pool: ConnectionPool[Connection] = ConnectionPool(
-            url,
+            _with_defaults(url),
             min_size=1,
             max_size=max_size,
             timeout=timeout,
             max_lifetime=recycle,
-            kwargs=_OPTIONS,
+            kwargs={"autocommit": True},
             configure=_configure,
             open=True,
         )

@@ -16,6 +16,7 @@ from psycopg import sql
 
 from ..errors import StoreUnavailable
 from ..event_store import (
+    READ_BYTES,
     CommandTrace,
     Conflict,
     EventRow,
@@ -56,7 +57,7 @@ class PostgreSQLEventStore(EventStore):
         return [StreamEvent(*row) for row in self._all("load", stream_id=stream_id)]
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
-        return [LogEvent(*row) for row in self._all("read", after=after, limit=limit)]
+        return [LogEvent(*row) for row in self._all("read", after=after, limit=limit, bytes=READ_BYTES)]
 
     def read_rows(self, after: int, limit: int) -> list[EventRow]:
         return [EventRow(*row) for row in self._all("read_rows", after=after, limit=limit)]
@@ -168,6 +169,7 @@ class PostgreSQLListener:
         self._url = url
         self._channel = channel
         self._waker, self._wakes = socket.socketpair()
+        self._waker.setblocking(False)
         self._wakes.setblocking(False)
         self._connection: Connection | None = self._connect()
 
@@ -208,7 +210,7 @@ class PostgreSQLListener:
                 pass
 
     def wake(self) -> None:
-        with contextlib.suppress(OSError):  # closed meanwhile: nobody waits
+        with contextlib.suppress(OSError):  # closed meanwhile, or woken often enough
             self._waker.send(b"!")
 
     def close(self) -> None:

@@ -13,8 +13,13 @@ SELECT epoch, reservation_key, events_channel() FROM store
 SELECT version, topic, state FROM events WHERE stream_id = :stream_id ORDER BY version
 
 -- name: read
-SELECT position, stream_id, version, topic, state, project_id, hash
-FROM events WHERE position > :after ORDER BY position LIMIT :limit
+SELECT position, stream_id, version, topic, state, project_id, previous_hash, hash
+FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY position) - octet_length(state) AS bytes_before
+    FROM (SELECT * FROM events WHERE position > :after ORDER BY position LIMIT :limit) AS next
+) AS counted
+WHERE bytes_before < :bytes
+ORDER BY position
 
 -- name: read_rows
 SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,

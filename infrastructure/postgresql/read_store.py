@@ -94,10 +94,13 @@ class PostgreSQLReadStore(ReadStore):
         self._connections.close()
 
 
+_REFUSED = (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.ProgramLimitExceeded)
+
+
 def _write(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
     try:
         cursor.executemany(batch.statement, batch.parameters)
-    except (psycopg.IntegrityError, psycopg.DataError) as error:  # its detail repeats values: they may be personal
+    except _REFUSED as error:  # its detail repeats values, which may be personal
         reason = error.diag.constraint_name or error.diag.message_primary or type(error).__name__
         raise ProjectionFailed(f"the database refuses a row of {batch.table}: {reason}", table=batch.table) from None
     batch.check(cursor.rowcount)

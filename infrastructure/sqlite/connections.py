@@ -8,22 +8,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
-from ..errors import StoreUnavailable
+from ..errors import ConnectionClosed, StoreUnavailable
 
 MAX_IDLE_READERS = 4
 
 
 def open_database(path: Path, *, timeout: float, synchronous: str = "FULL") -> sqlite3.Connection:
-    """Return a connection in autocommit mode, write-ahead logging on; a new file is its owner's alone (0600).
+    """Return a connection in autocommit mode to a file that exists: looking makes none, and changes none.
 
     `timeout` is how long, in seconds, a locked database is waited for. Raises StoreUnavailable.
     """
     with translated(path):
-        _make(path)
-        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        url = f"file:{quote(str(path))}?mode=rw"
+        connection = sqlite3.connect(url, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {synchronous}")
             connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
@@ -32,15 +32,24 @@ def open_database(path: Path, *, timeout: float, synchronous: str = "FULL") -> s
         return connection
 
 
-def _make(path: Path) -> None:
-    """Make a file that is its owner's alone. One that exists is never opened here: closing any descriptor of a file
-    drops every lock that this process holds on it (POSIX), SQLite's among them."""
+def make_database(path: Path, *, timeout: float) -> None:
+    """Make a file that is its owner's alone (0600), if there is none, and turn its write-ahead log on.
+
+    One that exists is never opened here but by SQLite: closing any descriptor of a file drops every lock that this
+    process holds on it (POSIX), SQLite's among them. Raises StoreUnavailable.
+    """
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
         pass
     except OSError as error:
         raise StoreUnavailable(f"cannot open {path}: {error.strerror}", path=path) from None
+    connection = open_database(path, timeout=timeout)
+    try:
+        with translated(path):
+            connection.execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()
 
 
 @contextmanager
@@ -86,15 +95,20 @@ class Connections:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Give the writer inside a transaction of its own."""
-        with translated(self.path), self._write_lock, transaction(self._writer) as connection:
-            yield connection
+        self._require_open()
+        if not self._write_lock.acquire(timeout=self._timeout):
+            raise StoreUnavailable(f"{self.path}: database is locked", path=self.path)
+        try:
+            with translated(self.path), transaction(self._writer) as connection:
+                yield connection
+        finally:
+            self._write_lock.release()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give a connection to read with."""
         with self._lock:
-            if self._closed:
-                raise StoreUnavailable(f"{self.path}: closed", path=self.path)
+            self._require_open()
             idle = self._idle.pop() if self._idle else None
         connection = idle or self._open()
         try:
@@ -102,6 +116,10 @@ class Connections:
                 yield connection
         finally:
             self._give_back(connection)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ConnectionClosed(f"{self.path}: this connection was closed", path=self.path)
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._lock:

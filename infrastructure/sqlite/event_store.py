@@ -16,6 +16,7 @@ from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 
 from ..event_hash import NO_EVENT, event_hash
 from ..event_store import (
+    READ_BYTES,
     CommandTrace,
     Conflict,
     EventRow,
@@ -117,10 +118,18 @@ class SQLiteEventStore(EventStore):
         return [StreamEvent(*row) for row in self._all("load", stream_id=str(stream_id))]
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
-        return [
-            LogEvent(position, UUID(stream), version, topic, state, uuid_of(project), hash_)
-            for position, stream, version, topic, state, project, hash_ in self._all("read", after=after, limit=limit)
-        ]
+        events, room = [], READ_BYTES
+        with self._connections.reading() as connection:
+            for position, stream, version, topic, state, project, previous, hash_ in connection.execute(
+                SQL["read"], {"after": after, "limit": limit}
+            ):
+                events.append(
+                    LogEvent(position, UUID(stream), version, topic, state, uuid_of(project), previous, hash_)
+                )
+                room -= len(state)
+                if room <= 0:
+                    break
+        return events
 
     def read_rows(self, after: int, limit: int) -> list[EventRow]:
         return [_event_row(row) for row in self._all("read_rows", after=after, limit=limit)]

@@ -23,7 +23,7 @@ INSERT INTO reservations VALUES (?, ?, ?)
 SELECT version, topic, state FROM events WHERE stream_id = :stream_id ORDER BY version
 
 -- name: read
-SELECT position, stream_id, version, topic, state, project_id, hash
+SELECT position, stream_id, version, topic, state, project_id, previous_hash, hash
 FROM events WHERE position > :after ORDER BY position LIMIT :limit
 
 -- name: read_rows

@@ -82,7 +82,8 @@ def test_a_port_that_nothing_listens_on(closed_port: int, verb: str) -> None:
 def test_a_file_that_is_not_there_is_not_made(here: Path, verb: str) -> None:
     line = refused(*ALL[verb], "--db", "sqlite:///tiu.db", stdin=COMMANDS)
 
-    assert "not migrated: run `tiu migrate up --db sqlite:///tiu.db`" in line
+    url = f"sqlite:///{here / 'tiu.db'}"
+    assert f"there is no database {url}: `tiu migrate up --db {url}` makes one" in line
     assert folder(here) == {}
 
 
@@ -173,7 +174,7 @@ def test_settings_that_cannot_be_read(here: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_settings_database_is_made_in_a_folder_of_its_own(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SQLITE_PATH", "data/new/tiu.db")
 
-    assert done("migrate", "status", "--json").json["db"] == "sqlite:///data/new/tiu.db"
+    assert done("migrate", "status", "--json").json["db"] == f"sqlite:///{here / 'data' / 'new' / 'tiu.db'}"
     assert folder(here) == {}
     done("migrate", "up")
     assert (here / "data" / "new" / "tiu.db").is_file()

@@ -13,6 +13,7 @@ from claude_tiu.domain.aggregate import Aggregate
 from claude_tiu.domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph
 from claude_tiu.domain.messages import Event
 from claude_tiu.domain.project import PROJECT, Project
+from claude_tiu.domain.project_metrics import PROJECT_METRICS, ProjectMetrics
 from claude_tiu.domain.registry import AGGREGATES
 from claude_tiu.domain.task import TASK, Task
 from claude_tiu.domain.user import USER, User
@@ -97,6 +98,8 @@ def _states(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple
     elif issubclass(command, IssueCommand):
         for status in get_args(IssueStatus):
             yield "issue", status, ValidationRun(PROJECT_ID, "quick", "completed", issues={ISSUE_ID: status})
+    elif aggregate is PROJECT_METRICS:
+        yield "project metrics", None, None
     elif aggregate is PROJECT:
         for status in get_args(ProjectStatus):
             yield "project", status, Project(USER_ID, "name", status)
@@ -109,7 +112,7 @@ def _states(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple
 
 
 def _status(kind: str, state: Any) -> str | None:
-    if isinstance(state, User | DependencyGraph):
+    if isinstance(state, User | DependencyGraph | ProjectMetrics):
         return None
     return str(state.issues[ISSUE_ID] if kind == "issue" else state.status)
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from claude_tiu.domain.dependency_graph import DependencyAdded, DependencyRemoved
 from claude_tiu.domain.messages import Event
 from claude_tiu.domain.project import (
-    MetricRecorded,
     ProjectCompleted,
     ProjectCreated,
     ProjectFailed,
     ProjectReactivated,
 )
+from claude_tiu.domain.project_metrics import MetricRecorded
 from claude_tiu.domain.registry import encode_event
 from claude_tiu.domain.task import (
     ProgressClaimed,
@@ -71,8 +71,8 @@ EXAMPLES: dict[str, Event] = {
     "project.completed.v1": ProjectCompleted(occurred_at=AT),
     "project.failed.v1": ProjectFailed(occurred_at=AT, reason="no money"),
     "project.reactivated.v1": ProjectReactivated(occurred_at=AT),
-    "project.metric_recorded.v1": MetricRecorded(
-        occurred_at=AT, metric_name="coverage", value=0.1 + 0.2, metadata=JSON
+    "project_metrics.metric_recorded.v1": MetricRecorded(
+        occurred_at=AT, project_id=PROJECT_ID, metric_name="coverage", value=0.1 + 0.2, metadata=JSON
     ),
     "task.added.v1": TaskAdded(
         occurred_at=AT,

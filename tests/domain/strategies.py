@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from claude_tiu.domain import values
 from claude_tiu.domain.messages import Command, Event
-from claude_tiu.domain.project import RESERVED_METADATA, STANDARD_METRICS
+from claude_tiu.domain.project_metrics import RESERVED_METADATA, STANDARD_METRICS
 
 Message = TypeVar("Message", Command, Event)
 

@@ -15,7 +15,8 @@ from claude_tiu.domain.dependency_graph import AddDependency
 from claude_tiu.domain.errors import InvalidCommand
 from claude_tiu.domain.messages import Command
 from claude_tiu.domain.progress import micros
-from claude_tiu.domain.project import STANDARD_METRICS, CreateProject, RecordMetric
+from claude_tiu.domain.project import CreateProject
+from claude_tiu.domain.project_metrics import STANDARD_METRICS, RecordMetric
 from claude_tiu.domain.task import AddTask, ClaimProgress, StartTask
 from claude_tiu.domain.user import CreateUser
 from claude_tiu.domain.validation_run import AssessTask, CompleteRun, ReportIssue, StartRun

@@ -13,13 +13,11 @@ from claude_tiu.domain.project import (
     CompleteProject,
     CreateProject,
     FailProject,
-    MetricRecorded,
     ProjectCompleted,
     ProjectCreated,
     ProjectFailed,
     ProjectReactivated,
     ReactivateProject,
-    RecordMetric,
 )
 from tests.domain.given import AT, EARLIER, NEW_ID, NOBODY, PROJECT_ID, USER_ID, given, project
 
@@ -36,22 +34,17 @@ STATUSES = (*HISTORY, "archived")
 COMPLETE = CompleteProject(project_id=PROJECT_ID)
 FAIL = FailProject(project_id=PROJECT_ID, reason="no money")
 REACTIVATE = ReactivateProject(project_id=PROJECT_ID)
-RECORD = RecordMetric(project_id=PROJECT_ID, metric_name="coverage", value=81.5, metadata={"tool": "coverage"})
-COMMANDS: tuple[Command, ...] = (COMPLETE, FAIL, REACTIVATE, RECORD)
+COMMANDS: tuple[Command, ...] = (COMPLETE, FAIL, REACTIVATE)
 
 COMPLETED = ProjectCompleted(occurred_at=AT)
 FAILED = ProjectFailed(occurred_at=AT, reason="no money")
 REACTIVATED = ProjectReactivated(occurred_at=AT)
-RECORDED = MetricRecorded(occurred_at=AT, metric_name="coverage", value=81.5, metadata={"tool": "coverage"})
 
 ALLOWED: dict[tuple[str, type[Command]], tuple[Event, str]] = {
     ("active", CompleteProject): (COMPLETED, "completed"),
     ("active", FailProject): (FAILED, "failed"),
     ("completed", ReactivateProject): (REACTIVATED, "active"),
     ("failed", ReactivateProject): (REACTIVATED, "active"),
-    ("active", RecordMetric): (RECORDED, "active"),
-    ("completed", RecordMetric): (RECORDED, "completed"),
-    ("failed", RecordMetric): (RECORDED, "failed"),
 }
 """The domain rules' table; all else is refused."""
 
@@ -121,10 +114,6 @@ def test_an_id_is_given_once_whatever_the_status(status: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: type(command).__name__)
 def test_what_does_not_exist_takes_no_command(command: Command) -> None:
     given(PROJECT).when(command).then_refused(NotFound, id=PROJECT_ID)
-
-
-def test_a_metric_leaves_the_project_as_it_was() -> None:
-    assert given(PROJECT, [CREATED]).when(RECORD).then([RECORDED]) == project("active")
 
 
 def test_a_refused_command_names_the_statuses_that_would_do() -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from claude_tiu import (
     BadSettings,
+    ConnectionClosed,
     MigrationChanged,
     NotFound,
     NotMigrated,
@@ -401,7 +402,7 @@ class TestAConnection:
         tiu = connect(backend.url)
         tiu.close()
         tiu.close()
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(ConnectionClosed):
             tiu.execute(create_user())
 
     def test_leaves_no_thread_behind(self, backend: Backend) -> None:

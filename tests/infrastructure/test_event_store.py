@@ -11,11 +11,12 @@ from uuid import UUID, uuid4
 import pytest
 from eventsourcing.persistence import IntegrityError
 
-from claude_tiu.infrastructure.errors import StoreUnavailable
+from claude_tiu.infrastructure.errors import ConnectionClosed, StoreUnavailable
 from claude_tiu.infrastructure.event_store import (
     Conflict,
     EventStore,
     Known,
+    LogEvent,
     NewEvent,
     Outcome,
     Reservation,
@@ -189,7 +190,7 @@ class TestReading:
     def test_every_reader_tells_the_same(self, events: EventStore) -> None:
         append(events, event(A, 1, project_id=C), event(B, 1))
         rows = events.read_rows(0, 10)
-        assert events.read(0, 10) == [(*row[:5], row.project_id, row.hash) for row in rows]
+        assert events.read(0, 10) == [LogEvent(*row[:5], row.project_id, row.previous_hash, row.hash) for row in rows]
         assert [events.hash_at(row.position) for row in rows] == [row.hash for row in rows]
         assert [tuple(n) for n in map(notification, events.select_notifications(1, 10))] == [
             (row.position, row.stream_id, row.version, row.topic, row.state) for row in rows
@@ -287,7 +288,7 @@ class TestClosing:
             events.max_notification_id,
         ]
         for use in uses:
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(ConnectionClosed):
                 use()
 
     def test_closing_while_others_read_and_write_raises_nothing_else(self, backend: Backend) -> None:
@@ -295,7 +296,7 @@ class TestClosing:
 
         def use(work: Any) -> None:
             started.wait()
-            with suppress(StoreUnavailable):
+            with suppress(ConnectionClosed, StoreUnavailable):
                 while True:
                     work()
 

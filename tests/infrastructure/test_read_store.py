@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from claude_tiu.infrastructure.errors import CheckpointMoved, ProjectionFailed, StoreUnavailable
+from claude_tiu.infrastructure.errors import CheckpointMoved, ConnectionClosed, ProjectionFailed
 from claude_tiu.infrastructure.read_store import Checkpoint, ReadStore
 from claude_tiu.projections.fold import Fold
 from claude_tiu.projections.projection import Change, Delete, Insert, Kind, Projection, Table, Update
@@ -270,7 +270,7 @@ class TestQuery:
 def test_closing_twice_is_closing_once_and_then_it_is_unavailable(store: ReadStore) -> None:
     store.close()
     store.close()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(ConnectionClosed):
         store.checkpoint("test")
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(ConnectionClosed):
         apply(store, None, 1)

@@ -141,11 +141,12 @@ class Attempt:
     def record_metric(self) -> Outcome:
         world, project_id = self.world, self.fields["project_id"]
         self.found(world.projects, project_id)
-        self.settle(project_id)
-        event, name = self.next_event(project_id), self.fields["metric_name"]
+        metrics = uuid5(project_id, "metrics")
+        self.settle(metrics)
+        event, name = self.next_event(metrics), self.fields["metric_name"]
         metadata = {**self.fields["metadata"], "event_id": str(event), "seq": world.next_seq(project_id)}
         world.metrics.append(_metric(event, project_id, name, self.fields["value"], metadata, self.at))
-        return Outcome(project_id, project_id)
+        return Outcome(metrics, metrics)
 
     # Tasks and their dependencies
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
@@ -14,15 +15,17 @@ from tests.model.machine import ask_store, assert_same_tables, batch_sizes, fitt
 from tests.model.stores import ALL_TABLES, PostgreSQL, SQLite, exactly
 from tests.model.world import World
 
-FEWER = settings(
-    max_examples=max(4, settings().max_examples // 10), suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FEWER = settings(max_examples=max(4, settings().max_examples // 10), suppress_health_check=list(HealthCheck))
+
+LONG = pytest.mark.timeout(7_200)  # the long profile's; the default takes some seconds
 
 
+@LONG
 def test_the_machine_on_postgresql(pg_server: str, pg_template: str) -> None:
     run_state_machine_as_test(machine_on(partial(PostgreSQL, pg_server, pg_template)), settings=FEWER)
 
 
+@LONG
 @FEWER
 @given(
     history=st.lists(st.tuples(commands.one_of(*commands.ANY), st.integers(0, 35)), min_size=40, max_size=60),

@@ -20,7 +20,7 @@ from claude_tiu.domain.project import ProjectCreated
 from claude_tiu.domain.task import ProgressClaimed, TaskAdded, TaskStarted
 from claude_tiu.domain.validation_run import IssueReported, RunCompleted, RunStarted
 from claude_tiu.projections.fold import Fold
-from claude_tiu.projections.projection import Change, Delete, Insert, Projection, Row, Update
+from claude_tiu.projections.projection import Change, Delete, Insert, Projection, Row, Table, Update
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.domain.given import AT, ISSUE_ID, PROJECT_ID, RUN_ID, TASK_ID, USER_ID, uid
 
@@ -53,12 +53,17 @@ def folded(changes: Iterable[Change]) -> dict[str, Changes]:
     }
 
 
+def described(name: str) -> Table:
+    """A table's description."""
+    return next(table for table in READ_MODEL.tables if table.name == name)
+
+
 def apply(tables: dict[str, dict[UUID, dict[str, Any]]], projection: Projection, change: Change) -> None:
     """Make one change, as a database would."""
     rows = tables[change.table]
     match change:
         case Insert(row=row):
-            key = row[projection.by_name[change.table].key]
+            key = row[described(change.table).key]
             assert key not in rows, f"{change.table} has {key} already"
             rows[key] = dict(row)
         case Update(key=key, values=values):
@@ -76,14 +81,14 @@ class Told:
         self._versions: Counter[UUID] = Counter()
 
     def get(self, table: str, key: UUID) -> Row:
-        assert READ_MODEL.by_name[table].private
+        assert described(table).private
         return self.tables[table][key]
 
     def children(self, table: str, parent: UUID) -> list[Row]:
-        described = READ_MODEL.by_name[table]
-        assert described.private
-        assert described.parent
-        found: list[Row] = [row for row in self.tables[table].values() if row[described.parent] == parent]
+        staged = described(table)
+        assert staged.private
+        assert staged.parent
+        found: list[Row] = [row for row in self.tables[table].values() if row[staged.parent] == parent]
         return found[::-1]  # in no order, says the contract: not in that of their positions, then
 
     def next(self, event: Event, stream_id: UUID, project_id: UUID | None = PROJECT_ID) -> Recorded:

@@ -6,7 +6,8 @@ from uuid import uuid5
 
 import pytest
 
-from claude_tiu.domain.project import MetricRecorded, ProjectCompleted, ProjectFailed, ProjectReactivated
+from claude_tiu.domain.project import ProjectCompleted, ProjectFailed, ProjectReactivated
+from claude_tiu.domain.project_metrics import MetricRecorded, metrics_id
 from claude_tiu.domain.task import ProgressClaimed, TaskCompleted
 from tests.domain.given import AT, PROJECT_ID, RUN_ID, TASK_ID, USER_ID
 from tests.projections.telling import OTHER_ID, Changes, Told, added, minutes, project_created, run_completed
@@ -142,9 +143,11 @@ def test_a_completed_task_can_be_mostly_fake() -> None:
 
 def test_a_metric_of_the_callers_own_takes_the_next_seq_and_leaves_the_project_row_alone() -> None:
     told = Told().with_project().with_task(claimed=50)
-    event = MetricRecorded(occurred_at=minutes(1), metric_name="coverage", value=0.5, metadata={"by": "ci"})
-    changes = told.tell(event, PROJECT_ID)
-    event_id = uuid5(PROJECT_ID, "2")
+    event = MetricRecorded(
+        occurred_at=minutes(1), project_id=PROJECT_ID, metric_name="coverage", value=0.5, metadata={"by": "ci"}
+    )
+    changes = told.tell(event, metrics_id(PROJECT_ID))
+    event_id = uuid5(metrics_id(PROJECT_ID), "1")
     assert changes["progress_metrics"] == Changes(
         [
             {
