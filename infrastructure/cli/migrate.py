@@ -40,6 +40,7 @@ def down(version: DownArgument = None, db: DbOption = None, as_json: JsonOption 
     """
     settings = load_settings()
     where = database(db, settings)
+    migrations.require_reachable(where)
     undone = migrations.down(where, settings.sqlite_timeout, to=version)
     if as_json:
         print_json({"db": str(where), "undone": undone})

@@ -37,6 +37,7 @@ from claude_tiu.domain.project_file import (
     file_id,
     measured,
 )
+from claude_tiu.domain.project_metrics import metrics_id
 from claude_tiu.domain.registry import encode_event
 from tests.domain.given import AT, EARLIER, OTHER_PROJECT_ID, PROJECT_ID, given, world
 from tests.domain.strategies import texts
@@ -142,6 +143,7 @@ class TestTheStream:
     def test_is_never_that_of_the_dependency_graph(self) -> None:
         """Which is uuid5 of the project and a word that may also be a path."""
         assert file_id(PROJECT_ID, "dependency_graph") != graph_id(PROJECT_ID)
+        assert file_id(PROJECT_ID, "metrics") != metrics_id(PROJECT_ID)
 
     def test_belongs_to_its_project(self) -> None:
         assert PROJECT_FILE.project_of(FILE_ID, ProjectFile(PROJECT_ID, PATH, "created")) == PROJECT_ID

@@ -25,6 +25,7 @@ from claude_tiu.infrastructure.projector import BATCH_SIZE, Projector, poll_for
 from claude_tiu.infrastructure.read_store import ReadStore
 from claude_tiu.projections.projection import Projection
 from claude_tiu.projections.read_model import READ_MODEL
+from claude_tiu.projections.tables import READ_TABLES
 from tests.support.history import PASSWORD_HASH, START, create_user, history, store_history
 from tests.support.stores import (
     Backend,
@@ -51,6 +52,22 @@ def another(backend: Backend, projection: Projection = READ_MODEL, batch_size: i
 def all_tables(backend: Backend) -> dict[str, list[tuple[Any, ...]]]:
     """Every row; the repr tells doubles and types apart to the bit."""
     return {name: [tuple(map(repr, row)) for row in rows] for name, rows in backend.tables(READ_MODEL).items()}
+
+
+NO_EVENTS_YET = {
+    "user_sessions",
+    "project_files",
+    "workflows",
+    "workflow_steps",
+    "step_executions",
+    "agents",
+    "agent_assignments",
+    "agent_metrics",
+    "templates",
+    "cleanup_log",
+    *(table.name for table in READ_TABLES if table.name.endswith("_archive")),
+}
+"""Tables that stand ready; each leaves this list with the first event that makes a row of it."""
 
 
 class NeverWakes:
@@ -118,7 +135,8 @@ class TestCatchingUp:
         assert max(told) == 10
         assert projector.position == EVENTS
         assert projector.catch_up(told.append) == 0
-        assert all(rows for rows in backend.tables(READ_MODEL).values())  # the history touches every table
+        touched = {table for table, rows in backend.tables(READ_MODEL).items() if rows}
+        assert touched == {table.name for table in READ_MODEL.tables} - NO_EVENTS_YET
         checkpoint = reads.checkpoint(READ_MODEL.name)
         assert checkpoint == (READ_MODEL.version, events.epoch, EVENTS, events.hash_at(EVENTS))
 
