@@ -20,10 +20,6 @@ from tests.migrations.samples import ROWS
 from tests.migrations.stores import PostgreSQL, SQLite, Store
 from tests.support.stores import VERSIONS
 
-FOLDERS = {
-    "sqlite": ["sqlite/migrations/events", "sqlite/migrations/read"],
-    "postgresql": ["postgresql/migrations"],
-}
 BROKEN = "CREATE TABLE half_done (id INTEGER);\nINSERT INTO half_done VALUES (1);\nINSERT INTO nowhere VALUES (1);\n"
 
 
@@ -59,7 +55,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Migrated:
 
 
 def known(target: Migrated) -> list[Migration]:
-    return [migration for folder in FOLDERS[target.name] for migration in migrations_in(folder)]
+    return [migration for part in migrations.targets(target.where, 1.0) for migration in part.migrations]
 
 
 def with_another(monkeypatch: pytest.MonkeyPatch, *others: Migration) -> None:
