@@ -9,8 +9,7 @@ import hmac
 import random
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ from ..domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph, graph_i
 from ..domain.errors import AlreadyExists, CommandIdReused, NotUnique, Refused, StaleVersion
 from ..domain.messages import Command, Event, given
 from ..domain.project import PROJECT, Project
-from ..domain.registry import AGGREGATE_OF, aggregate_of
+from ..domain.registry import AGGREGATE_OF
 from ..domain.task import TASK, Task
 from ..domain.user import USER
 from ..domain.workflow import WORKFLOW, Workflow
@@ -32,11 +31,11 @@ from .errors import Contended, StoreUnavailable
 from .event_store import Conflict, EventStore, Known, NewEvent, Reservation, Stored, Taken, Unit
 from .ids import new_id
 from .mapper import decode, encode
+from .streams import Stream, StreamCache, load_stream
 
 ATTEMPTS = 20
 """How often a unit is decided before its command is told that others are always faster."""
 PAUSE_SECONDS = 0.002
-CACHED_STREAMS = 2_000
 
 State = TypeVar("State")
 
@@ -71,14 +70,6 @@ def prepare(command: Command) -> Request:
     created = new_id() if command.lacks_id else command_id
     stamped = command.stamped(at=datetime.now(UTC), command_id=command_id, new_id=created)
     return Request(stamped, command_id, sha256(content).digest())
-
-
-class Stream(NamedTuple):
-    """A stream as a decision sees it: what kind it is (None: no events yet), its state and its version."""
-
-    aggregate: Aggregate[Any] | None
-    state: Any
-    version: int
 
 
 class Decision:
@@ -226,57 +217,6 @@ def not_unique(name: str, event: Event) -> NotUnique:
     return NotUnique(said, field=name, **({} if value is None else {"value": value}))
 
 
-def load_stream(store: EventStore, stream_id: UUID) -> Stream:
-    """Return a stream as its events make it."""
-    rows = store.load(stream_id)
-    if not rows:
-        return Stream(None, None, 0)
-    aggregate = aggregate_of(rows[0].topic)
-    state = aggregate.fold(decode(row.topic, row.state) for row in rows)
-    return Stream(aggregate, state, rows[-1].version)
-
-
-class StreamCache:
-    """The streams read or written last, as they then stood: others may have moved them since. Thread-safe."""
-
-    def __init__(self, load: Callable[[UUID], Stream], size: int = CACHED_STREAMS) -> None:
-        self._load = load
-        self._size = size
-        self._streams: OrderedDict[UUID, Stream] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, stream_id: UUID) -> Stream:
-        """Return a stream as it stood when it was last seen, or now."""
-        with self._lock:
-            stream = self._streams.get(stream_id)
-            if stream is not None:
-                self._streams.move_to_end(stream_id)
-                return stream
-        stream = self._load(stream_id)
-        self.put({stream_id: stream})
-        return stream
-
-    def put(self, streams: Mapping[UUID, Stream]) -> None:
-        """Keep streams, where nothing newer is kept; those that hold nothing yet are not."""
-        with self._lock:
-            for stream_id, stream in streams.items():
-                kept = self._streams.get(stream_id)
-                if stream.aggregate is not None and (kept is None or kept.version <= stream.version):
-                    self._streams[stream_id] = stream
-                    self._streams.move_to_end(stream_id)
-            while len(self._streams) > self._size:
-                self._streams.popitem(last=False)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._streams.clear()
-
-    def drop(self, stream_ids: Iterable[UUID]) -> None:
-        with self._lock:
-            for stream_id in stream_ids:
-                self._streams.pop(stream_id, None)
-
-
 class Executor:
     """Executes commands against an event store. Thread-safe."""
 
@@ -288,8 +228,8 @@ class Executor:
     def execute(self, commands: Sequence[Command]) -> list[Answer]:
         """Execute commands as one unit: all are stored, in one commit, or none is.
 
-        Raises Refused (of the first command that is), Contended or StoreUnavailable. A unit whose commit was lost sight
-        of is found again by its command_ids, so it is never stored twice.
+        Raises Refused (of the first command that is; that a unique value is taken is found last), Contended or
+        StoreUnavailable. A unit whose commit was lost sight of is found again by its command_ids, never stored twice.
         """
         requests = [prepare(command) for command in commands]
         distinct = _distinct(requests)

@@ -15,7 +15,7 @@ from ..domain.messages import Command
 from ..projections.read_model import READ_MODEL
 from . import migrations
 from .event_store import EventStore, Listener
-from .executor import Answer, Executor, load_stream
+from .executor import Answer, Executor
 from .postgresql.connections import Connections
 from .postgresql.event_store import PostgreSQLEventStore
 from .postgresql.read_store import PostgreSQLReadStore
@@ -25,6 +25,7 @@ from .read_store import ReadStore
 from .settings import Database, Settings, database, load_settings
 from .sqlite.event_store import SQLiteEventStore
 from .sqlite.read_store import SQLiteReadStore, read_path
+from .streams import load_stream
 
 FINISH_SECONDS = 5.0
 

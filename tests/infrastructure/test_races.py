@@ -32,7 +32,8 @@ from claude_tiu import (
 )
 from claude_tiu.domain.dependency_graph import graph_id
 from claude_tiu.infrastructure.event_store import EventStore, Unit
-from claude_tiu.infrastructure.executor import Executor, load_stream
+from claude_tiu.infrastructure.executor import Executor
+from claude_tiu.infrastructure.streams import load_stream
 from tests.support.history import PROJECT, TASKS, create_user, plan, uid
 from tests.support.stores import Backend
 
