@@ -53,6 +53,7 @@ from .domain.validation_run import (
 )
 from .domain.workflow import ActivateWorkflow, AddStep, ArchiveWorkflow, CreateWorkflow
 from .domain.workflow_run import CompleteStep, FailStep, FailWorkflowRun, StartStep, StartWorkflowRun
+from .infrastructure.decision import Answer
 from .infrastructure.errors import (
     BadSettings,
     CheckpointRefused,
@@ -69,7 +70,6 @@ from .infrastructure.errors import (
     UnknownMigration,
     WaitTimeout,
 )
-from .infrastructure.executor import Answer
 from .infrastructure.queries import (
     DashboardRow,
     IssueGroup,

@@ -5,216 +5,25 @@ A unit is one command, or several that are stored together or not at all.
 
 from __future__ import annotations
 
-import hmac
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
-from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from ..domain.aggregate import Aggregate
-from ..domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph, graph_id
-from ..domain.errors import AlreadyExists, CommandIdReused, NotUnique, Refused, StaleVersion
-from ..domain.messages import Command, Event, given
-from ..domain.project import PROJECT, Project
-from ..domain.registry import AGGREGATE_OF
-from ..domain.task import TASK, Task
-from ..domain.user import USER
-from ..domain.workflow import WORKFLOW, Workflow
+from ..domain.errors import CommandIdReused, Refused
+from ..domain.messages import Command
+from .decision import Answer, Decision, Request, created_id, prepare
 from .errors import Contended, StoreUnavailable
-from .event_store import Conflict, EventStore, Known, NewEvent, Reservation, Stored, Taken, Unit
-from .ids import new_id
-from .mapper import decode, encode
-from .streams import Stream, StreamCache, load_stream
+from .event_store import Conflict, EventStore, Known, Stored, Taken
+from .mapper import decode
+from .streams import StreamCache, load_stream
 
 ATTEMPTS = 20
 """How often a unit is decided before its command is told that others are always faster."""
 PAUSE_SECONDS = 0.002
-
-State = TypeVar("State")
-
-
-class Answer(NamedTuple):
-    """What became of a command.
-
-    `id` is that of what it created, else of the stream that it changed; `version` is that stream's, `position` the
-    log's, behind its last event: `wait_for(position)` waits until the read tables show it.
-    """
-
-    id: UUID
-    version: int
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A command ready to be decided, and the digest of its content as the caller gave it."""
-
-    command: Command
-    command_id: UUID
-    digest: bytes
-
-
-def prepare(command: Command) -> Request:
-    """Stamp a command with the present time and new ids where its caller gave none. Raises TypeError for others."""
-    if not isinstance(command, Command):
-        raise TypeError(f"a command is executed, or a list of them by execute_all: not {command!r:.80}")
-    content = type(command).__name__.encode() + b"\0" + command.asked()
-    command_id = command.command_id or new_id()
-    created = new_id() if command.lacks_id else command_id
-    stamped = command.stamped(at=datetime.now(UTC), command_id=command_id, new_id=created)
-    return Request(stamped, command_id, sha256(content).digest())
-
-
-class Decision:
-    """One attempt to decide a unit: the states it read, the versions that guard it, and the events it makes.
-
-    Its methods named after aggregates are what the domain's decisions ask of other streams (their `Reads`).
-    """
-
-    def __init__(self, store: EventStore, load: Callable[[UUID], Stream]) -> None:
-        self._reservation_key = store.reservation_key
-        self._load = load
-        self.streams: dict[UUID, Stream] = {}
-        self.seen: dict[UUID, int] = {}
-        self.guards: dict[UUID, int] = {}
-        self.events: list[NewEvent] = []
-        self.reservations: dict[Reservation, Event] = {}
-        self._reserved: set[tuple[str, bytes]] = set()
-
-    def user_exists(self, user_id: UUID) -> bool:
-        return self._peek(USER, user_id) is not None
-
-    def project_of_task(self, task_id: UUID) -> UUID | None:
-        task = self._peek(TASK, task_id)
-        return None if task is None else task.project_id
-
-    def project(self, project_id: UUID) -> Project | None:
-        return self._read(PROJECT, project_id)
-
-    def task(self, task_id: UUID) -> Task | None:
-        return self._read(TASK, task_id)
-
-    def dependency_graph(self, project_id: UUID) -> DependencyGraph | None:
-        return self._read(DEPENDENCY_GRAPH, graph_id(project_id))
-
-    def workflow(self, workflow_id: UUID) -> Workflow | None:
-        return self._read(WORKFLOW, workflow_id)
-
-    def _read(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
-        """Read a state that the decision rests on: the append checks that it has not moved."""
-        stream = self._stream(stream_id)
-        self.guards.setdefault(stream_id, stream.version)
-        return stream.state if stream.aggregate is aggregate else None
-
-    def _peek(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
-        """Read what can never become false, and needs no guard: that something exists, and what it belongs to.
-
-        That it does not exist may become false, so that is guarded.
-        """
-        stream = self._stream(stream_id)
-        return stream.state if stream.aggregate is aggregate else self._read(aggregate, stream_id)
-
-    def _stream(self, stream_id: UUID) -> Stream:
-        stream = self.streams.get(stream_id)
-        if stream is None:
-            stream = self.streams[stream_id] = self._load(stream_id)
-            self.seen[stream_id] = stream.version
-        return stream
-
-    def decide(self, request: Request) -> Answer:
-        """Decide one command on what was read and decided so far; the answer's position counts within the unit.
-
-        Raises Refused.
-        """
-        command = request.command
-        aggregate = AGGREGATE_OF[type(command)]
-        stream_id = self._stream_of(aggregate, command)
-        stream = self._stream(stream_id)
-        self.guards.setdefault(stream_id, stream.version)
-        if stream.aggregate is not None and stream.aggregate is not aggregate:
-            if aggregate.stream_of is not None or command.stream == command.creates:
-                raise AlreadyExists(f"{stream_id} is a {stream.aggregate.name} already", id=stream_id)
-            stream = Stream(None, None, 0)
-        if command.expected_version is not None and command.expected_version != stream.version:
-            raise StaleVersion(
-                f"{stream_id} is at version {stream.version}, not {command.expected_version}",
-                id=stream_id,
-                version=stream.version,
-                expected_version=command.expected_version,
-            )
-        events = aggregate.decide(stream.state, command, self)
-        version, state = stream.version, stream.state
-        for event in events:
-            version += 1
-            state = aggregate.evolve(state, event)
-            self._add(request, stream_id, version, event, aggregate.project_of(stream_id, state))
-        self.streams[stream_id] = Stream(aggregate, state, version)
-        return Answer(created_id(events[0], stream_id), version, len(self.events))
-
-    def _stream_of(self, aggregate: Aggregate[Any], command: Command) -> UUID:
-        if aggregate.stream_of is not None:
-            return aggregate.stream_of(command, self)
-        stream_id: UUID = getattr(command, given(command.stream))
-        return stream_id
-
-    def _add(self, request: Request, stream_id: UUID, version: int, event: Event, project_id: UUID | None) -> None:
-        topic, state, key_id = encode(event)
-        command = request.command
-        self.events.append(
-            NewEvent(
-                stream_id,
-                version,
-                topic,
-                state,
-                request.command_id,
-                request.digest,
-                command.correlation_id,
-                command.causation_id,
-                command.actor,
-                project_id,
-                key_id,
-            )
-        )
-        for name in event.unique:
-            self._reserve(name, event, stream_id)
-
-    def _reserve(self, name: str, event: Event, stream_id: UUID) -> None:
-        """Reserve a value under a keyed hash: who reads the table cannot try names."""
-        value = str(getattr(event, name)).encode()
-        key = hmac.digest(self._reservation_key, f"{name}\0".encode() + value, "sha256")
-        reservation = Reservation(name, key, stream_id)
-        if (name, key) in self._reserved:
-            raise not_unique(name, event)
-        self._reserved.add((name, key))
-        self.reservations[reservation] = event
-
-    def taken(self, number: int) -> NotUnique:
-        """Return the refusal of the unit whose reservation, by its place among them, is another's."""
-        reservation, event = list(self.reservations.items())[number]
-        return not_unique(reservation.space, event)
-
-    def unit(self) -> Unit:
-        return Unit(self.events, self.guards, list(self.reservations))
-
-
-def created_id(event: Event, stream_id: UUID) -> UUID:
-    """Return the id of what a command's first event made: mostly the stream itself."""
-    created: UUID = getattr(event, event.creates) if event.creates else stream_id
-    return created
-
-
-def not_unique(name: str, event: Event) -> NotUnique:
-    """Return the refusal of a value that is taken; what is personal is not repeated."""
-    value = None if name in event.personal else str(getattr(event, name))
-    said = f"{name} is taken" if value is None else f"{name} {value} is taken"
-    return NotUnique(said, field=name, **({} if value is None else {"value": value}))
 
 
 class Executor:
@@ -295,12 +104,15 @@ class Executor:
         """
         digests = {request.command_id: request.digest for request in requests}
         answers: dict[UUID, Answer] = {}
+        first_streams: dict[UUID, UUID] = {}
         for command_id, digest, stream_id, version, topic, state, position in self._store.trace(list(digests)):
             if digest != digests[command_id]:
                 raise _reused(command_id)
-            first = answers.get(command_id)
-            created = first.id if first else created_id(decode(topic, state), stream_id)
-            answers[command_id] = Answer(created, version, position)
+            own = own_streams.setdefault(command_id, stream_id)
+            first = answers.get(command_id) or Answer(created_id(decode(topic, state), stream_id), 0, 0)
+            answers[command_id] = first._replace(
+                version=version if stream_id == own else first.version, position=position
+            )
         if answers and len(answers) < len(digests):
             unknown = [str(command_id) for command_id in digests if command_id not in answers]
             raise CommandIdReused(

@@ -14,8 +14,9 @@ from ..domain.errors import NotFound
 from ..domain.messages import Command
 from ..projections.read_model import READ_MODEL
 from . import migrations
+from .decision import Answer
 from .event_store import EventStore, Listener
-from .executor import Answer, Executor
+from .executor import Executor
 from .postgresql.connections import Connections
 from .postgresql.event_store import PostgreSQLEventStore
 from .postgresql.read_store import PostgreSQLReadStore
