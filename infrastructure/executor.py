@@ -108,11 +108,9 @@ class Executor:
         for command_id, digest, stream_id, version, topic, state, position in self._store.trace(list(digests)):
             if digest != digests[command_id]:
                 raise _reused(command_id)
-            own = own_streams.setdefault(command_id, stream_id)
             first = answers.get(command_id) or Answer(created_id(decode(topic, state), stream_id), 0, 0)
-            answers[command_id] = first._replace(
-                version=version if stream_id == own else first.version, position=position
-            )
+            own = first_streams.setdefault(command_id, stream_id) == stream_id
+            answers[command_id] = Answer(first.id, version if own else first.version, position)
         if answers and len(answers) < len(digests):
             unknown = [str(command_id) for command_id in digests if command_id not in answers]
             raise CommandIdReused(
