@@ -23,12 +23,16 @@ from ..domain.task import STATUS_AFTER, TaskAdded
 from ..domain.validation_run import RunCompleted, RunFailed, RunStarted
 
 Change = dict[str, Any]
+FROM_EVENTS = frozenset({"queue_task", "move_task", "bind", "unbind", "schedule", "unschedule"})
+"""The changes of the tables that events can make again."""
 PRIORITY_RANK = {"critical": 1, "high": 2, "medium": 3, "low": 4}
 
 OPEN_RUN = "validation_run"
 COMPLETED_PROJECT = "completed_project"
 ASSIGNMENT = "assignment"
 """The kinds of what stands in the agenda; an assignment by its agent's id, due at its deadline."""
+OPEN_WORK = (ASSIGNMENT, OPEN_RUN)
+"""What keeps a project from being archived."""
 
 
 def queue_task(task_id: UUID, event: TaskAdded) -> Change:
