@@ -19,7 +19,7 @@ from uuid import UUID
 from ..domain.agenda import COMPLETED_PROJECT, OPEN_RUN
 from ..domain.dependency_graph import BINDING, DependencyAdded, DependencyRemoved
 from ..domain.messages import Event
-from ..domain.project import ProjectCompleted, ProjectReactivated
+from ..domain.project import ProjectArchived, ProjectCompleted, ProjectReactivated
 from ..domain.task import STATUS_AFTER, TaskAdded
 from ..domain.validation_run import RunCompleted, RunFailed, RunStarted
 
@@ -118,6 +118,7 @@ HANDLERS: dict[type[Event], Callable[[UUID, Any, Any], Iterator[Change]]] = {
     RunFailed: run_ended,
     ProjectCompleted: project_completed,
     ProjectReactivated: project_left_completed,
+    ProjectArchived: project_left_completed,
 }
 
 
