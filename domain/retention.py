@@ -6,7 +6,6 @@ projects archived after a year. Sessions are kept until they expire.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -75,8 +74,15 @@ class Reads(Protocol):
 
 
 def decide(retention: Retention | None, command: RunRetention, reads: Reads) -> list[Decided]:
+    ran = cutoffs(command)
+    archived = ProjectArchived(occurred_at=command.at)
+    return [ran, *(Elsewhere(project_id, archived) for project_id in long_completed(ran.projects_before, reads))]
+
+
+def cutoffs(command: RunRetention) -> RetentionRan:
+    """Return the event of a run of retention."""
     at = command.at
-    ran = RetentionRan(
+    return RetentionRan(
         occurred_at=at,
         reports_before=at - timedelta(days=command.report_days),
         details_before=at - timedelta(days=command.metric_days),
@@ -84,16 +90,17 @@ def decide(retention: Retention | None, command: RunRetention, reads: Reads) -> 
         sessions_before=at,
         projects_before=at - timedelta(days=command.project_days),
     )
-    found = islice(_long_completed(ran.projects_before, reads), MAX_ARCHIVED)
-    return [ran, *(Elsewhere(project_id, ProjectArchived(occurred_at=at)) for project_id in found)]
 
 
-def _long_completed(before: datetime, reads: Reads) -> Iterator[UUID]:
-    """Yield the projects completed before a time that may be archived, in the agenda's order: the oldest first."""
-    for project_id in reads.due(COMPLETED_PROJECT, before, INT32_MAX):
-        project = reads.project(project_id)
-        if project is not None and project.status == "completed" and not reads.open_in(project_id):
-            yield project_id
+def long_completed(before: datetime, reads: Reads) -> list[UUID]:
+    """Return the projects that a run archives: completed before a time, the oldest first, and nothing open in them."""
+    due = reads.due(COMPLETED_PROJECT, before, INT32_MAX)
+    return list(islice((project_id for project_id in due if _may_be_archived(project_id, reads)), MAX_ARCHIVED))
+
+
+def _may_be_archived(project_id: UUID, reads: Reads) -> bool:
+    project = reads.project(project_id)
+    return project is not None and project.status == "completed" and not reads.open_in(project_id)
 
 
 def evolve(retention: Retention | None, event: RetentionRan) -> Retention:

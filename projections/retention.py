@@ -41,8 +41,14 @@ def project_restored(recorded: Recorded, event: ProjectRestored, rows: Rows) -> 
 
 
 def retention_ran(recorded: Recorded, event: RetentionRan, rows: Rows) -> Iterator[Change]:
+    yield from clean_up(event, recorded.event_id)
+
+
+def clean_up(event: RetentionRan, event_id: UUID) -> Iterator[Operation]:
+    """Return what a run of retention does to the read tables."""
+
     def rule(name: str, before: datetime) -> dict[str, Any]:
-        logs = {f"{table.name}_log": log_id(recorded.event_id, name, table.name) for table in RULES[name]}
+        logs = {f"{table.name}_log": log_id(event_id, name, table.name) for table in RULES[name]}
         return {"before": before, "at": event.occurred_at, **logs}
 
     yield Operation("roll_up_metrics", {"before": event.details_before})
