@@ -13,6 +13,7 @@ from .domain.errors import (
     NoOwner,
     NotFound,
     NotUnique,
+    OpenWork,
     OutsideProject,
     Refused,
     StaleVersion,
@@ -21,10 +22,18 @@ from .domain.errors import (
     WrongStatus,
 )
 from .domain.messages import Command
-from .domain.project import CompleteProject, CreateProject, FailProject, ReactivateProject
+from .domain.project import (
+    ArchiveProject,
+    CompleteProject,
+    CreateProject,
+    FailProject,
+    ReactivateProject,
+    RestoreProject,
+)
 from .domain.project_file import CreateFile, DeleteFile, FailFileValidation, ModifyFile, ValidateFile
 from .domain.project_metrics import RecordMetric
 from .domain.registry import UndecodableEvent, parse_command
+from .domain.retention import RunRetention
 from .domain.task import (
     AddTask,
     BlockTask,
@@ -72,6 +81,7 @@ from .infrastructure.errors import (
     WaitTimeout,
 )
 from .infrastructure.queries import (
+    CleanupRow,
     DashboardRow,
     IssueGroup,
     MetricRow,
@@ -81,6 +91,7 @@ from .infrastructure.queries import (
     ReportRow,
     TaskRow,
 )
+from .infrastructure.retention import Dropped, RetentionReport
 from .infrastructure.tiu import Tiu, connect
 
 __all__ = [
@@ -90,6 +101,7 @@ __all__ = [
     "AddTask",
     "AlreadyExists",
     "Answer",
+    "ArchiveProject",
     "ArchiveWorkflow",
     "AssessTask",
     "BadSettings",
@@ -97,6 +109,7 @@ __all__ = [
     "BlockTask",
     "CheckpointRefused",
     "ClaimProgress",
+    "CleanupRow",
     "Command",
     "CommandIdReused",
     "CompleteProject",
@@ -113,6 +126,7 @@ __all__ = [
     "DashboardRow",
     "DeleteFile",
     "DependencyCycle",
+    "Dropped",
     "DuplicateDependency",
     "EmptyWorkflow",
     "FailFileValidation",
@@ -137,6 +151,7 @@ __all__ = [
     "NotFound",
     "NotMigrated",
     "NotUnique",
+    "OpenWork",
     "OutsideProject",
     "ProjectCounts",
     "ProjectRow",
@@ -153,8 +168,11 @@ __all__ = [
     "ReportIssue",
     "ReportRow",
     "ResolveIssue",
+    "RestoreProject",
     "ResumeTask",
+    "RetentionReport",
     "RetryTask",
+    "RunRetention",
     "SchemaTooNew",
     "StaleVersion",
     "StartRun",

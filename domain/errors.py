@@ -127,6 +127,12 @@ class NoOwner(Refused):
     code = "no_owner"
 
 
+class OpenWork(Refused):
+    """A project in which an assignment or a validation run is open may not be archived."""
+
+    code = "open_work"
+
+
 class StaleVersion(Refused):
     """The stream is not at the command's expected_version."""
 

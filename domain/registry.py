@@ -19,6 +19,7 @@ from .messages import Command, Event
 from .project import PROJECT
 from .project_file import PROJECT_FILE
 from .project_metrics import PROJECT_METRICS
+from .retention import RETENTION
 from .task import TASK
 from .template import TEMPLATE
 from .user import USER
@@ -37,6 +38,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     WORKFLOW,
     WORKFLOW_RUN,
     TEMPLATE,
+    RETENTION,
 )
 
 COMMANDS: dict[str, type[Command]] = {c.__name__: c for aggregate in AGGREGATES for c in aggregate.commands}

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
+from ..domain.agenda import OPEN_WORK
 from ..domain.aggregate import Aggregate
 from ..domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph, graph_id
 from ..domain.errors import AlreadyExists, NotUnique, StaleVersion
@@ -21,7 +22,7 @@ from ..domain.task import TASK, Task
 from ..domain.template import TEMPLATE, Template
 from ..domain.user import USER, User
 from ..domain.workflow import WORKFLOW, Workflow
-from ..projections.write_side import OPEN_WORK, PRIORITY_RANK, Change, create_key, write_side_changes
+from ..projections.write_side import PRIORITY_RANK, Change, create_key, write_side_changes
 from .errors import KeyMissing
 from .event_store import EventStore, NewEvent, Reservation, Unit
 from .ids import new_id

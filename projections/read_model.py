@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import files, projects, tasks, templates, users, validation, workflows
+from . import files, projects, retention, tasks, templates, users, validation, workflows
 from .projection import Projection
 from .tables import PRIVATE_TABLES, READ_TABLES
 
@@ -18,5 +18,6 @@ READ_MODEL = Projection(
         **workflows.HANDLERS,
         **templates.HANDLERS,
         **files.HANDLERS,
+        **retention.HANDLERS,
     },
 )

@@ -16,9 +16,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from ..domain.agenda import COMPLETED_PROJECT, OPEN_RUN
 from ..domain.dependency_graph import BINDING, DependencyAdded, DependencyRemoved
 from ..domain.messages import Event
-from ..domain.project import ProjectCompleted, ProjectReactivated
+from ..domain.project import ProjectArchived, ProjectCompleted, ProjectReactivated
 from ..domain.task import STATUS_AFTER, TaskAdded
 from ..domain.validation_run import RunCompleted, RunFailed, RunStarted
 
@@ -26,13 +27,6 @@ Change = dict[str, Any]
 FROM_EVENTS = frozenset({"queue_task", "move_task", "bind", "unbind", "schedule", "unschedule"})
 """The changes of the tables that events can make again."""
 PRIORITY_RANK = {"critical": 1, "high": 2, "medium": 3, "low": 4}
-
-OPEN_RUN = "validation_run"
-COMPLETED_PROJECT = "completed_project"
-ASSIGNMENT = "assignment"
-"""The kinds of what stands in the agenda; an assignment by its agent's id, due at its deadline."""
-OPEN_WORK = (ASSIGNMENT, OPEN_RUN)
-"""What keeps a project from being archived."""
 
 
 def queue_task(task_id: UUID, event: TaskAdded) -> Change:
@@ -136,6 +130,7 @@ HANDLERS: dict[type[Event], Callable[[UUID, Any, Any], Iterator[Change]]] = {
     RunFailed: run_ended,
     ProjectCompleted: project_completed,
     ProjectReactivated: project_left_completed,
+    ProjectArchived: project_left_completed,
 }
 
 

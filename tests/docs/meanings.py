@@ -3,7 +3,7 @@ a name that is missing, or that nothing has any more, fails the tests."""
 
 from __future__ import annotations
 
-from claude_tiu.domain import blueprint, template, user, values, workflow
+from claude_tiu.domain import blueprint, retention, template, user, values, workflow
 
 MIB = 1 << 20
 
@@ -30,6 +30,7 @@ TYPES: dict[str, tuple[object, str]] = {
     "SizeInBytes": (values.SizeInBytes, "a whole number, 0 to 2147483647"),
     "Flag": (values.Flag, "true or false"),
     "Minutes": (values.Minutes, "a whole number of minutes, 1 to 2147483647"),
+    "Days": (retention.Days, "a whole number of days, 1 to 36500"),
     "LineNumber": (values.LineNumber, "a whole number, 1 to 2147483647"),
     "Version": (values.Version, "a whole number, 0 to 2147483647"),
     "Percent": (values.Percent, "a number from 0 to 100, rounded to 6 decimals (half to even)"),
@@ -128,6 +129,15 @@ FIELDS: dict[str, str] = {
     "is_public": "whether everybody may create projects from it, or its owner alone",
     "created_by": "the user who made it, and owns it; required unless it is public",
     "assessments": "task -> its authenticity (percent)",
+    "report_days": "how long a validation report is kept once none of its issues is open or in progress",
+    "metric_days": "how long each metric row is kept",
+    "daily_days": "how long a metric's daily value is kept",
+    "project_days": "how long a completed project is kept from the archive",
+    "reports_before": "reports created before are dropped, with their issues, unless one is open or in progress",
+    "details_before": "metric rows recorded before are rolled up, and dropped",
+    "dailies_before": "daily values of days that began before are dropped",
+    "sessions_before": "sessions that expire before are dropped",
+    "projects_before": "projects completed before were archived, unless work was open in them",
 }
 
 SETTINGS: dict[str, str] = {
@@ -152,7 +162,8 @@ TABLES: dict[str, str] = {
     "validation_reports": "One row a completed validation run, with the project's numbers as they were after it.",
     "validation_issues": "What completed runs found.",
     "progress_metrics": "One row each time a number of a project changes, and one for each recorded metric; order by "
-    "`recorded_at`, then by `seq` in `metadata`.",
+    "`recorded_at`, then by `seq` in `metadata`. Of what retention rolled up there is one row a day, with `daily` as "
+    "`aggregation_level` in `metadata`.",
     "user_sessions": "Sessions of users, by the hash of their token.",
     "project_files": "One row a file. A deleted file's row stays, without the content, and is revived where the file "
     "is created again. `content` is NULL, too, of what is known by hash and size alone.",

@@ -18,6 +18,7 @@ from claude_tiu.domain.project_file import PROJECT_FILE, CreateFile, ProjectFile
 from claude_tiu.domain.project_metrics import PROJECT_METRICS, ProjectMetrics
 from claude_tiu.domain.project_state import Project
 from claude_tiu.domain.registry import AGGREGATES
+from claude_tiu.domain.retention import RETENTION, Retention
 from claude_tiu.domain.task import TASK, Task
 from claude_tiu.domain.template import TEMPLATE, Template
 from claude_tiu.domain.user import USER, User
@@ -106,6 +107,12 @@ class World:
     def dependency_graph(self, project_id: UUID) -> DependencyGraph:
         return DependencyGraph(PROJECT_ID, {TASK_ID: {OTHER_TASK_ID: "blocks"}} if self.depends else {})
 
+    def open_in(self, project_id: UUID) -> list[str]:
+        return []
+
+    def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
+        return []
+
     def workflow(self, workflow_id: UUID) -> Workflow:
         return Workflow("active", {STEP_ID: WorkflowStep(1, ())})
 
@@ -124,6 +131,8 @@ def _states(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple
     """Yield (kind, status, state) of everything that the command may meet in its own stream."""
     if aggregate is USER:
         yield "user", None, None
+    elif aggregate is RETENTION:
+        yield "retention", None, None
     elif aggregate is DEPENDENCY_GRAPH:
         yield "dependency", None, World(depends=command.__name__.startswith("Remove")).dependency_graph(PROJECT_ID)
     elif aggregate is PROJECT_FILE:
@@ -169,7 +178,7 @@ def _states_of_workflows(aggregate: Aggregate[Any], command: type[Command]) -> I
 
 
 def _status(kind: str, state: Any) -> str | None:
-    if isinstance(state, User | DependencyGraph | ProjectMetrics):
+    if isinstance(state, User | DependencyGraph | ProjectMetrics | Retention):
         return None
     if kind == "issue":
         return str(state.issues[ISSUE_ID])
@@ -194,7 +203,7 @@ def steps_of(command: type[Command]) -> list[Step]:
 def project_statuses_of(command: type[Command]) -> list[str]:
     """Return the statuses that the project must have, of a command to what belongs to it; [] where none is asked."""
     (aggregate,) = (one for one in AGGREGATES if command in one.commands)
-    if aggregate in (USER, PROJECT, WORKFLOW, TEMPLATE):
+    if aggregate in (USER, PROJECT, WORKFLOW, TEMPLATE, RETENTION):
         return []
     allowed = []
     for status in get_args(ProjectStatus):

@@ -12,11 +12,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID, uuid5
 
 import pytest
 
+from claude_tiu.domain.agenda import OPEN_WORK
 from claude_tiu.domain.aggregate import Aggregate
 from claude_tiu.domain.dependency_graph import DependencyGraph
 from claude_tiu.domain.errors import Refused
@@ -42,6 +43,15 @@ TASK_ID, RUN_ID, ISSUE_ID = uid("task"), uid("run"), uid("issue")
 WORKFLOW_ID, STEP_ID, WORKFLOW_RUN_ID, TEMPLATE_ID = map(uid, ("workflow", "step", "workflow run", "template"))
 
 
+class Entry(NamedTuple):
+    """What stands in the agenda."""
+
+    kind: str
+    id: UUID
+    project_id: UUID
+    due: datetime
+
+
 @dataclass(frozen=True)
 class DictReads:
     """The other states that a decision may ask for, held in dicts."""
@@ -51,6 +61,7 @@ class DictReads:
     tasks: dict[UUID, Task] = field(default_factory=dict)
     graphs: dict[UUID, DependencyGraph] = field(default_factory=dict)
     workflows: dict[UUID, Workflow] = field(default_factory=dict)
+    agenda: tuple[Entry, ...] = ()
 
     def user_exists(self, user_id: UUID) -> bool:
         return user_id in self.users
@@ -70,6 +81,13 @@ class DictReads:
 
     def workflow(self, workflow_id: UUID) -> Workflow | None:
         return self.workflows.get(workflow_id)
+
+    def open_in(self, project_id: UUID) -> list[str]:
+        return sorted({entry.kind for entry in self.agenda if entry.project_id == project_id} & set(OPEN_WORK))
+
+    def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
+        due = sorted((entry.due, entry.id) for entry in self.agenda if entry.kind == kind and entry.due < before)
+        return [id_ for _, id_ in due[:limit]]
 
 
 def project(status: str = "active") -> Project:

@@ -14,10 +14,12 @@ from typing import Any
 from claude_tiu.domain.dependency_graph import DependencyAdded, DependencyRemoved
 from claude_tiu.domain.messages import Event
 from claude_tiu.domain.project import (
+    ProjectArchived,
     ProjectCompleted,
     ProjectCreated,
     ProjectFailed,
     ProjectReactivated,
+    ProjectRestored,
 )
 from claude_tiu.domain.project_file import (
     FileCreated,
@@ -29,6 +31,7 @@ from claude_tiu.domain.project_file import (
 )
 from claude_tiu.domain.project_metrics import MetricRecorded
 from claude_tiu.domain.registry import encode_event
+from claude_tiu.domain.retention import RetentionRan
 from claude_tiu.domain.task import (
     ProgressClaimed,
     TaskAdded,
@@ -95,6 +98,8 @@ EXAMPLES: dict[str, Event] = {
     "project.completed.v1": ProjectCompleted(occurred_at=AT),
     "project.failed.v1": ProjectFailed(occurred_at=AT, reason="no money"),
     "project.reactivated.v1": ProjectReactivated(occurred_at=AT),
+    "project.archived.v1": ProjectArchived(occurred_at=AT),
+    "project.restored.v1": ProjectRestored(occurred_at=AT),
     "project_metrics.metric_recorded.v1": MetricRecorded(
         occurred_at=AT, project_id=PROJECT_ID, metric_name="coverage", value=0.1 + 0.2, metadata=JSON
     ),
@@ -247,6 +252,14 @@ EXAMPLES: dict[str, Event] = {
     "project_file.validated.v1": FileValidated(occurred_at=AT, validation_score=99.5),
     "project_file.validation_failed.v1": FileValidationFailed(occurred_at=AT, validation_score=33.333333),
     "project_file.deleted.v1": FileDeleted(occurred_at=AT),
+    "retention.ran.v1": RetentionRan(
+        occurred_at=AT,
+        reports_before=datetime(2025, 12, 1, 12, 34, 56, 789012, tzinfo=UTC),
+        details_before=datetime(2026, 1, 30, 12, 34, 56, 789012, tzinfo=UTC),
+        dailies_before=datetime(2025, 3, 1, 12, 34, 56, 789012, tzinfo=UTC),
+        sessions_before=AT,
+        projects_before=datetime(1926, 3, 25, tzinfo=UTC),
+    ),
 }
 """topic -> what its golden file decodes to today. A topic that an upcaster replaced stays, with the newer event."""
 

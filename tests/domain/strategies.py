@@ -41,6 +41,7 @@ identifiers = letters
 hashes = st.text("./ABCxyz019", min_size=22, max_size=60).map("$2b$12${}".format)
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 lines = st.integers(1, values.INT32_MAX)
+days = st.integers(1, 36_500)
 
 
 def one_of(literal: Any) -> st.SearchStrategy[Any]:
@@ -77,11 +78,14 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "configuration": objects,
     "correlation_id": identifiers,
     "created_by": ids,
+    "dailies_before": times,
+    "daily_days": days,
     "default_config": objects,
     "dependency_type": one_of(values.DependencyType),
     "depends_on": st.lists(ids, unique=True, max_size=4),
     "depends_on_task_id": ids,
     "description": texts,
+    "details_before": times,
     "email": st.builds("{}@{}".format, letters, letters),
     "estimated_duration": lines,
     "execution_metadata": objects.filter(lambda metadata: "reason" not in metadata),
@@ -94,19 +98,25 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "issue_type": one_of(values.IssueType),
     "line_number": lines,
     "metadata": objects.filter(lambda metadata: not metadata.keys() & set(RESERVED_METADATA)),
+    "metric_days": days,
     "metric_name": short_texts.filter(lambda name: name not in STANDARD_METRICS),
     "name": short_texts,
     "occurred_at": times,
     "password_hash": hashes,
     "preferences": objects,
     "priority": one_of(values.Priority),
+    "project_days": days,
     "project_id": ids,
+    "projects_before": times,
     "quality_metrics": objects.filter(lambda metrics: "quality_score" not in metrics),
     "quality_score": percentages,
     "reason": texts,
+    "report_days": days,
+    "reports_before": times,
     "result_data": objects,
     "role": one_of(values.Role),
     "run_id": ids,
+    "sessions_before": times,
     "severity": one_of(values.Severity),
     "skipped": st.lists(ids, unique=True, max_size=4),
     "step_id": ids,
