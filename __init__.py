@@ -7,6 +7,7 @@ from .domain.errors import (
     DependencyCycle,
     DuplicateDependency,
     EmptyWorkflow,
+    Expired,
     Fault,
     InvalidCommand,
     LimitReached,
@@ -25,6 +26,7 @@ from .domain.project import CompleteProject, CreateProject, FailProject, Reactiv
 from .domain.project_file import CreateFile, DeleteFile, FailFileValidation, ModifyFile, ValidateFile
 from .domain.project_metrics import RecordMetric
 from .domain.registry import UndecodableEvent, parse_command
+from .domain.session import EndSession, StartSession
 from .domain.task import (
     AddTask,
     BlockTask,
@@ -39,7 +41,17 @@ from .domain.task import (
     UnblockTask,
 )
 from .domain.template import CreateTemplate, PublishTemplate, UnpublishTemplate
-from .domain.user import CreateUser
+from .domain.user import (
+    ChangeEmail,
+    ChangePassword,
+    ChangePreferences,
+    ChangeRole,
+    CreateUser,
+    DeactivateUser,
+    ForgetUser,
+    ReactivateUser,
+    RenameUser,
+)
 from .domain.validation_run import (
     AssessTask,
     BeginIssue,
@@ -94,6 +106,10 @@ __all__ = [
     "BadSettings",
     "BeginIssue",
     "BlockTask",
+    "ChangeEmail",
+    "ChangePassword",
+    "ChangePreferences",
+    "ChangeRole",
     "CheckpointRefused",
     "ClaimProgress",
     "Command",
@@ -110,10 +126,13 @@ __all__ = [
     "CreateUser",
     "CreateWorkflow",
     "DashboardRow",
+    "DeactivateUser",
     "DeleteFile",
     "DependencyCycle",
     "DuplicateDependency",
     "EmptyWorkflow",
+    "EndSession",
+    "Expired",
     "FailFileValidation",
     "FailProject",
     "FailRun",
@@ -121,6 +140,7 @@ __all__ = [
     "FailTask",
     "FailWorkflowRun",
     "Fault",
+    "ForgetUser",
     "IgnoreIssue",
     "InvalidCommand",
     "InvalidQuery",
@@ -142,10 +162,12 @@ __all__ = [
     "PublishTemplate",
     "PutBackTask",
     "ReactivateProject",
+    "ReactivateUser",
     "ReadyTask",
     "RecordMetric",
     "Refused",
     "RemoveDependency",
+    "RenameUser",
     "ReopenIssue",
     "ReopenTask",
     "ReportIssue",
@@ -156,6 +178,7 @@ __all__ = [
     "SchemaTooNew",
     "StaleVersion",
     "StartRun",
+    "StartSession",
     "StartStep",
     "StartTask",
     "StartWorkflowRun",

@@ -19,6 +19,7 @@ from .messages import Command, Event
 from .project import PROJECT
 from .project_file import PROJECT_FILE
 from .project_metrics import PROJECT_METRICS
+from .session import SESSION
 from .task import TASK
 from .template import TEMPLATE
 from .user import USER
@@ -28,6 +29,7 @@ from .workflow_run import WORKFLOW_RUN
 
 AGGREGATES: tuple[Aggregate[Any], ...] = (
     USER,
+    SESSION,
     PROJECT,
     PROJECT_METRICS,
     PROJECT_FILE,

@@ -19,7 +19,8 @@ from ..domain.project_state import Project
 from ..domain.registry import AGGREGATE_OF
 from ..domain.task import TASK, Task
 from ..domain.template import TEMPLATE, Template
-from ..domain.user import USER, User
+from ..domain.user import USER
+from ..domain.user_state import User
 from ..domain.workflow import WORKFLOW, Workflow
 from .event_store import EventStore, NewEvent, Reservation, Unit
 from .ids import new_id
@@ -76,9 +77,6 @@ class Decision:
         self.events: list[NewEvent] = []
         self.reservations: dict[Reservation, Event] = {}
         self._reserved: set[tuple[str, bytes]] = set()
-
-    def user_exists(self, user_id: UUID) -> bool:
-        return self._peek(USER, user_id) is not None
 
     def project_of_task(self, task_id: UUID) -> UUID | None:
         task = self._peek(TASK, task_id)
