@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from ..projections.fold import Fold
+from ..projections.fold import Fold, Step
 from ..projections.projection import Projection, Row, Table
 from .errors import ProjectionFailed
 
@@ -34,8 +34,8 @@ class ReadStore(ABC):
         """Return a projection's checkpoint; None before its first batch."""
 
     @abstractmethod
-    def apply(self, projection: str, before: Checkpoint | None, folds: Sequence[Fold], after: Checkpoint) -> None:
-        """Write folds in order, and move the checkpoint from `before` to `after`, in one transaction.
+    def apply(self, projection: str, before: Checkpoint | None, steps: Sequence[Step], after: Checkpoint) -> None:
+        """Take steps in order, and move the checkpoint from `before` to `after`, in one transaction.
 
         Raises CheckpointMoved where the checkpoint is not `before`, and ProjectionFailed where the database refuses a
         row; nothing is written then.

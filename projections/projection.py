@@ -1,4 +1,4 @@
-"""The form that every projection has: tables, and a pure function from an event to row changes.
+"""The form that every projection has: tables, and a pure function from an event to changes of rows.
 
 A projection may keep running state in tables of its own (marked `private`): rows that it reads back by key, or by
 parent, through `Rows`. Everything it writes, rows and state alike, are changes.
@@ -68,7 +68,21 @@ class Delete(NamedTuple):
     key: UUID
 
 
-Change = Insert | Update | Delete
+RowChange = Insert | Update | Delete
+"""A change of one row, by its key."""
+
+
+class Operation(NamedTuple):
+    """A named change of rows that no key tells: the read store has its SQL (infrastructure/operations.sql).
+
+    What came before it is written first. It leaves private tables alone, so that running state needs not be told.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+
+
+Change = RowChange | Operation
 
 
 class Rows(Protocol):

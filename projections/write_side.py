@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from ..domain.agenda import COMPLETED_PROJECT, OPEN_RUN
 from ..domain.dependency_graph import BINDING, DependencyAdded, DependencyRemoved
 from ..domain.messages import Event
 from ..domain.project import ProjectCompleted, ProjectReactivated
@@ -24,11 +25,6 @@ from ..domain.validation_run import RunCompleted, RunFailed, RunStarted
 
 Change = dict[str, Any]
 PRIORITY_RANK = {"critical": 1, "high": 2, "medium": 3, "low": 4}
-
-OPEN_RUN = "validation_run"
-COMPLETED_PROJECT = "completed_project"
-ASSIGNMENT = "assignment"
-"""The kinds of what stands in the agenda; an assignment by its agent's id, due at its deadline."""
 
 
 def queue_task(task_id: UUID, event: TaskAdded) -> Change:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from ...projections.fold import Fold
+from ...projections.fold import Fold, Step
 from ...projections.projection import Kind, Projection, Row, Table
 from ..errors import CheckpointMoved, ProjectionFailed
+from ..operations import take
 from ..read_store import Batch, Checkpoint, ReadStore, batches_of, statements_of
 from ..sql import statements
 from ..words import match_expression
@@ -68,13 +69,12 @@ class SQLiteReadStore(ReadStore):
         with self._connections.reading() as connection:
             return _checkpoint(connection, projection)
 
-    def apply(self, projection: str, before: Checkpoint | None, folds: Sequence[Fold], after: Checkpoint) -> None:
+    def apply(self, projection: str, before: Checkpoint | None, steps: Sequence[Step], after: Checkpoint) -> None:
         with self._connections.writing() as connection:
             if _checkpoint(connection, projection) != before:
                 raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
-            for fold in folds:
-                for batch in batches_of(fold, ENCODERS, "?"):
-                    _write(connection, batch)
+            for step in steps:
+                take(step, _Writing(connection))
             values = after._asdict() | {"projection": projection, "epoch": str(after.epoch)}
             connection.execute(SQL["set_checkpoint"], values)
 
@@ -99,7 +99,7 @@ class SQLiteReadStore(ReadStore):
 
     def query(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         with self._connections.reading() as connection:
-            cursor = connection.execute(statement, {name: _parameter(value) for name, value in parameters.items()})
+            cursor = connection.execute(statement, _parameters(parameters))
             columns = [column[0] for column in cursor.description]
             return [dict(zip(columns, row, strict=True)) for row in cursor]
 
@@ -111,12 +111,28 @@ class SQLiteReadStore(ReadStore):
         self._connections.close()
 
 
-def _write(connection: sqlite3.Connection, batch: Batch) -> None:
-    try:
-        matched = connection.executemany(batch.statement, batch.parameters).rowcount
-    except sqlite3.IntegrityError as error:  # its message names constraints and columns, and no value
-        raise ProjectionFailed(f"the database refuses a row of {batch.table}: {error}", table=batch.table) from None
-    batch.check(matched)
+class _Writing:
+    """Satisfies `Writing`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def write(self, fold: Fold) -> None:
+        for batch in batches_of(fold, ENCODERS, "?"):
+            self._write(batch)
+
+    def _write(self, batch: Batch) -> None:
+        try:
+            matched = self._connection.executemany(batch.statement, batch.parameters).rowcount
+        except sqlite3.IntegrityError as error:  # its message names constraints and columns, and no value
+            raise ProjectionFailed(f"the database refuses a row of {batch.table}: {error}", table=batch.table) from None
+        batch.check(matched)
+
+    def run(self, statement: str, parameters: Mapping[str, Any]) -> None:
+        try:
+            self._connection.execute(statement, _parameters(parameters))
+        except sqlite3.IntegrityError as error:
+            raise ProjectionFailed(f"the database refuses it: {error}") from None
 
 
 def _checkpoint(connection: sqlite3.Connection, projection: str) -> Checkpoint | None:
@@ -125,6 +141,10 @@ def _checkpoint(connection: sqlite3.Connection, projection: str) -> Checkpoint |
         return None
     version, epoch, position, event_hash = row
     return Checkpoint(version, UUID(epoch), position, event_hash)
+
+
+def _parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _parameter(value) for name, value in parameters.items()}
 
 
 def _parameter(value: Any) -> Any:

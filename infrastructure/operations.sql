@@ -1,0 +1,2 @@
+-- The set operations of the read tables, by the names that projections give them: NAME, or NAME_1, NAME_2 … in order.
+-- Children are inserted after their parents and deleted before them, so that no foreign key action ever fires.
