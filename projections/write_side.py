@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ..domain.agenda import COMPLETED_PROJECT, OPEN_RUN
+from ..domain.agenda import ASSIGNMENT, COMPLETED_PROJECT, OPEN_RUN
 from ..domain.dependency_graph import BINDING, DependencyAdded, DependencyRemoved
 from ..domain.messages import Event
 from ..domain.project import ProjectCompleted, ProjectReactivated
@@ -25,7 +25,12 @@ from ..domain.user import EmailChanged, UserForgotten, UserRenamed
 from ..domain.validation_run import RunCompleted, RunFailed, RunStarted
 
 Change = dict[str, Any]
+FROM_EVENTS = frozenset({"queue_task", "move_task", "bind", "unbind", "schedule", "unschedule"})
+"""The changes of the tables that events can make again."""
 PRIORITY_RANK = {"critical": 1, "high": 2, "medium": 3, "low": 4}
+
+OPEN_WORK = (ASSIGNMENT, OPEN_RUN)
+"""What keeps a project from being archived."""
 
 
 def queue_task(task_id: UUID, event: TaskAdded) -> Change:
