@@ -221,17 +221,21 @@ class Decision:
             self._reserve(name, event, stream_id)
 
     def _release(self, stream_id: UUID, space: str | None) -> None:
-        """Let go what the unit itself has reserved."""
-        for reservation in list(self.reservations):
-            if reservation.stream_id == stream_id and space in (None, reservation.space):
-                del self.reservations[reservation]
-                self._reserved.remove((reservation.space, reservation.key))
+        """Let go what the unit itself has reserved: it had to be free, and is free again."""
+
+        def after(reservation: Reservation) -> Reservation:
+            if not reservation.kept or reservation.stream_id != stream_id or space not in (None, reservation.space):
+                return reservation
+            self._reserved.remove((reservation.space, reservation.key))
+            return reservation._replace(kept=False)
+
+        self.reservations = {after(reservation): event for reservation, event in self.reservations.items()}
 
     def _reserve(self, name: str, event: Event, stream_id: UUID) -> None:
         """Reserve a value under a keyed hash: who reads the table cannot try names."""
         value = str(getattr(event, name)).encode()
         key = hmac.digest(self._event_store.reservation_key, f"{name}\0".encode() + value, "sha256")
-        reservation = Reservation(name, key, stream_id)
+        reservation = Reservation(name, key, stream_id, len(self.events) - 1)
         if (name, key) in self._reserved:
             raise not_unique(name, event)
         self._reserved.add((name, key))

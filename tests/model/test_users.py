@@ -21,9 +21,9 @@ from tests.model.machine import batch_sizes
 from tests.model.stores import PostgreSQL, SQLite, Store, exactly
 from tests.support.history import PASSWORD_HASH, START, uid
 
-USERS = [uid(f"person {number}") for number in range(3)]
-SESSIONS = [uid(f"session {number}") for number in range(3)]
-NAMES = ("ada", "bob", "eve")
+USERS = [uid(f"person {number}") for number in range(30)]
+SESSIONS = [uid(f"session {number}") for number in range(30)]
+NAMES = ("ada", "bob", "eve", *map("user{}".format, range(27)))
 HASHES = (PASSWORD_HASH, PASSWORD_HASH[:-1] + "Q")
 ROLES = ("admin", "viewer")
 COMMANDS = (
@@ -38,14 +38,14 @@ def minutes(count: int) -> datetime:
     return START + timedelta(minutes=count)
 
 
-def drawn(choose: Choose) -> Command:
-    """Any command, whether or not the rules take it; its time may lie before that of the last."""
+def drawn(choose: Choose, few: int) -> Command:
+    """Any command, about `few` people, whether or not the rules take it; its time may lie before that of the last."""
     name: str = choose(COMMANDS)
     choices: dict[str, Callable[[], Any]] = {
-        "user_id": lambda: choose(USERS),
-        "session_id": lambda: choose(SESSIONS),
-        "username": lambda: choose(NAMES),
-        "email": lambda: f"{choose(NAMES)}@example.org",
+        "user_id": lambda: choose(USERS[:few]),
+        "session_id": lambda: choose(SESSIONS[:few]),
+        "username": lambda: choose(NAMES[:few]),
+        "email": lambda: f"{choose(NAMES[:few])}@example.org",
         "password_hash": lambda: choose(HASHES),
         "role": lambda: choose(ROLES),
         "preferences": lambda: {"theme": choose(("dark", "light"))},
@@ -63,7 +63,7 @@ def drawn(choose: Choose) -> Command:
 @st.composite
 def units(draw: st.DrawFn) -> list[Command]:
     """Commands that are stored together or not at all."""
-    return [drawn(lambda among: draw(st.sampled_from(among))) for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3])))]
+    return [drawn(lambda among: draw(st.sampled_from(among)), 3) for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3])))]
 
 
 class No(Exception):
@@ -197,11 +197,11 @@ def test_any_history_is_taken_shown_and_rebuilt_as_the_rules_say(
 @pytest.mark.parametrize("seed", range(3))
 def test_a_long_history_is_the_same_on_both_stores(seed: int, pg_server: str, pg_template: str) -> None:
     random = Random(seed)
-    told = [[drawn(random.choice) for _ in range(random.choice([1, 1, 2, 3]))] for _ in range(200)]
+    told = [[drawn(random.choice, 30) for _ in range(random.choice([1, 1, 2, 3]))] for _ in range(400)]
     with closing(SQLite()) as sqlite, closing(PostgreSQL(pg_server, pg_template)) as postgresql:
         for store in (sqlite, postgresql):
             world, taken = tell(store, told)
-            assert taken > 20
+            assert taken > 30
             assert world.forgotten
             store.projector(7).catch_up()
             assert_tables(store, world)
