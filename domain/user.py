@@ -181,6 +181,11 @@ class UserCreated(UserEvent):
     role: str
     preferences: dict[str, Any]
 
+    @classmethod
+    def forgotten(cls, person_id: UUID) -> dict[str, Any]:
+        name = f"{FORGOTTEN_PREFIX}{person_id}"
+        return {"username": name, "email": name, "password_hash": "!"}
+
 
 class UserRenamed(UserEvent):
     topic: ClassVar = "user.renamed.v1"
