@@ -7,6 +7,7 @@ from .domain.errors import (
     DependencyCycle,
     DuplicateDependency,
     EmptyWorkflow,
+    Expired,
     Fault,
     InvalidCommand,
     LimitReached,
@@ -34,6 +35,7 @@ from .domain.project_file import CreateFile, DeleteFile, FailFileValidation, Mod
 from .domain.project_metrics import RecordMetric
 from .domain.registry import UndecodableEvent, parse_command
 from .domain.retention import RunRetention
+from .domain.session import EndSession, StartSession
 from .domain.task import (
     AddTask,
     BlockTask,
@@ -48,7 +50,17 @@ from .domain.task import (
     UnblockTask,
 )
 from .domain.template import CreateTemplate, PublishTemplate, UnpublishTemplate
-from .domain.user import CreateUser
+from .domain.user import (
+    ChangeEmail,
+    ChangePassword,
+    ChangePreferences,
+    ChangeRole,
+    CreateUser,
+    DeactivateUser,
+    ForgetUser,
+    ReactivateUser,
+    RenameUser,
+)
 from .domain.validation_run import (
     AssessTask,
     BeginIssue,
@@ -107,6 +119,10 @@ __all__ = [
     "BadSettings",
     "BeginIssue",
     "BlockTask",
+    "ChangeEmail",
+    "ChangePassword",
+    "ChangePreferences",
+    "ChangeRole",
     "CheckpointRefused",
     "ClaimProgress",
     "CleanupRow",
@@ -124,11 +140,14 @@ __all__ = [
     "CreateUser",
     "CreateWorkflow",
     "DashboardRow",
+    "DeactivateUser",
     "DeleteFile",
     "DependencyCycle",
     "Dropped",
     "DuplicateDependency",
     "EmptyWorkflow",
+    "EndSession",
+    "Expired",
     "FailFileValidation",
     "FailProject",
     "FailRun",
@@ -136,6 +155,7 @@ __all__ = [
     "FailTask",
     "FailWorkflowRun",
     "Fault",
+    "ForgetUser",
     "IgnoreIssue",
     "InvalidCommand",
     "InvalidQuery",
@@ -159,10 +179,12 @@ __all__ = [
     "PublishTemplate",
     "PutBackTask",
     "ReactivateProject",
+    "ReactivateUser",
     "ReadyTask",
     "RecordMetric",
     "Refused",
     "RemoveDependency",
+    "RenameUser",
     "ReopenIssue",
     "ReopenTask",
     "ReportIssue",
@@ -176,6 +198,7 @@ __all__ = [
     "SchemaTooNew",
     "StaleVersion",
     "StartRun",
+    "StartSession",
     "StartStep",
     "StartTask",
     "StartWorkflowRun",

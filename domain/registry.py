@@ -20,6 +20,7 @@ from .project import PROJECT
 from .project_file import PROJECT_FILE
 from .project_metrics import PROJECT_METRICS
 from .retention import RETENTION
+from .session import SESSION
 from .task import TASK
 from .template import TEMPLATE
 from .user import USER
@@ -29,6 +30,7 @@ from .workflow_run import WORKFLOW_RUN
 
 AGGREGATES: tuple[Aggregate[Any], ...] = (
     USER,
+    SESSION,
     PROJECT,
     PROJECT_METRICS,
     PROJECT_FILE,
