@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
+from ..domain.agenda import OPEN_WORK
 from ..domain.agent import AGENT, Agent
 from ..domain.aggregate import Aggregate
 from ..domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph, graph_id
@@ -22,6 +23,7 @@ from ..domain.task import TASK, Task
 from ..domain.template import TEMPLATE, Template
 from ..domain.user import USER, User
 from ..domain.workflow import WORKFLOW, Workflow
+from ..projections.write_side import PRIORITY_RANK, Change, write_side_changes
 from .event_store import EventStore, NewEvent, Reservation, Unit
 from .ids import new_id
 from .mapper import encode
@@ -68,13 +70,15 @@ class Decision:
     Its methods named after aggregates are what the domain's decisions ask of other streams (their `Reads`).
     """
 
-    def __init__(self, store: EventStore, load: Callable[[UUID], Stream]) -> None:
-        self._reservation_key = store.reservation_key
+    def __init__(self, store: EventStore, load: Callable[[UUID], Stream], *, exclusive: bool = False) -> None:
+        self._exclusive = exclusive
+        self._event_store = store
         self._load = load
         self.streams: dict[UUID, Stream] = {}
         self.seen: dict[UUID, int] = {}
         self.guards: dict[UUID, int] = {}
         self.events: list[NewEvent] = []
+        self.changes: list[tuple[int, Change]] = []
         self.reservations: dict[Reservation, Event] = {}
         self._reserved: set[tuple[str, bytes]] = set()
 
@@ -108,6 +112,25 @@ class Decision:
 
     def workflow(self, workflow_id: UUID) -> Workflow | None:
         return self._read(WORKFLOW, workflow_id)
+
+    def next_ready(
+        self, project_id: UUID, agent_type: str, capabilities: Sequence[str], priority: str | None
+    ) -> UUID | None:
+        rank = None if priority is None else PRIORITY_RANK[priority]
+        return self._exclusive_store().next_ready(
+            project_id, priority=rank, agent_type=agent_type, capabilities=capabilities
+        )
+
+    def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
+        return self._exclusive_store().due(kind, before, limit)
+
+    def open_in(self, project_id: UUID) -> list[str]:
+        return self._exclusive_store().open_in(project_id, OPEN_WORK)
+
+    def _exclusive_store(self) -> EventStore:
+        if not self._exclusive:
+            raise TypeError("only an exclusive command may ask what no guard can hold")
+        return self._event_store
 
     def _read(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
         """Read a state that the decision rests on: the append checks that it has not moved."""
@@ -200,13 +223,24 @@ class Decision:
                 key_id,
             )
         )
+        for change in write_side_changes(stream_id, project_id, event):
+            self.changes.append((len(self.events) - 1, change))
+            if change["op"] == "release":
+                self._release(stream_id, change["space"])
         for name in event.unique:
             self._reserve(name, event, stream_id)
+
+    def _release(self, stream_id: UUID, space: str | None) -> None:
+        """Let go what the unit itself has reserved."""
+        for reservation in list(self.reservations):
+            if reservation.stream_id == stream_id and space in (None, reservation.space):
+                del self.reservations[reservation]
+                self._reserved.remove((reservation.space, reservation.key))
 
     def _reserve(self, name: str, event: Event, stream_id: UUID) -> None:
         """Reserve a value under a keyed hash: who reads the table cannot try names."""
         value = str(getattr(event, name)).encode()
-        key = hmac.digest(self._reservation_key, f"{name}\0".encode() + value, "sha256")
+        key = hmac.digest(self._event_store.reservation_key, f"{name}\0".encode() + value, "sha256")
         reservation = Reservation(name, key, stream_id)
         if (name, key) in self._reserved:
             raise not_unique(name, event)
@@ -219,7 +253,7 @@ class Decision:
         return not_unique(reservation.space, event)
 
     def unit(self) -> Unit:
-        return Unit(self.events, self.guards, list(self.reservations))
+        return Unit(self.events, self.guards, list(self.reservations), self.changes)
 
 
 def created_id(event: Event, stream_id: UUID) -> UUID:

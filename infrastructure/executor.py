@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from functools import partial
 from uuid import UUID
 
 from ..domain.errors import CommandIdReused, Refused
@@ -19,11 +18,18 @@ from .decision import Answer, Decision, Request, created_id, prepare
 from .errors import Contended, StoreUnavailable
 from .event_store import Conflict, EventStore, Known, Stored, Taken
 from .mapper import decode
-from .streams import StreamCache, load_stream
+from .streams import Stream, StreamCache
 
 ATTEMPTS = 20
 """How often a unit is decided before its command is told that others are always faster."""
 PAUSE_SECONDS = 0.002
+
+
+class _Moved(Exception):
+    """What an attempt rested on has moved."""
+
+    def __init__(self, stream_ids: Sequence[UUID]) -> None:
+        self.stream_ids = stream_ids
 
 
 class Executor:
@@ -31,8 +37,9 @@ class Executor:
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
-        self._cache = StreamCache(partial(load_stream, store))
+        self._cache = StreamCache()
         self._retrying = threading.Lock()
+        self._excluding = threading.Lock()
 
     def execute(self, commands: Sequence[Command]) -> list[Answer]:
         """Execute commands as one unit: all are stored, in one commit, or none is.
@@ -60,64 +67,102 @@ class Executor:
         raise Contended(f"other writers moved what the command rests on, {ATTEMPTS} times; try again")
 
     def _attempt(self, requests: Sequence[Request]) -> dict[UUID, Answer] | None:
-        """Return the answers by command_id, or None where something moved meanwhile.
+        """Return the answers by command_id, or None where something moved meanwhile."""
+        try:
+            if any(request.command.exclusive for request in requests):
+                return self._attempt_exclusively(requests)
+            return self._attempt_on(self._store, requests)
+        except _Moved as moved:
+            self._cache.drop(moved.stream_ids)
+            return None
+
+    def _attempt_exclusively(self, requests: Sequence[Request]) -> dict[UUID, Answer]:
+        """Decide and append one command after the other, in one transaction that holds the ordering lock.
+
+        So each finds in the write-side tables what those before it did. One at a time of this process waits for the
+        lock.
+        """
+        answers: dict[UUID, Answer] = {}
+        streams: dict[UUID, Stream] = {}
+        with self._excluding, self._store.exclusive() as store:
+            if (known := _known(store, requests)) is not None:
+                return known
+            for request in requests:
+                answers |= self._attempt_on(store, [request], streams)
+        self._cache.put(streams)
+        return answers
+
+    def _attempt_on(
+        self, store: EventStore, requests: Sequence[Request], written: dict[UUID, Stream] | None = None
+    ) -> dict[UUID, Answer]:
+        """Return the answers by command_id. Raises Refused, or _Moved where something moved meanwhile.
 
         States come from the cache where it has them: the guards find out, at the append, whether they had moved. A
-        refusal is given only if nothing that it rests on has.
+        refusal is given only if nothing that it rests on has. In an exclusive store, `written` are the streams as its
+        transaction has left them; what is not stored yet does not come into the cache.
         """
-        decision = Decision(self._store, self._cache.get)
+
+        def load(stream_id: UUID) -> Stream:
+            return (written or {}).get(stream_id) or self._cache.get(store, stream_id)
+
+        decision = Decision(store, load, exclusive=written is not None)
         try:
             decided = {request.command_id: decision.decide(request) for request in requests}
         except Refused:
-            known = self._known(requests)
-            if known is not None:
+            if written is None and (known := _known(store, requests)) is not None:
                 return known
-            if moved := self._moved(decision.seen):
-                self._cache.drop(moved)
-                return None
+            if moved := _moved(store, decision.seen):
+                raise _Moved(moved) from None
             raise
-        (outcome,) = self._store.append([decision.unit()]) if requests else (Stored(0),)
+        (outcome,) = store.append([decision.unit()]) if requests else (Stored(0),)
         match outcome:
             case Stored(first_position):
-                self._cache.put(decision.streams)
+                if written is None:
+                    self._cache.put(decision.streams)
+                else:
+                    written.update(decision.streams)
                 return {
                     command_id: answer._replace(position=first_position + answer.position - 1)
                     for command_id, answer in decided.items()
                 }
-            case Known():
-                return self._known(requests)
             case Taken(reservation):
                 raise decision.taken(reservation)
             case Conflict(stream_id):
-                self._cache.drop([stream_id])
-                return None
+                raise _Moved([stream_id])
+            case Known():
+                known = _known(store, requests)
+                if known is None:
+                    raise _Moved([])
+                return known
 
-    def _moved(self, seen: Mapping[UUID, int]) -> list[UUID]:
-        """Return which streams are no longer at the version at which they were read."""
-        newest = {stream_id: self._store.select_events(stream_id, desc=True, limit=1) for stream_id in seen}
-        return [id_ for id_, events in newest.items() if (events[0].originator_version if events else 0) != seen[id_]]
 
-    def _known(self, requests: Sequence[Request]) -> dict[UUID, Answer] | None:
-        """Return the first answers of commands that are stored already; None where none is.
+def _known(store: EventStore, requests: Sequence[Request]) -> dict[UUID, Answer] | None:
+    """Return the first answers of commands that are stored already; None where none is.
 
-        Raises CommandIdReused where some are and some are not, or where one had other content.
-        """
-        digests = {request.command_id: request.digest for request in requests}
-        answers: dict[UUID, Answer] = {}
-        first_streams: dict[UUID, UUID] = {}
-        for command_id, digest, stream_id, version, topic, state, position in self._store.trace(list(digests)):
-            if digest != digests[command_id]:
-                raise _reused(command_id)
-            first = answers.get(command_id) or Answer(created_id(decode(topic, state), stream_id), 0, 0)
-            own = first_streams.setdefault(command_id, stream_id) == stream_id
-            answers[command_id] = Answer(first.id, version if own else first.version, position)
-        if answers and len(answers) < len(digests):
-            unknown = [str(command_id) for command_id in digests if command_id not in answers]
-            raise CommandIdReused(
-                f"of these {len(digests)} commands, {len(answers)} are stored already: a unit is retried whole",
-                unknown=unknown,
-            )
-        return answers or None
+    Raises CommandIdReused where some are and some are not, or where one had other content.
+    """
+    digests = {request.command_id: request.digest for request in requests}
+    answers: dict[UUID, Answer] = {}
+    first_streams: dict[UUID, UUID] = {}
+    for command_id, digest, stream_id, version, topic, state, position in store.trace(list(digests)):
+        if digest != digests[command_id]:
+            raise _reused(command_id)
+        first = answers.get(command_id) or Answer(created_id(decode(topic, state), stream_id), 0, 0)
+        own = first_streams.setdefault(command_id, stream_id) == stream_id
+        answers[command_id] = Answer(first.id, version if own else first.version, position)
+    if answers and len(answers) < len(digests):
+        unknown = [str(command_id) for command_id in digests if command_id not in answers]
+        raise CommandIdReused(
+            f"of these {len(digests)} commands, {len(answers)} are stored already: a unit is retried whole",
+            unknown=unknown,
+        )
+    return answers or None
+
+
+def _moved(store: EventStore, seen: Mapping[UUID, int]) -> list[UUID]:
+    """Return which streams are no longer at the version at which they were read."""
+    newest = {stream_id: store.select_events(stream_id, desc=True, limit=1) for stream_id in seen}
+    return [id_ for id_, events in newest.items() if (events[0].originator_version if events else 0) != seen[id_]]
 
 
 def _distinct(requests: Sequence[Request]) -> list[Request]:

@@ -26,6 +26,8 @@ from ..domain.task import STATUS_AFTER, TaskAdded
 from ..domain.validation_run import RunCompleted, RunFailed, RunStarted
 
 Change = dict[str, Any]
+FROM_EVENTS = frozenset({"queue_task", "move_task", "bind", "unbind", "schedule", "unschedule"})
+"""The changes of the tables that events can make again."""
 PRIORITY_RANK = {"critical": 1, "high": 2, "medium": 3, "low": 4}
 
 

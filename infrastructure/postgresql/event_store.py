@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import json
 import selectors
 import socket
-from collections.abc import Mapping, Sequence
-from itertools import accumulate
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import accumulate, islice
+from typing import Any, Self
 from uuid import UUID
 
 import psycopg
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
+from ...projections.write_side import Change
 from ..errors import StoreUnavailable
 from ..event_store import (
     READ_BYTES,
+    WRITE_SIDE,
     CommandTrace,
     Conflict,
     EventRow,
@@ -31,7 +38,7 @@ from ..event_store import (
     Unit,
 )
 from ..sql import for_psycopg, statements
-from .connections import Connection, Connections, connect
+from .connections import Connection, Connections, Held, connect
 
 SQL = {name: for_psycopg(statement) for name, statement in statements("postgresql/events.sql").items()}
 MAX_VERSION = 2**31 - 1
@@ -43,7 +50,7 @@ class PostgreSQLEventStore(EventStore):
     """Shares its connections with the read store of the same database."""
 
     def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+        self._connections: Connections | Held = connections
         ((self.epoch, self.reservation_key, self._channel),) = self._all("store")
 
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
@@ -52,6 +59,43 @@ class PostgreSQLEventStore(EventStore):
         except psycopg.errors.UniqueViolation as error:
             raise IntegrityError(str(error)) from error
         return [_outcome(unit, *row) for unit, row in zip(units, rows, strict=True)]
+
+    @contextmanager
+    def exclusive(self) -> Iterator[Self]:
+        with self._connections.using() as connection, connection.transaction():
+            connection.execute(SQL["lock"])
+            held = copy.copy(self)
+            held._connections = Held(self._connections.url, connection)
+            yield held
+
+    def next_ready(
+        self, project_id: UUID, *, priority: int | None, agent_type: str, capabilities: Sequence[str]
+    ) -> UUID | None:
+        rows = self._all(
+            "next_ready",
+            project_id=project_id,
+            priority=priority,
+            agent_type=agent_type,
+            capabilities=Jsonb(list(capabilities)),
+        )
+        return rows[0][0] if rows else None
+
+    def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
+        return [id_ for (id_,) in self._all("due", kind=kind, before=before, limit=limit)]
+
+    def open_in(self, project_id: UUID, kinds: Sequence[str]) -> list[str]:
+        return [kind for (kind,) in self._all("open_in", project_id=project_id, kinds=list(kinds))]
+
+    def write_side(self) -> dict[str, list[tuple[Any, ...]]]:
+        return {table: self._all(f"all_{table}") for table in WRITE_SIDE}
+
+    def rebuild_write_side(self, changes: Iterable[tuple[int, Change]]) -> None:
+        with self._connections.using() as connection, connection.transaction():
+            for table in WRITE_SIDE:
+                connection.execute(SQL[f"empty_{table}"])
+            rest = iter(changes)
+            while batch := list(islice(rest, 1_000)):
+                connection.execute(SQL["change_write_side"], {"changes": _changes(batch)})
 
     def load(self, stream_id: UUID) -> list[StreamEvent]:
         return [StreamEvent(*row) for row in self._all("load", stream_id=stream_id)]
@@ -149,7 +193,17 @@ def _arrays(units: Sequence[Unit]) -> Mapping[str, list[Any]]:
         "reservation_spaces": [reservation.space for reservation in reservations],
         "reservation_keys": [reservation.key for reservation in reservations],
         "reservation_streams": [reservation.stream_id for reservation in reservations],
+        "changes": [_changes(unit.changes) if unit.changes else None for unit in units],
     }
+
+
+def _changes(changes: Iterable[tuple[int, Change]]) -> Jsonb:
+    """Return changes as change_write_side takes them."""
+    return Jsonb([{**change, "event": index} for index, change in changes], _dumps)
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, default=str)
 
 
 def _outcome(unit: Unit, outcome: str, first_position: int | None, detail: int | None) -> Outcome:

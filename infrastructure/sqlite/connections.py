@@ -136,3 +136,22 @@ class Connections:
             connection.close()
         with self._write_lock:
             self._writer.close()
+
+
+class Held:
+    """One connection inside a transaction, in place of Connections: what reads and writes through it is part of it."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        yield self._connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        yield self._connection
+
+    def close(self) -> None:
+        """Do nothing: whoever holds the connection closes it."""
