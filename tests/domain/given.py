@@ -17,6 +17,7 @@ from uuid import UUID, uuid5
 
 import pytest
 
+from claude_tiu.domain.agent import Agent
 from claude_tiu.domain.aggregate import Aggregate
 from claude_tiu.domain.dependency_graph import DependencyGraph
 from claude_tiu.domain.errors import Refused
@@ -40,6 +41,7 @@ COMMAND_ID, NEW_ID, NOBODY = uid("command"), uid("new"), uid("nobody")
 USER_ID, PROJECT_ID, OTHER_PROJECT_ID = uid("user"), uid("project"), uid("other project")
 TASK_ID, RUN_ID, ISSUE_ID = uid("task"), uid("run"), uid("issue")
 WORKFLOW_ID, STEP_ID, WORKFLOW_RUN_ID, TEMPLATE_ID = map(uid, ("workflow", "step", "workflow run", "template"))
+AGENT_ID, ASSIGNMENT_ID = uid("agent"), uid("assignment")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class DictReads:
     tasks: dict[UUID, Task] = field(default_factory=dict)
     graphs: dict[UUID, DependencyGraph] = field(default_factory=dict)
     workflows: dict[UUID, Workflow] = field(default_factory=dict)
+    agents: dict[UUID, Agent] = field(default_factory=dict)
+    ready: dict[tuple[Any, ...], UUID] = field(default_factory=dict)
+    """What was asked of the queue -> the task that it names."""
+    overdue: dict[tuple[Any, ...], list[UUID]] = field(default_factory=dict)
+    """What was asked of the agenda -> the ids that it names."""
 
     def user_exists(self, user_id: UUID) -> bool:
         return user_id in self.users
@@ -70,6 +77,20 @@ class DictReads:
 
     def workflow(self, workflow_id: UUID) -> Workflow | None:
         return self.workflows.get(workflow_id)
+
+    def agent(self, agent_id: UUID) -> Agent | None:
+        return self.agents.get(agent_id)
+
+    def agent_exists(self, agent_id: UUID) -> bool:
+        return agent_id in self.agents
+
+    def next_ready(
+        self, project_id: UUID, agent_type: str, capabilities: Sequence[str], priority: str | None
+    ) -> UUID | None:
+        return self.ready.get((project_id, agent_type, tuple(capabilities), priority))
+
+    def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
+        return self.overdue.get((kind, before, limit), [])
 
 
 def project(status: str = "active") -> Project:
@@ -134,6 +155,12 @@ class When(Generic[State]):
         state = self.given.aggregate.fold(events, self.given.state)
         assert state is not None
         return state
+
+    def then_elsewhere(self, expected: Sequence[Elsewhere]) -> None:
+        """It makes exactly these events, all of other streams."""
+        decided = self._decide()
+        assert list(decided) == list(expected)
+        assert [_kinds(one) for one in decided] == [_kinds(one) for one in expected]
 
     def then_refused(self, error: type[Refused], **details: Any) -> Refused:
         """It is refused with this error, whose details hold these ids and values, and whose message says them."""
