@@ -50,7 +50,8 @@ def decide(state: None, command: ExpireClaims, reads: Reads) -> list[Decided]:
         if held is not None and held.deadline < command.at:
             decided += _expire(agent_id, held, command, reads.task(held.task_id))
     if not decided:
-        raise NothingOverdue(f"no assignment's deadline is before {command.at.isoformat()}", before=command.at)
+        before = command.at.isoformat()
+        raise NothingOverdue(f"no assignment's deadline is before {before}", before=before)
     return decided
 
 
