@@ -23,10 +23,11 @@ from ..domain.task import TASK, Task
 from ..domain.template import TEMPLATE, Template
 from ..domain.user import USER, User
 from ..domain.workflow import WORKFLOW, Workflow
-from ..projections.write_side import PRIORITY_RANK, Change, write_side_changes
+from ..projections.write_side import PRIORITY_RANK, Change, create_key, write_side_changes
+from .errors import KeyMissing
 from .event_store import EventStore, NewEvent, Reservation, Unit
 from .ids import new_id
-from .mapper import encode
+from .mapper import encode, person_of
 from .streams import Stream
 
 State = TypeVar("State")
@@ -53,15 +54,27 @@ class Request:
     digest: bytes
 
 
-def prepare(command: Command) -> Request:
-    """Stamp a command with the present time and new ids where its caller gave none. Raises TypeError for others."""
+def prepare(command: Command, store: EventStore) -> Request:
+    """Stamp a command with the present time and new ids where its caller gave none. Raises TypeError for others.
+
+    The digest of a command with personal data is keyed, so that nobody can try what was in it: by the key of the
+    person, where there is one yet, which forgetting destroys; else by the store's secret.
+    """
     if not isinstance(command, Command):
         raise TypeError(f"a command is executed, or a list of them by execute_all: not {command!r:.80}")
     content = type(command).__name__.encode() + b"\0" + command.asked()
     command_id = command.command_id or new_id()
     created = new_id() if command.lacks_id else command_id
     stamped = command.stamped(at=datetime.now(UTC), command_id=command_id, new_id=created)
-    return Request(stamped, command_id, sha256(content).digest())
+    return Request(stamped, command_id, _digest(command, content, store))
+
+
+def _digest(command: Command, content: bytes, store: EventStore) -> bytes:
+    if not command.personal:
+        return sha256(content).digest()
+    person_id = getattr(command, command.person) if command.person else None
+    key = store.keys([person_id]).get(person_id) if person_id else None
+    return hmac.digest(key or store.reservation_key, content, "sha256")
 
 
 class Decision:
@@ -79,6 +92,7 @@ class Decision:
         self.guards: dict[UUID, int] = {}
         self.events: list[NewEvent] = []
         self.changes: list[tuple[int, Change]] = []
+        self._keys: dict[UUID, bytes] = {}
         self.reservations: dict[Reservation, Event] = {}
         self._reserved: set[tuple[str, bytes]] = set()
 
@@ -206,21 +220,22 @@ class Decision:
         self._store(request, stream_id, version, event, aggregate.project_of(stream_id, state))
 
     def _store(self, request: Request, stream_id: UUID, version: int, event: Event, project_id: UUID | None) -> None:
-        topic, state, key_id = encode(event)
+        person_id = person_of(event, stream_id)
+        key = None if person_id is None else self._key_of(person_id, is_new=version == 1 and event.person is None)
         command = request.command
         self.events.append(
             NewEvent(
                 stream_id,
                 version,
-                topic,
-                state,
+                event.topic,
+                encode(event, stream_id, version, key),
                 request.command_id,
                 request.digest,
                 command.correlation_id,
                 command.causation_id,
                 command.actor,
                 project_id,
-                key_id,
+                person_id,
             )
         )
         for change in write_side_changes(stream_id, project_id, event):
@@ -229,6 +244,20 @@ class Decision:
                 self._release(stream_id, change["space"])
         for name in event.unique:
             self._reserve(name, event, stream_id)
+
+    def _key_of(self, person_id: UUID, *, is_new: bool) -> bytes:
+        """Return the key of a person's data; one is made with the person's first event."""
+        if person_id not in self._keys:
+            if is_new:
+                key = self._event_store.key_ring.new_key()
+                stored, wrapped = self._event_store.key_ring.wrap(person_id, key)
+                self.changes.append((len(self.events), create_key(person_id, stored, wrapped=wrapped)))
+            else:
+                key = self._event_store.keys([person_id]).get(person_id, b"")
+            if not key:
+                raise KeyMissing(f"the key of {person_id} is not there: were the keys restored?", id=person_id)
+            self._keys[person_id] = key
+        return self._keys[person_id]
 
     def _release(self, stream_id: UUID, space: str | None) -> None:
         """Let go what the unit itself has reserved."""

@@ -74,9 +74,19 @@ def release(stream_id: UUID, space: str | None = None) -> Change:
     return {"op": "release", "id": stream_id, "space": space}
 
 
+def create_key(person_id: UUID, key: bytes, *, wrapped: bool) -> Change:
+    """Keep the key of a person's data, as it is to be stored."""
+    return {"op": "create_key", "id": person_id, "key": key, "wrapped": wrapped}
+
+
 def destroy_key(person_id: UUID) -> Change:
     """Destroy the key of a person's data."""
     return {"op": "destroy_key", "id": person_id}
+
+
+def forget(person_id: UUID) -> list[Change]:
+    """Destroy the key of a person's data, and let the person's unique values go."""
+    return [destroy_key(person_id), release(person_id)]
 
 
 def task_added(stream_id: UUID, project_id: UUID, event: TaskAdded) -> Iterator[Change]:

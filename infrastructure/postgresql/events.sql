@@ -13,7 +13,7 @@ SELECT epoch, reservation_key, events_channel() FROM store
 SELECT version, topic, state FROM events WHERE stream_id = :stream_id ORDER BY version
 
 -- name: read
-SELECT position, stream_id, version, topic, state, project_id, previous_hash, hash
+SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash
 FROM (
     SELECT *, sum(octet_length(state)) OVER (ORDER BY position) - octet_length(state) AS bytes_before
     FROM (SELECT * FROM events WHERE position > :after ORDER BY position LIMIT :limit) AS next
@@ -92,3 +92,9 @@ DELETE FROM agenda
 
 -- name: change_write_side
 SELECT change_write_side(:changes, 0)
+
+-- name: keys
+SELECT person_id, key, wrapped FROM personal_keys WHERE person_id = ANY (:person_ids)
+
+-- name: any_key
+SELECT person_id FROM personal_keys WHERE wrapped LIMIT 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -58,16 +59,27 @@ def _command(command: type[Command]) -> str:
 
 def _allowed(command: type[Command]) -> list[str]:
     steps = steps_of(command)
-    stored = "Stores " + " and ".join(f"[`{topic}`](events.md#{_anchor(topic)})" for topic in _topics(steps))
-    changes = [f"{_status(step.before)} → {_status(step.after)}" for step in steps if step.after is not None]
+    always = [topic for topic in _topics(steps) if all(topic in _topics([step]) for step in steps)]
+    stored = f"Stores {_links(always)}"
+    if sometimes := [topic for topic in _topics(steps) if topic not in always]:
+        stored += f"; in some cases, {_links(sometimes)}"
+    changes = _each(f"{_status(step.before)} → {_status(step.after)}" for step in steps if step.after is not None)
     lines = [f"{stored}." if not changes else f"{stored}. Status of the {steps[0].kind}: {', '.join(changes)}."]
     if projects := project_statuses_of(command):
         lines.append(f"The project must be {' or '.join(map(code, projects))}.")
     return [" ".join(lines)]
 
 
+def _links(topics: list[str]) -> str:
+    return " and ".join(f"[`{topic}`](events.md#{_anchor(topic)})" for topic in topics)
+
+
 def _topics(steps: list[Step]) -> list[str]:
-    return list(dict.fromkeys(event.topic for step in steps for event in step.events))
+    return _each(event.topic for step in steps for event in step.events)
+
+
+def _each(words: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(words))
 
 
 def _status(status: str | None) -> str:
@@ -117,6 +129,7 @@ def events_page() -> str:
     sections = [
         f"## {title(aggregate)}\n\n" + "\n\n".join(_event(event, makers[event.topic]) for event in aggregate.events)
         for aggregate in AGGREGATES
+        if aggregate.events
     ]
     return page(
         "Events",
