@@ -60,9 +60,9 @@ def _command(command: type[Command]) -> str:
 def _allowed(command: type[Command]) -> list[str]:
     steps = steps_of(command)
     always = [topic for topic in _topics(steps) if all(topic in _topics([step]) for step in steps)]
-    stored = f"Stores {_links(always)}"
-    if sometimes := [topic for topic in _topics(steps) if topic not in always]:
-        stored += f"; in some cases, {_links(sometimes)}"
+    sometimes = [topic for topic in _topics(steps) if topic not in always]
+    parts = [" and ".join(map(_link, always)), " or ".join(map(_link, sometimes))]
+    stored = "Stores " + ", and in some cases ".join(filter(None, parts))
     changes = _each(f"{_status(step.before)} → {_status(step.after)}" for step in steps if step.after is not None)
     lines = [f"{stored}." if not changes else f"{stored}. Status of the {steps[0].kind}: {', '.join(changes)}."]
     if projects := project_statuses_of(command):
@@ -70,8 +70,8 @@ def _allowed(command: type[Command]) -> list[str]:
     return [" ".join(lines)]
 
 
-def _links(topics: list[str]) -> str:
-    return " and ".join(f"[`{topic}`](events.md#{_anchor(topic)})" for topic in topics)
+def _link(topic: str) -> str:
+    return f"[`{topic}`](events.md#{_anchor(topic)})"
 
 
 def _topics(steps: list[Step]) -> list[str]:
