@@ -14,6 +14,7 @@ from .domain.errors import (
     NotFound,
     NotUnique,
     OutsideProject,
+    PrivateTemplate,
     Refused,
     StaleVersion,
     TiuError,
@@ -23,6 +24,7 @@ from .domain.errors import (
 from .domain.messages import Command
 from .domain.project import CompleteProject, CreateProject, FailProject, ReactivateProject
 from .domain.project_file import CreateFile, DeleteFile, FailFileValidation, ModifyFile, ValidateFile
+from .domain.project_from_template import template_step_id, template_task_id, template_workflow_id
 from .domain.project_metrics import RecordMetric
 from .domain.registry import UndecodableEvent, parse_command
 from .domain.task import (
@@ -136,6 +138,7 @@ __all__ = [
     "NotMigrated",
     "NotUnique",
     "OutsideProject",
+    "PrivateTemplate",
     "ProjectCounts",
     "ProjectRow",
     "ProjectionFailed",
@@ -173,4 +176,7 @@ __all__ = [
     "WrongStatus",
     "connect",
     "parse_command",
+    "template_step_id",
+    "template_task_id",
+    "template_workflow_id",
 ]

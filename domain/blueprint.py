@@ -13,8 +13,9 @@
                 "validation_config": [{}]}, ...at least one]}
 
 A key is a name of the template's own, once among its tasks, and once among its steps. Entries may stand in any order:
-each becomes a task or step with a new id, its step_order being its place from 1. What is stored has every field of the
-form, so that what uses it needs no defaults; `in_running_order` puts entries behind those that they depend on.
+project_from_template.py makes a task or step of each, a step's step_order being its place from 1. What is stored has
+every field of the form, so that what uses it needs no defaults; `in_running_order` puts entries behind those that they
+depend on.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class NotUnique(Refused):
 
 
 class LimitReached(Refused):
-    """One more than a bounded number allows."""
+    """More than a bound allows: of a number, or of what two commands bring together."""
 
     code = "limit_reached"
 
@@ -125,6 +125,12 @@ class NoOwner(Refused):
     """A template that nobody owns is public: there is nobody to keep it for."""
 
     code = "no_owner"
+
+
+class PrivateTemplate(Refused):
+    """A template that is not public is for its owner's projects alone."""
+
+    code = "private_template"
 
 
 class StaleVersion(Refused):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -15,8 +16,8 @@ from claude_tiu.domain.messages import ENVELOPE, Event
 from claude_tiu.domain.registry import AGGREGATES, COMMANDS
 from tests.docs.markdown import code, page, prose, table
 from tests.docs.meanings import FIELDS, TYPES
-from tests.docs.statuses import Step, project_statuses_of, steps_of
-from tests.domain.golden import golden_file
+from tests.docs.statuses import project_statuses_of, steps_of
+from tests.domain.golden import NEWEST, golden_file
 
 SHARED = ("command_id", "actor", "correlation_id", "causation_id", "occurred_at", "expected_version")
 
@@ -58,7 +59,9 @@ def _command(command: type[Command]) -> str:
 
 def _allowed(command: type[Command]) -> list[str]:
     steps = steps_of(command)
-    stored = "Stores " + " and ".join(f"[`{topic}`](events.md#{_anchor(topic)})" for topic in _topics(steps))
+    stored = f"Stores {_links(event for step in steps for event in step.events)}"
+    if elsewhere := _links(event for step in steps for event in step.elsewhere):
+        stored += f"; of what it makes beside that, {elsewhere}"
     changes = [f"{_status(step.before)} → {_status(step.after)}" for step in steps if step.after is not None]
     lines = [f"{stored}." if not changes else f"{stored}. Status of the {steps[0].kind}: {', '.join(changes)}."]
     if projects := project_statuses_of(command):
@@ -66,8 +69,9 @@ def _allowed(command: type[Command]) -> list[str]:
     return [" ".join(lines)]
 
 
-def _topics(steps: list[Step]) -> list[str]:
-    return list(dict.fromkeys(event.topic for step in steps for event in step.events))
+def _links(events: Iterable[type[Event]]) -> str:
+    *links, last = [f"[`{event.topic}`](events.md#{_anchor(event.topic)})" for event in dict.fromkeys(events)] or [""]
+    return f"{', '.join(links)} and {last}" if links else last
 
 
 def _status(status: str | None) -> str:
@@ -112,8 +116,8 @@ def events_page() -> str:
     """Return docs/reference/events.md."""
     makers: dict[str, list[str]] = {}
     for command in COMMANDS.values():
-        for topic in _topics(steps_of(command)):
-            makers.setdefault(topic, []).append(command.__name__)
+        for event in dict.fromkeys(event for step in steps_of(command) for event in (*step.events, *step.elsewhere)):
+            makers.setdefault(event.topic, []).append(command.__name__)
     sections = [
         f"## {title(aggregate)}\n\n" + "\n\n".join(_event(event, makers[event.topic]) for event in aggregate.events)
         for aggregate in AGGREGATES
@@ -133,7 +137,7 @@ def events_page() -> str:
 
 def _event(event: type[Event], makers: list[str]) -> str:
     made_by = " or ".join(f"[{maker}](commands.md#{_anchor(maker)})" for maker in makers)
-    example = golden_file(event.topic).read_text(encoding="utf-8").replace("\u2028", "\\u2028")
+    example = golden_file(NEWEST[event.topic]).read_text(encoding="utf-8").replace("\u2028", "\\u2028")
     schema = event.model_json_schema()["properties"]
     rows = [(code(name), _body_type(field), _event_meaning(name)) for name, field in schema.items()]
     return "\n\n".join(

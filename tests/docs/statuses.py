@@ -11,15 +11,17 @@ from uuid import UUID, uuid5
 
 from claude_tiu import AlreadyExists, Command, WrongStatus
 from claude_tiu.domain.aggregate import Aggregate
+from claude_tiu.domain.blueprint import PlannedProject, PlannedWorkflow
 from claude_tiu.domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph
 from claude_tiu.domain.messages import Elsewhere, Event
 from claude_tiu.domain.project import PROJECT
 from claude_tiu.domain.project_file import PROJECT_FILE, CreateFile, ProjectFile
+from claude_tiu.domain.project_from_template import template_task_id, template_workflow_id
 from claude_tiu.domain.project_metrics import PROJECT_METRICS, ProjectMetrics
 from claude_tiu.domain.project_state import Project
 from claude_tiu.domain.registry import AGGREGATES
 from claude_tiu.domain.task import TASK, Task
-from claude_tiu.domain.template import TEMPLATE, Template
+from claude_tiu.domain.template import TEMPLATE, CreateTemplate, Template, TemplateCreated
 from claude_tiu.domain.user import USER, User
 from claude_tiu.domain.validation_run import VALIDATION_RUN, IssueCommand, ValidationRun
 from claude_tiu.domain.values import FileStatus, IssueStatus, ProjectStatus, RunStatus, TaskStatus
@@ -72,16 +74,40 @@ GIVEN: dict[str, Any] = {
     "validation_score": 50.0,
 }
 """A good value for every field that some command requires; a file's content is one, unless its hash is given."""
+GIVEN_TOO = ("is_public", "content", "template_id")
+NEW_ID = USER_ID
+"""Of whatever a command creates."""
+MADE_FROM_TEMPLATE = (template_task_id(NEW_ID, "a"), template_task_id(NEW_ID, "b"), template_workflow_id(NEW_ID))
+
+
+def template() -> Template:
+    """A template of whose tasks one depends on the other, with a workflow."""
+    steps = [{"key": "a", "name": "A", "type": "validation"}]
+    tasks = [{"key": "a", "name": "A", "depends_on": ["b"]}, {"key": "b", "name": "B"}]
+    command = CreateTemplate(
+        name="name",
+        structure=PlannedProject.model_validate({"tasks": tasks}),
+        workflow_template=PlannedWorkflow.model_validate({"name": "name", "steps": steps}),
+        is_public=True,
+    )
+    (created,) = TEMPLATE.decide(None, command.stamped(at=AT, command_id=NEW_ID, new_id=TEMPLATE_ID), World())
+    assert isinstance(created, TemplateCreated)
+    return TEMPLATE.evolve(None, created)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One way in which a command is accepted: what has which status, which it has then, and the events that say so."""
+    """One way in which a command is accepted: what has which status, which it has then, and the events that say so.
+
+    From a template, a project is made with all that it can have.
+    """
 
     kind: str
     before: str | None
     after: str | None
     events: tuple[type[Event], ...]
+    elsewhere: tuple[type[Event], ...] = ()
+    """Those that it makes in other streams."""
 
 
 @dataclass
@@ -100,23 +126,24 @@ class World:
     def project_of_task(self, task_id: UUID) -> UUID:
         return PROJECT_ID
 
-    def task(self, task_id: UUID) -> Task:
-        return Task(PROJECT_ID, "name", "medium", "completed")
+    def task(self, task_id: UUID) -> Task | None:
+        return None if task_id in MADE_FROM_TEMPLATE else Task(PROJECT_ID, "name", "medium", "completed")
 
     def dependency_graph(self, project_id: UUID) -> DependencyGraph:
         return DependencyGraph(PROJECT_ID, {TASK_ID: {OTHER_TASK_ID: "blocks"}} if self.depends else {})
 
-    def workflow(self, workflow_id: UUID) -> Workflow:
-        return Workflow("active", {STEP_ID: WorkflowStep(1, ())})
+    def template(self, template_id: UUID) -> Template:
+        return template()
+
+    def workflow(self, workflow_id: UUID) -> Workflow | None:
+        return None if workflow_id in MADE_FROM_TEMPLATE else Workflow("active", {STEP_ID: WorkflowStep(1, ())})
 
 
 def example_of(command: type[Command]) -> Command:
     """Return a command with a good value for each field that it requires."""
-    needed = {
-        name for name, field in command.model_fields.items() if field.is_required() or name in ("is_public", "content")
-    }
+    needed = {name for name, field in command.model_fields.items() if field.is_required() or name in GIVEN_TOO}
     required = {name: GIVEN[name] for name in command.model_fields if name in needed}
-    stamps = {"occurred_at": AT, "command_id": USER_ID} | ({command.creates: USER_ID} if command.creates else {})
+    stamps = {"occurred_at": AT, "command_id": USER_ID} | ({command.creates: NEW_ID} if command.creates else {})
     return command(**required).model_copy(update=stamps)
 
 
@@ -187,7 +214,8 @@ def steps_of(command: type[Command]) -> list[Step]:
             continue
         events = [one for one in decided if not isinstance(one, Elsewhere)]
         after = _status(kind, aggregate.fold(events, state))
-        found.append(Step(kind, before, after, tuple(map(type, events))))
+        elsewhere = tuple(type(one.event) for one in decided if isinstance(one, Elsewhere))
+        found.append(Step(kind, before, after, tuple(map(type, events)), elsewhere))
     return found
 
 

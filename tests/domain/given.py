@@ -23,6 +23,7 @@ from claude_tiu.domain.errors import Refused
 from claude_tiu.domain.messages import Command, Decided, Elsewhere, Event
 from claude_tiu.domain.project_state import Project
 from claude_tiu.domain.task import Task
+from claude_tiu.domain.template import Template
 from claude_tiu.domain.workflow import Workflow
 
 State = TypeVar("State")
@@ -51,6 +52,7 @@ class DictReads:
     tasks: dict[UUID, Task] = field(default_factory=dict)
     graphs: dict[UUID, DependencyGraph] = field(default_factory=dict)
     workflows: dict[UUID, Workflow] = field(default_factory=dict)
+    templates: dict[UUID, Template] = field(default_factory=dict)
 
     def user_exists(self, user_id: UUID) -> bool:
         return user_id in self.users
@@ -70,6 +72,9 @@ class DictReads:
 
     def workflow(self, workflow_id: UUID) -> Workflow | None:
         return self.workflows.get(workflow_id)
+
+    def template(self, template_id: UUID) -> Template | None:
+        return self.templates.get(template_id)
 
 
 def project(status: str = "active") -> Project:

@@ -1,7 +1,8 @@
 """The bytes that were stored, for ever: a full example of every topic, and the file that holds it.
 
 `python -m tests.domain.golden` at the root writes the files of new topics. It never touches one that is there: a topic
-whose bytes must change needs a new version of it, and an upcaster for the old.
+whose bytes must change needs a new version of it, and an upcaster for the old. Where a field is added, with a default,
+what was stored without it keeps its file and its example; the example with it, and its file, are named "topic+field".
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ from claude_tiu.domain.workflow_run import (
     WorkflowRunFailed,
     WorkflowRunStarted,
 )
-from tests.domain.given import ISSUE_ID, PROJECT_ID, STEP_ID, TASK_ID, USER_ID, WORKFLOW_ID, uid
+from tests.domain.given import ISSUE_ID, PROJECT_ID, STEP_ID, TASK_ID, TEMPLATE_ID, USER_ID, WORKFLOW_ID, uid
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "events"
 AT = datetime(2026, 3, 1, 12, 34, 56, 789012, tzinfo=UTC)
@@ -91,6 +92,15 @@ EXAMPLES: dict[str, Event] = {
         description='Two lines,\n"quoted"',
         configuration=JSON,
         metadata={"team": 7},
+    ),
+    "project.created.v1+template_id": ProjectCreated(
+        occurred_at=AT,
+        user_id=USER_ID,
+        name="Rechnungs-Prüfung",
+        description='Two lines,\n"quoted"',
+        configuration=JSON,
+        metadata={"team": 7},
+        template_id=TEMPLATE_ID,
     ),
     "project.completed.v1": ProjectCompleted(occurred_at=AT),
     "project.failed.v1": ProjectFailed(occurred_at=AT, reason="no money"),
@@ -248,19 +258,28 @@ EXAMPLES: dict[str, Event] = {
     "project_file.validation_failed.v1": FileValidationFailed(occurred_at=AT, validation_score=33.333333),
     "project_file.deleted.v1": FileDeleted(occurred_at=AT),
 }
-"""topic -> what its golden file decodes to today. A topic that an upcaster replaced stays, with the newer event."""
+"""name -> what its golden file decodes to today. A topic that an upcaster replaced stays, with the newer event."""
 
 
-def golden_file(topic: str, folder: Path = GOLDEN) -> Path:
-    return folder / f"{topic}.json"
+def topic_of(name: str) -> str:
+    """The topic of an example."""
+    return name.partition("+")[0]
+
+
+NEWEST = {topic_of(name): name for name in EXAMPLES}
+"""topic -> its example with every field: the last."""
+
+
+def golden_file(name: str, folder: Path = GOLDEN) -> Path:
+    return folder / f"{name}.json"
 
 
 def write_missing(folder: Path = GOLDEN) -> list[Path]:
     """Write the golden files of new topics; returns them. One that exists is never opened for writing."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for topic, event in EXAMPLES.items():
-        path = golden_file(topic, folder)
+    for topic, name in NEWEST.items():
+        path, event = golden_file(name, folder), EXAMPLES[name]
         if event.topic == topic and not path.exists():
             with path.open("xb") as file:
                 file.write(encode_event(event))
