@@ -7,7 +7,7 @@ id. Afterwards it is like any other: nothing that becomes of the template change
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID, uuid5
@@ -90,56 +90,65 @@ def made_from(
 
     Raises AlreadyExists where one of the ids is another's.
     """
-    yield from _tasks(template, project_id, at, reads)
-    yield from _dependencies(template, project_id, at)
-    if template.workflow_template is not None:
-        yield from _workflow(template_id, template.workflow_template, project_id, at, reads)
+    tasks, workflow = template.structure["tasks"], template.workflow_template
+    ids = {entry["key"]: template_task_id(project_id, entry["key"]) for entry in tasks}
+    yield from _tasks(tasks, ids, project_id, at, reads)
+    yield from _dependencies(tasks, ids, project_id, at)
+    if workflow is not None:
+        yield from _workflow(workflow, str(template_id), project_id, at, reads)
 
 
-def _tasks(template: Template, project_id: UUID, at: datetime, reads: Reads) -> Iterator[Elsewhere]:
+def _tasks(
+    tasks: list[dict[str, Any]], ids: Mapping[str, UUID], project_id: UUID, at: datetime, reads: Reads
+) -> Iterator[Elsewhere]:
     """In the template's order: it is the last that ready tasks are put in order by."""
-    for entry in template.structure["tasks"]:
-        task_id = template_task_id(project_id, entry["key"])
+    for entry in tasks:
+        task_id = ids[entry["key"]]
         if reads.task(task_id) is not None:
             raise AlreadyExists(f"task {task_id} exists already: it would be {entry['key']!r} here", id=task_id)
-        fields = {name: value for name, value in entry.items() if name not in ("key", "depends_on")}
-        yield Elsewhere(task_id, TaskAdded(occurred_at=at, project_id=project_id, **fields))
+        yield Elsewhere(task_id, TaskAdded(occurred_at=at, project_id=project_id, **_own_fields(entry)))
 
 
-def _dependencies(template: Template, project_id: UUID, at: datetime) -> Iterator[Elsewhere]:
-    """None can close a cycle: the template has none (reference_faults), and its tasks are new."""
-    for entry in template.structure["tasks"]:
+def _dependencies(
+    tasks: list[dict[str, Any]], ids: Mapping[str, UUID], project_id: UUID, at: datetime
+) -> Iterator[Elsewhere]:
+    """None can close a cycle: the template has none (blueprint.reference_faults), and its tasks are new."""
+    graph = graph_id(project_id)
+    for entry in tasks:
         for other in entry["depends_on"]:
             event = DependencyAdded(
                 occurred_at=at,
                 project_id=project_id,
-                task_id=template_task_id(project_id, entry["key"]),
-                depends_on_task_id=template_task_id(project_id, other["key"]),
+                task_id=ids[entry["key"]],
+                depends_on_task_id=ids[other["key"]],
                 dependency_type=other["dependency_type"],
             )
-            yield Elsewhere(graph_id(project_id), event)
+            yield Elsewhere(graph, event)
 
 
 def _workflow(
-    template_id: UUID, planned: dict[str, Any], project_id: UUID, at: datetime, reads: Reads
+    planned: dict[str, Any], template: str, project_id: UUID, at: datetime, reads: Reads
 ) -> Iterator[Elsewhere]:
+    """Each step behind those that it depends on; its step_order is its place in the template."""
     workflow_id = template_workflow_id(project_id)
     if reads.workflow(workflow_id) is not None:
         raise AlreadyExists(f"workflow {workflow_id} exists already: it would be this project's", id=workflow_id)
     fields = {name: value for name, value in planned.items() if name != "steps"}
-    yield Elsewhere(workflow_id, WorkflowCreated(occurred_at=at, template=str(template_id), **fields))
-    places = {entry["key"]: place for place, entry in enumerate(planned["steps"], 1)}
+    yield Elsewhere(workflow_id, WorkflowCreated(occurred_at=at, template=template, **fields))
+    ids = {entry["key"]: template_step_id(project_id, entry["key"]) for entry in planned["steps"]}
+    places = {key: place for place, key in enumerate(ids, 1)}
     for entry in in_running_order(planned["steps"]):
-        yield Elsewhere(workflow_id, _step(entry, places[entry["key"]], project_id, at))
+        event = StepAdded(
+            occurred_at=at,
+            step_id=ids[entry["key"]],
+            depends_on=[ids[key] for key in entry["depends_on"]],
+            step_order=places[entry["key"]],
+            **_own_fields(entry),
+        )
+        yield Elsewhere(workflow_id, event)
     yield Elsewhere(workflow_id, WorkflowActivated(occurred_at=at))
 
 
-def _step(entry: Any, place: int, project_id: UUID, at: datetime) -> StepAdded:
-    fields = {name: value for name, value in entry.items() if name not in ("key", "depends_on")}
-    return StepAdded(
-        occurred_at=at,
-        step_id=template_step_id(project_id, entry["key"]),
-        depends_on=[template_step_id(project_id, key) for key in entry["depends_on"]],
-        step_order=place,
-        **fields,
-    )
+def _own_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry's fields but for those that name entries: they are those of the event."""
+    return {name: value for name, value in entry.items() if name not in ("key", "depends_on")}
