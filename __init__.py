@@ -30,6 +30,7 @@ from .domain.errors import (
     NotUnique,
     OpenWork,
     OutsideProject,
+    PrivateTemplate,
     Refused,
     StaleVersion,
     TiuError,
@@ -46,6 +47,7 @@ from .domain.project import (
     RestoreProject,
 )
 from .domain.project_file import CreateFile, DeleteFile, FailFileValidation, ModifyFile, ValidateFile
+from .domain.project_from_template import template_step_id, template_task_id, template_workflow_id
 from .domain.project_metrics import RecordMetric
 from .domain.registry import UndecodableEvent, parse_command
 from .domain.retention import RunRetention
@@ -194,6 +196,7 @@ __all__ = [
     "NothingReady",
     "OpenWork",
     "OutsideProject",
+    "PrivateTemplate",
     "ProjectCounts",
     "ProjectRow",
     "ProjectionFailed",
@@ -242,4 +245,7 @@ __all__ = [
     "WrongStatus",
     "connect",
     "parse_command",
+    "template_step_id",
+    "template_task_id",
+    "template_workflow_id",
 ]
