@@ -37,6 +37,8 @@ def test_the_verbs_are_these() -> None:
         "migrate down",
         "migrate status",
         "migrate up",
+        "privacy forget-again",
+        "privacy forgotten",
         "projector rebuild",
         "projector run",
         "projector status",
