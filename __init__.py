@@ -1,5 +1,16 @@
 """The event-sourced core of claude-tiu: commands in, events stored, read tables kept, all of it replayable."""
 
+from .domain.agent import (
+    ClaimNextTask,
+    FinishTask,
+    GoOffline,
+    RecordHeartbeat,
+    RegisterAgent,
+    ReleaseTask,
+    ReportAgentError,
+)
+from .domain.agent_metrics import RecordAgentMetric
+from .domain.claim_expiry import ExpireClaims
 from .domain.dependency_graph import AddDependency, RemoveDependency
 from .domain.errors import (
     AlreadyExists,
@@ -12,8 +23,12 @@ from .domain.errors import (
     InvalidCommand,
     LimitReached,
     NoOwner,
+    NotAssigned,
     NotFound,
+    NothingOverdue,
+    NothingReady,
     NotUnique,
+    OpenWork,
     OutsideProject,
     Refused,
     StaleVersion,
@@ -22,10 +37,18 @@ from .domain.errors import (
     WrongStatus,
 )
 from .domain.messages import Command
-from .domain.project import CompleteProject, CreateProject, FailProject, ReactivateProject
+from .domain.project import (
+    ArchiveProject,
+    CompleteProject,
+    CreateProject,
+    FailProject,
+    ReactivateProject,
+    RestoreProject,
+)
 from .domain.project_file import CreateFile, DeleteFile, FailFileValidation, ModifyFile, ValidateFile
 from .domain.project_metrics import RecordMetric
 from .domain.registry import UndecodableEvent, parse_command
+from .domain.retention import RunRetention
 from .domain.session import EndSession, StartSession
 from .domain.task import (
     AddTask,
@@ -84,6 +107,7 @@ from .infrastructure.errors import (
     WaitTimeout,
 )
 from .infrastructure.queries import (
+    CleanupRow,
     DashboardRow,
     IssueGroup,
     MetricRow,
@@ -93,6 +117,7 @@ from .infrastructure.queries import (
     ReportRow,
     TaskRow,
 )
+from .infrastructure.retention import Dropped, RetentionReport
 from .infrastructure.tiu import Tiu, connect
 
 __all__ = [
@@ -102,6 +127,7 @@ __all__ = [
     "AddTask",
     "AlreadyExists",
     "Answer",
+    "ArchiveProject",
     "ArchiveWorkflow",
     "AssessTask",
     "BadSettings",
@@ -112,7 +138,9 @@ __all__ = [
     "ChangePreferences",
     "ChangeRole",
     "CheckpointRefused",
+    "ClaimNextTask",
     "ClaimProgress",
+    "CleanupRow",
     "Command",
     "CommandIdReused",
     "CompleteProject",
@@ -130,9 +158,11 @@ __all__ = [
     "DeactivateUser",
     "DeleteFile",
     "DependencyCycle",
+    "Dropped",
     "DuplicateDependency",
     "EmptyWorkflow",
     "EndSession",
+    "ExpireClaims",
     "Expired",
     "FailFileValidation",
     "FailProject",
@@ -141,7 +171,9 @@ __all__ = [
     "FailTask",
     "FailWorkflowRun",
     "Fault",
+    "FinishTask",
     "ForgetUser",
+    "GoOffline",
     "IgnoreIssue",
     "InvalidCommand",
     "InvalidQuery",
@@ -154,9 +186,13 @@ __all__ = [
     "ModifyFile",
     "NoOwner",
     "NoWayBack",
+    "NotAssigned",
     "NotFound",
     "NotMigrated",
     "NotUnique",
+    "NothingOverdue",
+    "NothingReady",
+    "OpenWork",
     "OutsideProject",
     "ProjectCounts",
     "ProjectRow",
@@ -166,17 +202,25 @@ __all__ = [
     "ReactivateProject",
     "ReactivateUser",
     "ReadyTask",
+    "RecordAgentMetric",
+    "RecordHeartbeat",
     "RecordMetric",
     "Refused",
+    "RegisterAgent",
+    "ReleaseTask",
     "RemoveDependency",
     "RenameUser",
     "ReopenIssue",
     "ReopenTask",
+    "ReportAgentError",
     "ReportIssue",
     "ReportRow",
     "ResolveIssue",
+    "RestoreProject",
     "ResumeTask",
+    "RetentionReport",
     "RetryTask",
+    "RunRetention",
     "SchemaTooNew",
     "StaleVersion",
     "StartRun",

@@ -12,13 +12,17 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
+from .agent import AGENT
+from .agent_metrics import AGENT_METRICS
 from .aggregate import Aggregate
+from .claim_expiry import CLAIM_EXPIRY
 from .dependency_graph import DEPENDENCY_GRAPH
 from .errors import Fault, InvalidCommand, TiuError
 from .messages import Command, Event
 from .project import PROJECT
 from .project_file import PROJECT_FILE
 from .project_metrics import PROJECT_METRICS
+from .retention import RETENTION
 from .session import SESSION
 from .task import TASK
 from .template import TEMPLATE
@@ -38,7 +42,11 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     VALIDATION_RUN,
     WORKFLOW,
     WORKFLOW_RUN,
+    AGENT,
+    AGENT_METRICS,
+    CLAIM_EXPIRY,
     TEMPLATE,
+    RETENTION,
 )
 
 COMMANDS: dict[str, type[Command]] = {c.__name__: c for aggregate in AGGREGATES for c in aggregate.commands}

@@ -127,8 +127,8 @@ class Executor:
                 }
             case Taken(reservation):
                 raise decision.taken(reservation)
-            case Conflict(stream_id):
-                raise _Moved([stream_id])
+            case Conflict(stream_id):  # and with it whatever else was read before it moved
+                raise _Moved([stream_id, *_moved(store, decision.seen)])
             case Known():
                 known = _known(store, requests)
                 if known is None:

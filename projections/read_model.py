@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import files, projects, tasks, templates, users, validation, workflows
+from . import agents, files, projects, retention, tasks, templates, users, validation, workflows
 from .projection import Projection
 from .tables import PRIVATE_TABLES, READ_TABLES
 
@@ -16,7 +16,9 @@ READ_MODEL = Projection(
         **tasks.HANDLERS,
         **validation.HANDLERS,
         **workflows.HANDLERS,
+        **agents.HANDLERS,
         **templates.HANDLERS,
         **files.HANDLERS,
+        **retention.HANDLERS,
     },
 )

@@ -17,9 +17,11 @@ from typing import Any
 from uuid import UUID
 
 from ..domain.agenda import ASSIGNMENT, COMPLETED_PROJECT, OPEN_RUN
+from ..domain.agent import HeartbeatRecorded
+from ..domain.assignment import AssignmentClosed, AssignmentOpened
 from ..domain.dependency_graph import BINDING, DependencyAdded, DependencyRemoved
 from ..domain.messages import Event
-from ..domain.project import ProjectCompleted, ProjectReactivated
+from ..domain.project import ProjectArchived, ProjectCompleted, ProjectReactivated
 from ..domain.task import STATUS_AFTER, TaskAdded
 from ..domain.user import EmailChanged, UserForgotten, UserRenamed
 from ..domain.validation_run import RunCompleted, RunFailed, RunStarted
@@ -28,9 +30,6 @@ Change = dict[str, Any]
 FROM_EVENTS = frozenset({"queue_task", "move_task", "bind", "unbind", "schedule", "unschedule"})
 """The changes of the tables that events can make again."""
 PRIORITY_RANK = {"critical": 1, "high": 2, "medium": 3, "low": 4}
-
-OPEN_WORK = (ASSIGNMENT, OPEN_RUN)
-"""What keeps a project from being archived."""
 
 
 def queue_task(task_id: UUID, event: TaskAdded) -> Change:
@@ -41,8 +40,8 @@ def queue_task(task_id: UUID, event: TaskAdded) -> Change:
         "project_id": event.project_id,
         "priority": PRIORITY_RANK[event.priority],
         "at": event.occurred_at,
-        "agent_type": None,
-        "capabilities": [],
+        "agent_type": event.agent_type,
+        "capabilities": event.capabilities,
     }
 
 
@@ -136,6 +135,19 @@ def forgotten(stream_id: UUID, project_id: None, event: UserForgotten) -> Iterat
     yield from forget(stream_id)
 
 
+def assignment_opened(stream_id: UUID, project_id: UUID, event: AssignmentOpened) -> Iterator[Change]:
+    yield schedule(ASSIGNMENT, stream_id, event.project_id, event.deadline)
+
+
+def heartbeat_recorded(stream_id: UUID, project_id: UUID, event: HeartbeatRecorded) -> Iterator[Change]:
+    if event.project_id is not None and event.deadline is not None:
+        yield schedule(ASSIGNMENT, stream_id, event.project_id, event.deadline)
+
+
+def assignment_closed(stream_id: UUID, project_id: UUID, event: AssignmentClosed) -> Iterator[Change]:
+    yield unschedule(ASSIGNMENT, stream_id)
+
+
 HANDLERS: dict[type[Event], Callable[[UUID, Any, Any], Iterator[Change]]] = {
     **dict.fromkeys(STATUS_AFTER, status_changed),
     TaskAdded: task_added,
@@ -146,9 +158,13 @@ HANDLERS: dict[type[Event], Callable[[UUID, Any, Any], Iterator[Change]]] = {
     RunFailed: run_ended,
     ProjectCompleted: project_completed,
     ProjectReactivated: project_left_completed,
+    ProjectArchived: project_left_completed,
     UserRenamed: renamed,
     EmailChanged: email_changed,
     UserForgotten: forgotten,
+    AssignmentOpened: assignment_opened,
+    HeartbeatRecorded: heartbeat_recorded,
+    AssignmentClosed: assignment_closed,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -63,10 +63,20 @@ class PostgreSQLReadStore(ReadStore):
                 moved = row is None or Checkpoint(*row) != before
             if moved:
                 raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
+            writing = _Writing(cursor)
             for step in steps:
-                take(step, _Writing(cursor))
+                take(step, writing)
             if before is not None:
                 cursor.execute(SQL["move_checkpoint"], values)
+
+    def rehearse(self, steps: Sequence[Step], statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with self._connections.using() as connection, connection.transaction(force_rollback=True):
+            with connection.cursor() as cursor:
+                writing = _Writing(cursor)
+                for step in steps:
+                    take(step, writing)
+            with connection.cursor(row_factory=dict_row) as found:
+                return found.execute(for_psycopg(statement), parameters).fetchall()
 
     def reset(self, projection: Projection) -> None:
         with self._connections.using() as connection, connection.transaction():
@@ -130,3 +140,7 @@ class _Writing:
             self._cursor.execute(for_psycopg(statement), parameters)
         except _REFUSED as error:
             raise ProjectionFailed(f"the database refuses it: {_reason(error)}") from None
+
+    def rows(self, columns: Mapping[str, Kind], statement: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
+        for row in self._cursor.stream(for_psycopg(statement), parameters):
+            yield dict(zip(columns, row, strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -73,10 +73,20 @@ class SQLiteReadStore(ReadStore):
         with self._connections.writing() as connection:
             if _checkpoint(connection, projection) != before:
                 raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
+            writing = _Writing(connection)
             for step in steps:
-                take(step, _Writing(connection))
+                take(step, writing)
             values = after._asdict() | {"projection": projection, "epoch": str(after.epoch)}
             connection.execute(SQL["set_checkpoint"], values)
+
+    def rehearse(self, steps: Sequence[Step], statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with self._connections.writing() as connection:
+            writing = _Writing(connection)
+            for step in steps:
+                take(step, writing)
+            found = _found(connection, statement, parameters)
+            connection.execute("ROLLBACK")
+            return found
 
     def reset(self, projection: Projection) -> None:
         with self._connections.writing() as connection:
@@ -94,14 +104,11 @@ class SQLiteReadStore(ReadStore):
     def _rows(self, table: Table, statement: str, id_: UUID) -> list[Row]:
         with self._connections.reading() as connection:
             found = connection.execute(statement, (str(id_),)).fetchall()
-        decoders = [(column, DECODERS[kind]) for column, kind in table.columns.items()]
-        return [{column: decode(value) for (column, decode), value in zip(decoders, row, strict=True)} for row in found]
+        return list(_decoded(table.columns, found))
 
     def query(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         with self._connections.reading() as connection:
-            cursor = connection.execute(statement, _parameters(parameters))
-            columns = [column[0] for column in cursor.description]
-            return [dict(zip(columns, row, strict=True)) for row in cursor]
+            return _found(connection, statement, parameters)
 
     def search(self, name: str, text: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         expression = match_expression(text)
@@ -133,6 +140,21 @@ class _Writing:
             self._connection.execute(statement, _parameters(parameters))
         except sqlite3.IntegrityError as error:
             raise ProjectionFailed(f"the database refuses it: {error}") from None
+
+    def rows(self, columns: Mapping[str, Kind], statement: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
+        return _decoded(columns, self._connection.execute(statement, _parameters(parameters)))
+
+
+def _decoded(columns: Mapping[str, Kind], rows: Iterable[Sequence[Any]]) -> Iterator[Row]:
+    decoders = [(column, DECODERS[kind]) for column, kind in columns.items()]
+    for row in rows:
+        yield {column: decode(value) for (column, decode), value in zip(decoders, row, strict=True)}
+
+
+def _found(connection: sqlite3.Connection, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    cursor = connection.execute(statement, _parameters(parameters))
+    columns = [column[0] for column in cursor.description]
+    return [dict(zip(columns, row, strict=True)) for row in cursor]
 
 
 def _checkpoint(connection: sqlite3.Connection, projection: str) -> Checkpoint | None:

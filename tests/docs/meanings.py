@@ -3,7 +3,7 @@ a name that is missing, or that nothing has any more, fails the tests."""
 
 from __future__ import annotations
 
-from claude_tiu.domain import blueprint, session, template, user, values, workflow
+from claude_tiu.domain import agent, blueprint, claim_expiry, retention, session, template, user, values, workflow
 
 MIB = 1 << 20
 
@@ -35,6 +35,7 @@ TYPES: dict[str, tuple[object, str]] = {
     "SizeInBytes": (values.SizeInBytes, "a whole number, 0 to 2147483647"),
     "Flag": (values.Flag, "true or false"),
     "Minutes": (values.Minutes, "a whole number of minutes, 1 to 2147483647"),
+    "Days": (retention.Days, "a whole number of days, 1 to 36500"),
     "LineNumber": (values.LineNumber, "a whole number, 1 to 2147483647"),
     "Version": (values.Version, "a whole number, 0 to 2147483647"),
     "Percent": (values.Percent, "a number from 0 to 100, rounded to 6 decimals (half to even)"),
@@ -49,6 +50,13 @@ TYPES: dict[str, tuple[object, str]] = {
         "numbers are below 2^53 in size",
     ),
     "JsonArray": (values.JsonArray, "a JSON array, with the bounds of a JsonObject"),
+    "Capabilities": (
+        values.Capabilities,
+        f"a list of text, none empty, at most {values.MAX_CAPABILITIES_BYTES:,} bytes in UTF-8 as JSON; held sorted, "
+        "each once",
+    ),
+    "LeaseSeconds": (agent.LeaseSeconds, f"a whole number of seconds, 1 to {agent.MAX_LEASE_SECONDS}"),
+    "AttemptsLimit": (claim_expiry.AttemptsLimit, f"a whole number, 1 to {claim_expiry.MAX_ATTEMPTS}"),
     "StepOrder": (workflow.StepOrder, "a whole number, 0 to 2147483647"),
     "StepIds": (workflow.StepIds, f"at most {workflow.MAX_STEP_DEPENDENCIES} UUIDs, each once"),
     "Category": (template.Category, "1 to 100 characters of text"),
@@ -136,6 +144,26 @@ FIELDS: dict[str, str] = {
     "is_public": "whether everybody may create projects from it, or its owner alone",
     "created_by": "the user who made it, and owns it; required unless it is public",
     "assessments": "task -> its authenticity (percent)",
+    "report_days": "how long a validation report is kept once none of its issues is open or in progress",
+    "metric_days": "how long each metric row is kept",
+    "daily_days": "how long a metric's daily value is kept",
+    "project_days": "how long a completed project is kept from the archive",
+    "reports_before": "reports created before are dropped, with their issues, unless one is open or in progress",
+    "details_before": "metric rows recorded before are rolled up, and dropped",
+    "dailies_before": "daily values of days that began before are dropped",
+    "sessions_before": "sessions that expire before are dropped",
+    "projects_before": "projects completed before were archived, unless work was open in them",
+    "agent_id": "the agent",
+    "agent_type": "what kind of agent it is; of a task: the only kind that may claim it",
+    "capabilities": "what the agent can; of a task: all that an agent must be able to, to claim it",
+    "coordination_hooks": "the caller's own",
+    "assignment_id": "the assignment; unique in the whole store",
+    "lease_seconds": "how long the claim lasts from now, and from each heartbeat of the agent",
+    "deadline": "when the claim runs out; null where the agent holds no task",
+    "attempts": "how many claims of the task have expired, since it was added or last retried",
+    "attempts_limit": "after how many expired claims a task fails",
+    "metric_type": "any name",
+    "status": "how the assignment ended: `completed`, `failed` or `released`",
 }
 
 SETTINGS: dict[str, str] = {
@@ -161,13 +189,16 @@ TABLES: dict[str, str] = {
     "validation_reports": "One row a completed validation run, with the project's numbers as they were after it.",
     "validation_issues": "What completed runs found.",
     "progress_metrics": "One row each time a number of a project changes, and one for each recorded metric; order by "
-    "`recorded_at`, then by `seq` in `metadata`.",
+    "`recorded_at`, then by `seq` in `metadata`. Of what retention rolled up there is one row a day, with `daily` as "
+    "`aggregation_level` in `metadata`.",
     "user_sessions": "Sessions of users, by the hash of their token; the row of one that was ended is gone.",
     "project_files": "One row a file. A deleted file's row stays, without the content, and is revived where the file "
     "is created again. `content` is NULL, too, of what is known by hash and size alone.",
-    "agents": "Who works, at what, and whether free.",
-    "agent_assignments": "Which agent was given which task, and how that ended.",
-    "agent_metrics": "Numbers recorded of agents.",
+    "agents": "Who works, at what, and whether free. `last_active` is when the agent last registered, sent a "
+    "heartbeat, claimed a task, went offline or reported an error.",
+    "agent_assignments": "Which agent claimed which task, and how that ended; `completed_at` is when, however it did. "
+    "`assignment_metadata` is the claim's own, with `lease_seconds`, and `deadline` as the last heartbeat left it.",
+    "agent_metrics": "Numbers recorded of agents; order by `recorded_at`, then by `seq` in `metadata`.",
     "cleanup_log": "What retention did: how many rows of which table were older than the cutoff.",
     "projects_archive": "Projects that were archived; they come back when they are restored.",
     "tasks_archive": "Rows of `tasks` whose project is archived.",
@@ -187,4 +218,5 @@ TABLES: dict[str, str] = {
     "task_state": "A task's exact numbers, and how long it has been worked on.",
     "run_state": "Validation runs that are not completed or failed.",
     "staged_issues": "Issues of such runs.",
+    "agent_state": "An agent's status, and the metadata of the assignment that it holds.",
 }

@@ -12,11 +12,13 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID, uuid5
 
 import pytest
 
+from claude_tiu.domain.agenda import OPEN_WORK
+from claude_tiu.domain.agent import Agent
 from claude_tiu.domain.aggregate import Aggregate
 from claude_tiu.domain.dependency_graph import DependencyGraph
 from claude_tiu.domain.errors import Refused
@@ -41,6 +43,16 @@ COMMAND_ID, NEW_ID, NOBODY = uid("command"), uid("new"), uid("nobody")
 USER_ID, PROJECT_ID, OTHER_PROJECT_ID = uid("user"), uid("project"), uid("other project")
 TASK_ID, RUN_ID, ISSUE_ID, SESSION_ID = map(uid, ("task", "run", "issue", "session"))
 WORKFLOW_ID, STEP_ID, WORKFLOW_RUN_ID, TEMPLATE_ID = map(uid, ("workflow", "step", "workflow run", "template"))
+AGENT_ID, ASSIGNMENT_ID = uid("agent"), uid("assignment")
+
+
+class Entry(NamedTuple):
+    """What stands in the agenda."""
+
+    kind: str
+    id: UUID
+    project_id: UUID
+    due: datetime
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,10 @@ class DictReads:
     tasks: dict[UUID, Task] = field(default_factory=dict)
     graphs: dict[UUID, DependencyGraph] = field(default_factory=dict)
     workflows: dict[UUID, Workflow] = field(default_factory=dict)
+    agenda: tuple[Entry, ...] = ()
+    agents: dict[UUID, Agent] = field(default_factory=dict)
+    ready: dict[tuple[Any, ...], UUID] = field(default_factory=dict)
+    """What was asked of the queue -> the task that it names."""
 
     def user(self, user_id: UUID) -> User | None:
         return self.users.get(user_id)
@@ -71,6 +87,24 @@ class DictReads:
 
     def workflow(self, workflow_id: UUID) -> Workflow | None:
         return self.workflows.get(workflow_id)
+
+    def open_in(self, project_id: UUID) -> list[str]:
+        return sorted({entry.kind for entry in self.agenda if entry.project_id == project_id} & set(OPEN_WORK))
+
+    def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
+        due = sorted((entry.due, entry.id) for entry in self.agenda if entry.kind == kind and entry.due < before)
+        return [id_ for _, id_ in due[:limit]]
+
+    def agent(self, agent_id: UUID) -> Agent | None:
+        return self.agents.get(agent_id)
+
+    def agent_exists(self, agent_id: UUID) -> bool:
+        return agent_id in self.agents
+
+    def next_ready(
+        self, project_id: UUID, agent_type: str, capabilities: Sequence[str], priority: str | None
+    ) -> UUID | None:
+        return self.ready.get((project_id, agent_type, tuple(capabilities), priority))
 
 
 def user(status: str = "active") -> User:
@@ -139,6 +173,12 @@ class When(Generic[State]):
         state = self.given.aggregate.fold(events, self.given.state)
         assert state is not None
         return state
+
+    def then_elsewhere(self, expected: Sequence[Elsewhere]) -> None:
+        """It makes exactly these events, all of other streams."""
+        decided = self._decide()
+        assert list(decided) == list(expected)
+        assert [_kinds(one) for one in decided] == [_kinds(one) for one in expected]
 
     def then_refused(self, error: type[Refused], **details: Any) -> Refused:
         """It is refused with this error, whose details hold these ids and values, and whose message says them."""

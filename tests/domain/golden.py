@@ -11,13 +11,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from claude_tiu.domain.agent import AgentErrorReported, AgentRegistered, AgentWentOffline, HeartbeatRecorded
+from claude_tiu.domain.agent_metrics import AgentMetricRecorded
+from claude_tiu.domain.assignment import AssignmentClosed, AssignmentOpened
 from claude_tiu.domain.dependency_graph import DependencyAdded, DependencyRemoved
 from claude_tiu.domain.messages import Event
 from claude_tiu.domain.project import (
+    ProjectArchived,
     ProjectCompleted,
     ProjectCreated,
     ProjectFailed,
     ProjectReactivated,
+    ProjectRestored,
 )
 from claude_tiu.domain.project_file import (
     FileCreated,
@@ -29,11 +34,14 @@ from claude_tiu.domain.project_file import (
 )
 from claude_tiu.domain.project_metrics import MetricRecorded
 from claude_tiu.domain.registry import encode_event
+from claude_tiu.domain.retention import RetentionRan
 from claude_tiu.domain.session import SessionEnded, SessionStarted
 from claude_tiu.domain.task import (
     ProgressClaimed,
     TaskAdded,
+    TaskAssigned,
     TaskBlocked,
+    TaskClaimExpired,
     TaskCompleted,
     TaskFailed,
     TaskPutBack,
@@ -75,7 +83,17 @@ from claude_tiu.domain.workflow_run import (
     WorkflowRunFailed,
     WorkflowRunStarted,
 )
-from tests.domain.given import ISSUE_ID, PROJECT_ID, STEP_ID, TASK_ID, USER_ID, WORKFLOW_ID, uid
+from tests.domain.given import (
+    AGENT_ID,
+    ASSIGNMENT_ID,
+    ISSUE_ID,
+    PROJECT_ID,
+    STEP_ID,
+    TASK_ID,
+    USER_ID,
+    WORKFLOW_ID,
+    uid,
+)
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "events"
 AT = datetime(2026, 3, 1, 12, 34, 56, 789012, tzinfo=UTC)
@@ -121,6 +139,8 @@ EXAMPLES: dict[str, Event] = {
     "project.completed.v1": ProjectCompleted(occurred_at=AT),
     "project.failed.v1": ProjectFailed(occurred_at=AT, reason="no money"),
     "project.reactivated.v1": ProjectReactivated(occurred_at=AT),
+    "project.archived.v1": ProjectArchived(occurred_at=AT),
+    "project.restored.v1": ProjectRestored(occurred_at=AT),
     "project_metrics.metric_recorded.v1": MetricRecorded(
         occurred_at=AT, project_id=PROJECT_ID, metric_name="coverage", value=0.1 + 0.2, metadata=JSON
     ),
@@ -134,13 +154,17 @@ EXAMPLES: dict[str, Event] = {
         expected_outputs=["parser.py", {"tests": 12}, None],
         validation_criteria=JSON,
         estimated_duration=2147483647,
+        agent_type="backend-developer",
+        capabilities=["päth", "python"],
     ),
+    "task.assigned.v1": TaskAssigned(occurred_at=AT, agent_id=AGENT_ID, assignment_id=ASSIGNMENT_ID),
     "task.started.v1": TaskStarted(occurred_at=AT),
     "task.progress_claimed.v1": ProgressClaimed(occurred_at=AT, claimed=33.333333),
     "task.completed.v1": TaskCompleted(occurred_at=AT),
     "task.failed.v1": TaskFailed(occurred_at=AT, reason="out of tokens"),
     "task.blocked.v1": TaskBlocked(occurred_at=AT, reason="no access"),
     "task.put_back.v1": TaskPutBack(occurred_at=AT),
+    "task.claim_expired.v1": TaskClaimExpired(occurred_at=AT, agent_id=AGENT_ID, attempts=2),
     "task.unblocked.v1": TaskUnblocked(occurred_at=AT),
     "task.resumed.v1": TaskResumed(occurred_at=AT),
     "task.retried.v1": TaskRetried(occurred_at=AT),
@@ -212,6 +236,37 @@ EXAMPLES: dict[str, Event] = {
     ),
     "workflow_run.completed.v1": WorkflowRunCompleted(occurred_at=AT),
     "workflow_run.failed.v1": WorkflowRunFailed(occurred_at=AT, reason="exit 2", skipped=[uid("other step")]),
+    "agent.registered.v1": AgentRegistered(
+        occurred_at=AT,
+        agent_type="backend-developer",
+        name="Päule",
+        capabilities=["päth", "python"],
+        configuration=JSON,
+        coordination_hooks={"before": ["sync"]},
+    ),
+    "agent.heartbeat_recorded.v1": HeartbeatRecorded(
+        occurred_at=AT,
+        assignment_id=ASSIGNMENT_ID,
+        project_id=PROJECT_ID,
+        deadline=datetime(2026, 3, 1, 12, 49, 56, 789012, tzinfo=UTC),
+    ),
+    "agent.went_offline.v1": AgentWentOffline(occurred_at=AT),
+    "agent.error_reported.v1": AgentErrorReported(occurred_at=AT, reason="out of memory"),
+    "agent.assignment_opened.v1": AssignmentOpened(
+        occurred_at=AT,
+        assignment_id=ASSIGNMENT_ID,
+        task_id=TASK_ID,
+        project_id=PROJECT_ID,
+        deadline=datetime(2026, 3, 1, 12, 49, 56, 789012, tzinfo=UTC),
+        lease_seconds=900,
+        metadata=JSON,
+    ),
+    "agent.assignment_closed.v1": AssignmentClosed(
+        occurred_at=AT, assignment_id=ASSIGNMENT_ID, task_id=TASK_ID, project_id=PROJECT_ID, status="released"
+    ),
+    "agent_metrics.metric_recorded.v1": AgentMetricRecorded(
+        occurred_at=AT, agent_id=AGENT_ID, metric_type="tokens", value=0.1 + 0.2, metadata=JSON
+    ),
     "template.created.v1": TemplateCreated(
         occurred_at=AT,
         name="Service",
@@ -273,12 +328,29 @@ EXAMPLES: dict[str, Event] = {
     "project_file.validated.v1": FileValidated(occurred_at=AT, validation_score=99.5),
     "project_file.validation_failed.v1": FileValidationFailed(occurred_at=AT, validation_score=33.333333),
     "project_file.deleted.v1": FileDeleted(occurred_at=AT),
+    "retention.ran.v1": RetentionRan(
+        occurred_at=AT,
+        reports_before=datetime(2025, 12, 1, 12, 34, 56, 789012, tzinfo=UTC),
+        details_before=datetime(2026, 1, 30, 12, 34, 56, 789012, tzinfo=UTC),
+        dailies_before=datetime(2025, 3, 1, 12, 34, 56, 789012, tzinfo=UTC),
+        sessions_before=AT,
+        projects_before=datetime(1926, 3, 25, tzinfo=UTC),
+    ),
 }
 """topic -> what its golden file decodes to today. A topic that an upcaster replaced stays, with the newer event."""
 
+ADDED_LATER: dict[str, dict[str, Any]] = {"task.added.v1": {"agent_type": None, "capabilities": []}}
+"""topic -> the fields that it got after it was first stored, and what an event that was stored without them has."""
+
+
+def first_golden_file(topic: str, folder: Path = GOLDEN) -> Path:
+    """The file of a topic as it was first stored."""
+    return folder / f"{topic}.json"
+
 
 def golden_file(topic: str, folder: Path = GOLDEN) -> Path:
-    return folder / f"{topic}.json"
+    """The file of a topic with all its fields: a second one, where some were added later."""
+    return folder / f"{topic}-2.json" if topic in ADDED_LATER else first_golden_file(topic, folder)
 
 
 def write_missing(folder: Path = GOLDEN) -> list[Path]:

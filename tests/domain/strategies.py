@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 
 from hypothesis import strategies as st
 
-from claude_tiu.domain import project_file, values
+from claude_tiu.domain import agent, claim_expiry, project_file, values
 from claude_tiu.domain.messages import Command, Event
 from claude_tiu.domain.project_metrics import RESERVED_METADATA, STANDARD_METRICS
 from claude_tiu.domain.template import CreateTemplate
@@ -42,6 +42,7 @@ hashes = st.text("./ABCxyz019", min_size=53, max_size=53).map("$2b$12${}".format
 token_hashes = st.text(st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=32, max_size=255)
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 lines = st.integers(1, values.INT32_MAX)
+days = st.integers(1, 36_500)
 
 
 def one_of(literal: Any) -> st.SearchStrategy[Any]:
@@ -64,10 +65,16 @@ def planned(draw: st.DrawFn, entry: dict[str, st.SearchStrategy[Any]], least: in
 
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "actor": identifiers,
+    "agent_id": ids,
+    "agent_type": one_of(values.AgentType),
     "ai_prompt": texts,
+    "assignment_id": ids,
     "assessments": st.dictionaries(ids, percentages, max_size=5),
+    "attempts": st.integers(1, claim_expiry.MAX_ATTEMPTS),
+    "attempts_limit": st.integers(1, claim_expiry.MAX_ATTEMPTS),
     "authenticity": percentages,
     "auto_fix_available": st.booleans(),
+    "capabilities": st.lists(short_texts, unique=True, max_size=4).map(sorted),
     "category": short_texts,
     "causation_id": identifiers,
     "claimed": percentages,
@@ -76,13 +83,18 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "content_hash": digests,
     "content_zlib": texts.map(project_file.compressed),
     "configuration": objects,
+    "coordination_hooks": objects,
     "correlation_id": identifiers,
     "created_by": ids,
+    "dailies_before": times,
+    "daily_days": days,
+    "deadline": times,
     "default_config": objects,
     "dependency_type": one_of(values.DependencyType),
     "depends_on": st.lists(ids, unique=True, max_size=4),
     "depends_on_task_id": ids,
     "description": texts,
+    "details_before": times,
     "email": st.builds("{}@{}".format, letters, letters),
     "estimated_duration": lines,
     "execution_metadata": objects.filter(lambda metadata: "reason" not in metadata),
@@ -94,24 +106,33 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "is_public": st.booleans(),
     "issue_id": ids,
     "issue_type": one_of(values.IssueType),
+    "lease_seconds": st.integers(1, agent.MAX_LEASE_SECONDS),
     "line_number": lines,
-    "metadata": objects.filter(lambda metadata: not metadata.keys() & set(RESERVED_METADATA)),
+    "metadata": objects.filter(lambda metadata: not metadata.keys() & {*RESERVED_METADATA, *agent.RESERVED_METADATA}),
+    "metric_days": days,
     "metric_name": short_texts.filter(lambda name: name not in STANDARD_METRICS),
+    "metric_type": short_texts,
     "name": short_texts,
     "occurred_at": times,
     "password_hash": hashes,
     "preferences": objects,
     "priority": one_of(values.Priority),
+    "project_days": days,
     "project_id": ids,
+    "projects_before": times,
     "quality_metrics": objects.filter(lambda metrics: "quality_score" not in metrics),
     "quality_score": percentages,
     "reason": texts,
+    "report_days": days,
+    "reports_before": times,
     "result_data": objects,
     "role": one_of(values.Role),
     "run_id": ids,
+    "sessions_before": times,
     "session_id": ids,
     "severity": one_of(values.Severity),
     "skipped": st.lists(ids, unique=True, max_size=4),
+    "status": st.sampled_from(["completed", "failed", "released"]),
     "step_id": ids,
     "step_order": st.integers(0, values.INT32_MAX),
     "steps": st.dictionaries(ids, st.lists(ids, max_size=3), max_size=4),

@@ -32,7 +32,7 @@ from claude_tiu import (
     StartTask,
     UnblockTask,
 )
-from claude_tiu.domain.agenda import COMPLETED_PROJECT, OPEN_RUN
+from claude_tiu.domain.agenda import COMPLETED_PROJECT, OPEN_RUN, OPEN_WORK
 from claude_tiu.domain.dependency_graph import BINDING, graph_id
 from claude_tiu.domain.registry import decode_event
 from claude_tiu.domain.task import Task
@@ -40,7 +40,7 @@ from claude_tiu.infrastructure.event_store import EventStore, Reservation, Store
 from claude_tiu.infrastructure.executor import Executor
 from claude_tiu.infrastructure.streams import load_stream
 from claude_tiu.infrastructure.write_side import rebuild_write_side
-from claude_tiu.projections.write_side import OPEN_WORK, PRIORITY_RANK, release
+from claude_tiu.projections.write_side import PRIORITY_RANK, release
 from tests.support.history import PROJECT, START, USER, create_user, uid
 from tests.support.stores import append, event
 

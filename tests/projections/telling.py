@@ -67,7 +67,8 @@ def apply(tables: dict[str, dict[UUID, dict[str, Any]]], projection: Projection,
             assert key not in rows, f"{change.table} has {key} already"
             rows[key] = dict(row)
         case Update(key=key, values=values):
-            rows[key].update(values)
+            if key in rows or not described(change.table).expires:
+                rows[key].update(values)
         case Delete(key=key):
             del rows[key]
 
