@@ -7,6 +7,7 @@ from .domain.errors import (
     DependencyCycle,
     DuplicateDependency,
     EmptyWorkflow,
+    Expired,
     Fault,
     InvalidCommand,
     LimitReached,
@@ -34,6 +35,7 @@ from .domain.project_file import CreateFile, DeleteFile, FailFileValidation, Mod
 from .domain.project_metrics import RecordMetric
 from .domain.registry import UndecodableEvent, parse_command
 from .domain.retention import RunRetention
+from .domain.session import EndSession, StartSession
 from .domain.task import (
     AddTask,
     BlockTask,
@@ -48,7 +50,17 @@ from .domain.task import (
     UnblockTask,
 )
 from .domain.template import CreateTemplate, PublishTemplate, UnpublishTemplate
-from .domain.user import CreateUser
+from .domain.user import (
+    ChangeEmail,
+    ChangePassword,
+    ChangePreferences,
+    ChangeRole,
+    CreateUser,
+    DeactivateUser,
+    ForgetUser,
+    ReactivateUser,
+    RenameUser,
+)
 from .domain.validation_run import (
     AssessTask,
     BeginIssue,
@@ -69,6 +81,7 @@ from .infrastructure.errors import (
     ConnectionClosed,
     Contended,
     InvalidQuery,
+    KeyMissing,
     MigrationChanged,
     MigrationFailed,
     NotMigrated,
@@ -106,6 +119,10 @@ __all__ = [
     "BadSettings",
     "BeginIssue",
     "BlockTask",
+    "ChangeEmail",
+    "ChangePassword",
+    "ChangePreferences",
+    "ChangeRole",
     "CheckpointRefused",
     "ClaimProgress",
     "CleanupRow",
@@ -123,11 +140,14 @@ __all__ = [
     "CreateUser",
     "CreateWorkflow",
     "DashboardRow",
+    "DeactivateUser",
     "DeleteFile",
     "DependencyCycle",
     "Dropped",
     "DuplicateDependency",
     "EmptyWorkflow",
+    "EndSession",
+    "Expired",
     "FailFileValidation",
     "FailProject",
     "FailRun",
@@ -135,10 +155,12 @@ __all__ = [
     "FailTask",
     "FailWorkflowRun",
     "Fault",
+    "ForgetUser",
     "IgnoreIssue",
     "InvalidCommand",
     "InvalidQuery",
     "IssueGroup",
+    "KeyMissing",
     "LimitReached",
     "MetricRow",
     "MigrationChanged",
@@ -157,10 +179,12 @@ __all__ = [
     "PublishTemplate",
     "PutBackTask",
     "ReactivateProject",
+    "ReactivateUser",
     "ReadyTask",
     "RecordMetric",
     "Refused",
     "RemoveDependency",
+    "RenameUser",
     "ReopenIssue",
     "ReopenTask",
     "ReportIssue",
@@ -174,6 +198,7 @@ __all__ = [
     "SchemaTooNew",
     "StaleVersion",
     "StartRun",
+    "StartSession",
     "StartStep",
     "StartTask",
     "StartWorkflowRun",

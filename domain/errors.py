@@ -139,6 +139,12 @@ class StaleVersion(Refused):
     code = "stale_version"
 
 
+class Expired(Refused):
+    """A session can neither start at or behind its own end, nor be ended once that has come."""
+
+    code = "expired"
+
+
 class CommandIdReused(Refused):
     """A command_id seen before with other content, or a unit of which only some command_ids are known."""
 

@@ -12,13 +12,17 @@ from .aggregate import Aggregate, require_status
 from .errors import AlreadyExists, NotFound, OpenWork
 from .messages import Command, Event, given
 from .project_state import NOT_ARCHIVED, Project
+from .user_state import NOT_FORGOTTEN, User, require_user
 from .values import JsonObject, LongText, Name, within_bytes
 
 MAX_NAME_AND_DESCRIPTION_BYTES = 16 << 10  # both stand in one text index, rebuilt at every progress update
 
 
 class CreateProject(Command):
-    """Create an active project of an existing user."""
+    """Create an active project of a user who is not forgotten.
+
+    An inactive user may be given one: who may act for whom is for the embedding service to say.
+    """
 
     stream: ClassVar = "project_id"
     creates: ClassVar = "project_id"
@@ -108,7 +112,7 @@ class ProjectRestored(Event):
 class Reads(Protocol):
     """What deciding on a project asks of other streams; what is open in it, of the agenda."""
 
-    def user_exists(self, user_id: UUID) -> bool: ...
+    def user(self, user_id: UUID) -> User | None: ...
     def open_in(self, project_id: UUID) -> list[str]: ...
 
 
@@ -145,8 +149,7 @@ def decide(project: Project | None, command: Command, reads: Reads) -> list[Even
 def _create(project: Project | None, command: CreateProject, reads: Reads) -> list[Event]:
     if project is not None:
         raise AlreadyExists(f"project {command.project_id} exists already", id=given(command.project_id))
-    if not reads.user_exists(command.user_id):
-        raise NotFound(f"no user {command.user_id}", id=command.user_id)
+    require_user(reads.user(command.user_id), command.user_id, NOT_FORGOTTEN, command)
     return [
         ProjectCreated(
             occurred_at=command.at,

@@ -20,6 +20,7 @@ from .project import PROJECT
 from .project_file import PROJECT_FILE
 from .project_metrics import PROJECT_METRICS
 from .retention import RETENTION
+from .session import SESSION
 from .task import TASK
 from .template import TEMPLATE
 from .user import USER
@@ -29,6 +30,7 @@ from .workflow_run import WORKFLOW_RUN
 
 AGGREGATES: tuple[Aggregate[Any], ...] = (
     USER,
+    SESSION,
     PROJECT,
     PROJECT_METRICS,
     PROJECT_FILE,
@@ -49,6 +51,18 @@ AGGREGATE_OF: dict[type[BaseModel], Aggregate[Any]] = {
 
 UPCASTERS: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
 """old topic -> (the topic that replaced it, a function from the old body to the new one)."""
+
+
+def _newest(topic: str) -> str:
+    while topic in UPCASTERS:
+        topic = UPCASTERS[topic][0]
+    return topic
+
+
+PERSONAL: dict[str, type[Event]] = {
+    topic: EVENTS[_newest(topic)] for topic in (*EVENTS, *UPCASTERS) if EVENTS[_newest(topic)].personal
+}
+"""The topics of events that hold personal data, with the event in its newest form."""
 
 
 class UndecodableEvent(TiuError):
@@ -123,8 +137,7 @@ def event_schema(topic: str) -> dict[str, Any]:
 
 def aggregate_of(topic: str) -> Aggregate[Any]:
     """Return the aggregate whose stream holds events of this topic. Raises UndecodableEvent for an unknown topic."""
-    while topic in UPCASTERS:
-        topic = UPCASTERS[topic][0]
-    if topic not in EVENTS:
-        raise UndecodableEvent(f"no event has the topic {topic!r}", topic=topic)
-    return AGGREGATE_OF[EVENTS[topic]]
+    newest = _newest(topic)
+    if newest not in EVENTS:
+        raise UndecodableEvent(f"no event has the topic {newest!r}", topic=newest)
+    return AGGREGATE_OF[EVENTS[newest]]

@@ -20,12 +20,14 @@ from ..domain.project_state import Project
 from ..domain.registry import AGGREGATE_OF
 from ..domain.task import TASK, Task
 from ..domain.template import TEMPLATE, Template
-from ..domain.user import USER, User
+from ..domain.user import USER
+from ..domain.user_state import User
 from ..domain.workflow import WORKFLOW, Workflow
-from ..projections.write_side import PRIORITY_RANK, Change, write_side_changes
+from ..projections.write_side import PRIORITY_RANK, Change, create_key, write_side_changes
+from .errors import KeyMissing
 from .event_store import EventStore, NewEvent, Reservation, Unit
 from .ids import new_id
-from .mapper import encode
+from .mapper import encode, person_of
 from .streams import Stream
 
 State = TypeVar("State")
@@ -45,22 +47,46 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command ready to be decided, and the digest of its content as the caller gave it."""
+    """A command ready to be decided; its content as the caller gave it, and the digest by which a retry is known."""
 
     command: Command
     command_id: UUID
+    content: bytes
     digest: bytes
 
+    def digest_under(self, key: bytes) -> bytes:
+        """Return the digest of a command about a person, as it is stored: under the person's key."""
+        return hmac.digest(key, self.content, "sha256")
 
-def prepare(command: Command) -> Request:
-    """Stamp a command with the present time and new ids where its caller gave none. Raises TypeError for others."""
+
+def prepare(command: Command, store: EventStore) -> Request:
+    """Stamp a command with the present time and new ids where its caller gave none. Raises TypeError for others.
+
+    The digest of a command with personal data is keyed, so that nobody can try what was in it: by the key of the
+    person, where there is one yet, which forgetting destroys; else by the store's secret. (What is stored of a command
+    about a person is always under the person's key, though the unit may make the person first: see `Decision`.)
+    """
     if not isinstance(command, Command):
         raise TypeError(f"a command is executed, or a list of them by execute_all: not {command!r:.80}")
     content = type(command).__name__.encode() + b"\0" + command.asked()
     command_id = command.command_id or new_id()
     created = new_id() if command.lacks_id else command_id
     stamped = command.stamped(at=datetime.now(UTC), command_id=command_id, new_id=created)
-    return Request(stamped, command_id, sha256(content).digest())
+    return Request(stamped, command_id, content, _digest(command, content, store))
+
+
+def _person_of(command: Command) -> UUID | None:
+    """Return the existing person whose personal data a command brings."""
+    person_id: UUID | None = getattr(command, command.person) if command.person else None
+    return person_id
+
+
+def _digest(command: Command, content: bytes, store: EventStore) -> bytes:
+    if not command.personal:
+        return sha256(content).digest()
+    person_id = _person_of(command)
+    key = store.keys([person_id]).get(person_id) if person_id else None
+    return hmac.digest(key or store.reservation_key, content, "sha256")
 
 
 class Decision:
@@ -78,11 +104,9 @@ class Decision:
         self.guards: dict[UUID, int] = {}
         self.events: list[NewEvent] = []
         self.changes: list[tuple[int, Change]] = []
+        self._keys: dict[UUID, bytes] = {}
         self.reservations: dict[Reservation, Event] = {}
         self._reserved: set[tuple[str, bytes]] = set()
-
-    def user_exists(self, user_id: UUID) -> bool:
-        return self._peek(USER, user_id) is not None
 
     def project_of_task(self, task_id: UUID) -> UUID | None:
         task = self._peek(TASK, task_id)
@@ -199,21 +223,24 @@ class Decision:
         self._store(request, stream_id, version, event, aggregate.project_of(stream_id, state))
 
     def _store(self, request: Request, stream_id: UUID, version: int, event: Event, project_id: UUID | None) -> None:
-        topic, state, key_id = encode(event)
+        person_id = person_of(event, stream_id)
+        key = None if person_id is None else self._key_of(person_id, is_new=version == 1 and event.person is None)
         command = request.command
+        asked_of = _person_of(command)
+        digest = request.digest if asked_of is None else request.digest_under(self._key_of(asked_of, is_new=False))
         self.events.append(
             NewEvent(
                 stream_id,
                 version,
-                topic,
-                state,
+                event.topic,
+                encode(event, stream_id, version, key),
                 request.command_id,
-                request.digest,
+                digest,
                 command.correlation_id,
                 command.causation_id,
                 command.actor,
                 project_id,
-                key_id,
+                person_id,
             )
         )
         for change in write_side_changes(stream_id, project_id, event):
@@ -223,18 +250,36 @@ class Decision:
         for name in event.unique:
             self._reserve(name, event, stream_id)
 
+    def _key_of(self, person_id: UUID, *, is_new: bool) -> bytes:
+        """Return the key of a person's data; one is made with the person's first event."""
+        if person_id not in self._keys:
+            if is_new:
+                key = self._event_store.key_ring.new_key()
+                stored, wrapped = self._event_store.key_ring.wrap(person_id, key)
+                self.changes.append((len(self.events), create_key(person_id, stored, wrapped=wrapped)))
+            else:
+                key = self._event_store.keys([person_id]).get(person_id, b"")
+            if not key:
+                raise KeyMissing(f"the key of {person_id} is not there: were the keys restored?", id=person_id)
+            self._keys[person_id] = key
+        return self._keys[person_id]
+
     def _release(self, stream_id: UUID, space: str | None) -> None:
-        """Let go what the unit itself has reserved."""
-        for reservation in list(self.reservations):
-            if reservation.stream_id == stream_id and space in (None, reservation.space):
-                del self.reservations[reservation]
-                self._reserved.remove((reservation.space, reservation.key))
+        """Let go what the unit itself has reserved: it had to be free, and is free again."""
+
+        def after(reservation: Reservation) -> Reservation:
+            if not reservation.kept or reservation.stream_id != stream_id or space not in (None, reservation.space):
+                return reservation
+            self._reserved.remove((reservation.space, reservation.key))
+            return reservation._replace(kept=False)
+
+        self.reservations = {after(reservation): event for reservation, event in self.reservations.items()}
 
     def _reserve(self, name: str, event: Event, stream_id: UUID) -> None:
         """Reserve a value under a keyed hash: who reads the table cannot try names."""
         value = str(getattr(event, name)).encode()
         key = hmac.digest(self._event_store.reservation_key, f"{name}\0".encode() + value, "sha256")
-        reservation = Reservation(name, key, stream_id)
+        reservation = Reservation(name, key, stream_id, len(self.events) - 1)
         if (name, key) in self._reserved:
             raise not_unique(name, event)
         self._reserved.add((name, key))

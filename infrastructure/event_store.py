@@ -7,7 +7,7 @@ become visible is their order, so a reader that has seen position P has seen all
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +23,7 @@ from eventsourcing.persistence import (
 )
 
 from ..projections.write_side import Change
+from .keys import KeyRing
 
 WRITE_SIDE = ("task_queue", "task_queue_dependencies", "agenda")
 """The write-side tables that the events can make again."""
@@ -47,11 +48,14 @@ class NewEvent(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """A value that only one event of the store may hold, under a keyed hash."""
+    """A value that only one event of the store may hold, under a keyed hash; `event` is the index of its event in the
+    unit, from 0. One that a later event of the unit lets go is not `kept`: it must be free all the same."""
 
     space: str
     key: bytes
     stream_id: UUID
+    event: int = 0
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +71,12 @@ class Unit:
     reservations: Sequence[Reservation] = ()
     changes: Sequence[tuple[int, Change]] = ()
 
-    def releases(self, space: str, stream_id: UUID) -> bool:
-        """Whether the unit lets go what a stream has reserved in a space."""
+    def releases(self, space: str, stream_id: UUID, before: int) -> bool:
+        """Whether the unit lets go what a stream has reserved in a space, with the event at `before` at the latest."""
         return any(
             change["op"] == "release" and change["id"] == stream_id and change["space"] in (None, space)
-            for _, change in self.changes
+            for event, change in self.changes
+            if event <= before
         )
 
 
@@ -117,6 +122,7 @@ class LogEvent(NamedTuple):
     topic: str
     state: bytes
     project_id: UUID | None
+    key_id: UUID | None
     previous_hash: bytes
     hash: bytes
 
@@ -172,6 +178,7 @@ class EventStore(ApplicationRecorder):
     """The identity of this log: a checkpoint made against another is refused."""
     reservation_key: bytes
     """The secret under which unique values are hashed."""
+    key_ring: KeyRing
 
     @abstractmethod
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
@@ -208,6 +215,18 @@ class EventStore(ApplicationRecorder):
     @abstractmethod
     def rebuild_write_side(self, changes: Iterable[tuple[int, Change]]) -> None:
         """Make the write-side tables again from changes with the positions of their events (in an exclusive store)."""
+
+    @abstractmethod
+    def keys(self, person_ids: Collection[UUID]) -> dict[UUID, bytes]:
+        """Return the keys of these persons, of those who have one. Raises BadSettings under another master key."""
+
+    @abstractmethod
+    def any_key(self) -> UUID | None:
+        """Return a person who has a key that is wrapped, if any has."""
+
+    @abstractmethod
+    def destroy_keys(self, person_ids: Collection[UUID]) -> None:
+        """Destroy the keys of persons and free their unique values, if they are there: they were forgotten before."""
 
     @abstractmethod
     def load(self, stream_id: UUID) -> list[StreamEvent]:

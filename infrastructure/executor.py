@@ -15,7 +15,7 @@ from uuid import UUID
 from ..domain.errors import CommandIdReused, Refused
 from ..domain.messages import Command
 from .decision import Answer, Decision, Request, created_id, prepare
-from .errors import Contended, StoreUnavailable
+from .errors import Contended, KeyMissing, StoreUnavailable
 from .event_store import Conflict, EventStore, Known, Stored, Taken
 from .mapper import decode
 from .streams import Stream, StreamCache
@@ -47,7 +47,7 @@ class Executor:
         Raises Refused (of the first command that is; that a unique value is taken is found last), Contended or
         StoreUnavailable. A unit whose commit was lost sight of is found again by its command_ids, never stored twice.
         """
-        requests = [prepare(command) for command in commands]
+        requests = [prepare(command, self._store) for command in commands]
         distinct = _distinct(requests)
         lost = raced = False
         for attempt in range(ATTEMPTS):
@@ -108,7 +108,7 @@ class Executor:
         decision = Decision(store, load, exclusive=written is not None)
         try:
             decided = {request.command_id: decision.decide(request) for request in requests}
-        except Refused:
+        except (Refused, KeyMissing):  # a key that is gone may be that of one who was forgotten meanwhile
             if written is None and (known := _known(store, requests)) is not None:
                 return known
             if moved := _moved(store, decision.seen):
@@ -147,7 +147,7 @@ def _known(store: EventStore, requests: Sequence[Request]) -> dict[UUID, Answer]
     for command_id, digest, stream_id, version, topic, state, position in store.trace(list(digests)):
         if digest != digests[command_id]:
             raise _reused(command_id)
-        first = answers.get(command_id) or Answer(created_id(decode(topic, state), stream_id), 0, 0)
+        first = answers.get(command_id) or Answer(created_id(decode(topic, state, stream_id, version), stream_id), 0, 0)
         own = first_streams.setdefault(command_id, stream_id) == stream_id
         answers[command_id] = Answer(first.id, version if own else first.version, position)
     if answers and len(answers) < len(digests):

@@ -332,3 +332,9 @@ FROM user_sessions WHERE expires_at < :before
 
 -- name: drop_sessions_2
 DELETE FROM user_sessions WHERE expires_at < :before
+
+-- name: end_session
+DELETE FROM user_sessions WHERE id = :session_id
+
+-- name: forget_user
+DELETE FROM user_sessions WHERE user_id = :user_id

@@ -48,7 +48,7 @@ class RetentionReport:
 
 def rehearse(events: EventStore, reads: ReadStore, command: RunRetention) -> RetentionReport:
     """Return what a command would do now, to the read tables as they stand; nothing is stored, and nothing changes."""
-    ran = cutoffs(cast(RunRetention, prepare(command).command))
+    ran = cutoffs(cast(RunRetention, prepare(command, events).command))
     with events.exclusive() as store:
         projects = long_completed(ran.projects_before, Decision(store, partial(load_stream, store), exclusive=True))
     at, id_ = ran.occurred_at, event_id(RETENTION_ID, 0)  # which no event has
@@ -63,7 +63,7 @@ def report(events: EventStore, queries: Queries, command_id: UUID) -> RetentionR
     if not stored or stored[0].stream_id != RETENTION_ID:
         raise NotFound(f"no run of retention has the command_id {command_id}", id=command_id)
     first, *archived = stored
-    at = decode(first.topic, first.state).occurred_at
+    at = decode(first.topic, first.state, first.stream_id, first.version).occurred_at
     rows = queries.cleanup_log(since=at, until=at, limit=ALL)
     dropped = _dropped(rows, event_id(RETENTION_ID, first.version))
     return RetentionReport(at, dropped, [one.stream_id for one in archived])

@@ -24,7 +24,7 @@ def _changes(store: EventStore) -> Iterator[tuple[int, Change]]:
     after = 0
     while rows := store.read(after, BATCH):
         for row in rows:
-            event = decode(row.topic, row.state)
+            event = decode(row.topic, row.state, row.stream_id, row.version)
             for change in write_side_changes(row.stream_id, row.project_id, event):
                 if change["op"] in FROM_EVENTS:
                     yield row.position, change

@@ -21,6 +21,7 @@ from ..domain.dependency_graph import BINDING, DependencyAdded, DependencyRemove
 from ..domain.messages import Event
 from ..domain.project import ProjectArchived, ProjectCompleted, ProjectReactivated
 from ..domain.task import STATUS_AFTER, TaskAdded
+from ..domain.user import EmailChanged, UserForgotten, UserRenamed
 from ..domain.validation_run import RunCompleted, RunFailed, RunStarted
 
 Change = dict[str, Any]
@@ -72,9 +73,19 @@ def release(stream_id: UUID, space: str | None = None) -> Change:
     return {"op": "release", "id": stream_id, "space": space}
 
 
+def create_key(person_id: UUID, key: bytes, *, wrapped: bool) -> Change:
+    """Keep the key of a person's data, as it is to be stored."""
+    return {"op": "create_key", "id": person_id, "key": key, "wrapped": wrapped}
+
+
 def destroy_key(person_id: UUID) -> Change:
     """Destroy the key of a person's data."""
     return {"op": "destroy_key", "id": person_id}
+
+
+def forget(person_id: UUID) -> list[Change]:
+    """Destroy the key of a person's data, and let the person's unique values go."""
+    return [destroy_key(person_id), release(person_id)]
 
 
 def task_added(stream_id: UUID, project_id: UUID, event: TaskAdded) -> Iterator[Change]:
@@ -110,6 +121,18 @@ def project_left_completed(stream_id: UUID, project_id: UUID, event: Event) -> I
     yield unschedule(COMPLETED_PROJECT, stream_id)
 
 
+def renamed(stream_id: UUID, project_id: None, event: UserRenamed) -> Iterator[Change]:
+    yield release(stream_id, "username")
+
+
+def email_changed(stream_id: UUID, project_id: None, event: EmailChanged) -> Iterator[Change]:
+    yield release(stream_id, "email")
+
+
+def forgotten(stream_id: UUID, project_id: None, event: UserForgotten) -> Iterator[Change]:
+    yield from forget(stream_id)
+
+
 HANDLERS: dict[type[Event], Callable[[UUID, Any, Any], Iterator[Change]]] = {
     **dict.fromkeys(STATUS_AFTER, status_changed),
     TaskAdded: task_added,
@@ -121,6 +144,9 @@ HANDLERS: dict[type[Event], Callable[[UUID, Any, Any], Iterator[Change]]] = {
     ProjectCompleted: project_completed,
     ProjectReactivated: project_left_completed,
     ProjectArchived: project_left_completed,
+    UserRenamed: renamed,
+    EmailChanged: email_changed,
+    UserForgotten: forgotten,
 }
 
 

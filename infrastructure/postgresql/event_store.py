@@ -7,7 +7,8 @@ import copy
 import json
 import selectors
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import accumulate, islice
@@ -19,7 +20,7 @@ from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from ...projections.write_side import Change
+from ...projections.write_side import Change, forget
 from ..errors import StoreUnavailable
 from ..event_store import (
     READ_BYTES,
@@ -37,6 +38,7 @@ from ..event_store import (
     Taken,
     Unit,
 )
+from ..keys import KeyRing
 from ..sql import for_psycopg, statements
 from .connections import Connection, Connections, Held, connect
 
@@ -49,7 +51,8 @@ RECONNECT_SECONDS = 0.5
 class PostgreSQLEventStore(EventStore):
     """Shares its connections with the read store of the same database."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, *, key_ring: KeyRing | None = None) -> None:
+        self.key_ring = key_ring or KeyRing()
         self._connections: Connections | Held = connections
         ((self.epoch, self.reservation_key, self._channel),) = self._all("store")
 
@@ -96,6 +99,18 @@ class PostgreSQLEventStore(EventStore):
             rest = iter(changes)
             while batch := list(islice(rest, 1_000)):
                 connection.execute(SQL["change_write_side"], {"changes": _changes(batch)})
+
+    def keys(self, person_ids: Collection[UUID]) -> dict[UUID, bytes]:
+        rows = self._all("keys", person_ids=list(person_ids)) if person_ids else []
+        return {id_: self.key_ring.unwrap(id_, key, wrapped) for id_, key, wrapped in rows}
+
+    def any_key(self) -> UUID | None:
+        rows = self._all("any_key")
+        return rows[0][0] if rows else None
+
+    def destroy_keys(self, person_ids: Collection[UUID]) -> None:
+        changes = [(0, change) for id_ in person_ids for change in forget(id_)]
+        self._all("change_write_side", changes=_changes(changes))
 
     def load(self, stream_id: UUID) -> list[StreamEvent]:
         return [StreamEvent(*row) for row in self._all("load", stream_id=stream_id)]
@@ -193,6 +208,8 @@ def _arrays(units: Sequence[Unit]) -> Mapping[str, list[Any]]:
         "reservation_spaces": [reservation.space for reservation in reservations],
         "reservation_keys": [reservation.key for reservation in reservations],
         "reservation_streams": [reservation.stream_id for reservation in reservations],
+        "reservation_events": [reservation.event for reservation in reservations],
+        "reservation_kept": [reservation.kept for reservation in reservations],
         "changes": [_changes(unit.changes) if unit.changes else None for unit in units],
     }
 
@@ -203,7 +220,7 @@ def _changes(changes: Iterable[tuple[int, Change]]) -> Jsonb:
 
 
 def _dumps(value: Any) -> str:
-    return json.dumps(value, default=str)
+    return json.dumps(value, default=lambda item: b64encode(item).decode() if isinstance(item, bytes) else str(item))
 
 
 def _outcome(unit: Unit, outcome: str, first_position: int | None, detail: int | None) -> Outcome:

@@ -3,7 +3,8 @@ SELECT outcome, first_position, detail FROM append_events(
     :event_ends, :streams, :versions, :topics, :states,
     :command_ids, :command_digests, :correlation_ids, :causation_ids, :actors, :project_ids, :key_ids,
     :guard_ends, :guard_streams, :guard_versions,
-    :reservation_ends, :reservation_spaces, :reservation_keys, :reservation_streams, :changes::jsonb[]
+    :reservation_ends, :reservation_spaces, :reservation_keys, :reservation_streams,
+    :reservation_events::integer[], :reservation_kept, :changes::jsonb[]
 )
 
 -- name: store
@@ -13,7 +14,7 @@ SELECT epoch, reservation_key, events_channel() FROM store
 SELECT version, topic, state FROM events WHERE stream_id = :stream_id ORDER BY version
 
 -- name: read
-SELECT position, stream_id, version, topic, state, project_id, previous_hash, hash
+SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash
 FROM (
     SELECT *, sum(octet_length(state)) OVER (ORDER BY position) - octet_length(state) AS bytes_before
     FROM (SELECT * FROM events WHERE position > :after ORDER BY position LIMIT :limit) AS next
@@ -92,3 +93,9 @@ DELETE FROM agenda
 
 -- name: change_write_side
 SELECT change_write_side(:changes, 0)
+
+-- name: keys
+SELECT person_id, key, wrapped FROM personal_keys WHERE person_id = ANY (:person_ids)
+
+-- name: any_key
+SELECT person_id FROM personal_keys WHERE wrapped LIMIT 1

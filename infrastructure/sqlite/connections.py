@@ -26,6 +26,7 @@ def open_database(path: Path, *, timeout: float, synchronous: str = "FULL") -> s
         try:
             connection.execute(f"PRAGMA synchronous = {synchronous}")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")  # a destroyed key leaves nothing on its page
         except BaseException:
             connection.close()
             raise

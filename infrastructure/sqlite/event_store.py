@@ -7,7 +7,7 @@ import json
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 
-from ...projections.write_side import Change
+from ...projections.write_side import Change, forget
 from ..event_hash import NO_EVENT, event_hash
 from ..event_store import (
     READ_BYTES,
@@ -35,6 +35,7 @@ from ..event_store import (
     Taken,
     Unit,
 )
+from ..keys import KeyRing
 from ..sql import statements, steps_of
 from .connections import Connections, Held, open_database, translated
 from .values import json_text, time_of, time_text, uuid_of, uuid_text
@@ -100,7 +101,8 @@ class Head:
 class SQLiteEventStore(EventStore):
     """Raises StoreUnavailable where the file cannot be opened, or is locked for longer than `timeout` seconds."""
 
-    def __init__(self, path: Path, *, timeout: float) -> None:
+    def __init__(self, path: Path, *, timeout: float, key_ring: KeyRing | None = None) -> None:
+        self.key_ring = key_ring or KeyRing()
         self._connections: Connections | Held = Connections(path, timeout=timeout)
         self._timeout = timeout
         self._listeners: weakref.WeakSet[SQLiteListener] = weakref.WeakSet()
@@ -116,7 +118,14 @@ class SQLiteEventStore(EventStore):
         except sqlite3.IntegrityError as error:
             raise IntegrityError(str(error)) from error
         self._tell()
+        if any(change["op"] == "destroy_key" for unit in units for _, change in unit.changes):
+            self._wipe()
         return outcomes
+
+    def _wipe(self) -> None:
+        """Empty the write-ahead log: it still holds pages as they were. Where somebody reads it, a later one will."""
+        with self._connections.reading() as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _tell(self) -> None:
         for listener in list(self._listeners):
@@ -158,18 +167,30 @@ class SQLiteEventStore(EventStore):
                 connection.execute(SQL[f"empty_{table}"])
             _change_write_side(connection, 0, changes)
 
+    def keys(self, person_ids: Collection[UUID]) -> dict[UUID, bytes]:
+        rows = self._all("keys", person_ids=json.dumps([str(id_) for id_ in person_ids])) if person_ids else []
+        return {UUID(id_): self.key_ring.unwrap(UUID(id_), key, bool(wrapped)) for id_, key, wrapped in rows}
+
+    def any_key(self) -> UUID | None:
+        rows = self._all("any_key")
+        return UUID(rows[0][0]) if rows else None
+
+    def destroy_keys(self, person_ids: Collection[UUID]) -> None:
+        with self._connections.writing() as connection:
+            _change_write_side(connection, 0, [(0, change) for id_ in person_ids for change in forget(id_)])
+        self._wipe()
+
     def load(self, stream_id: UUID) -> list[StreamEvent]:
         return [StreamEvent(*row) for row in self._all("load", stream_id=str(stream_id))]
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
         events, room = [], READ_BYTES
         with self._connections.reading() as connection:
-            for position, stream, version, topic, state, project, previous, hash_ in connection.execute(
+            for position, stream, version, topic, state, project, key, *hashes in connection.execute(
                 SQL["read"], {"after": after, "limit": limit}
             ):
-                events.append(
-                    LogEvent(position, UUID(stream), version, topic, state, uuid_of(project), previous, hash_)
-                )
+                ids = uuid_of(project), uuid_of(key)
+                events.append(LogEvent(position, UUID(stream), version, topic, state, *ids, *hashes))
                 room -= len(state)
                 if room <= 0:
                     break
@@ -250,9 +271,9 @@ def _append(connection: sqlite3.Connection, head: Head, unit: Unit) -> Outcome:
     command_ids = {event.command_id for event in unit.events if event.command_id}
     if connection.execute(SQL["knows_command"], (json.dumps([*map(str, command_ids)]),)).fetchone():
         return Known()
-    for index, (space, key, _) in enumerate(unit.reservations):
+    for index, (space, key, _, event, _) in enumerate(unit.reservations):
         holder = connection.execute(SQL["reserved"], (space, key)).fetchone()
-        if holder and not unit.releases(space, UUID(holder[0])):
+        if holder and not unit.releases(space, UUID(holder[0]), event):
             return Taken(index)
     for stream_id, expected in unit.guards.items():
         (version,) = connection.execute(SQL["version"], (str(stream_id),)).fetchone()
@@ -261,7 +282,8 @@ def _append(connection: sqlite3.Connection, head: Head, unit: Unit) -> Outcome:
     first = head.position + 1
     connection.executemany(SQL["insert"], [head.row(event) for event in unit.events])
     _change_write_side(connection, first, unit.changes)
-    connection.executemany(SQL["reserve"], [(space, key, str(stream)) for space, key, stream in unit.reservations])
+    kept = [(space, key, str(stream)) for space, key, stream, _, kept in unit.reservations if kept]
+    connection.executemany(SQL["reserve"], kept)
     return Stored(first)
 
 

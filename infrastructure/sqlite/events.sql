@@ -23,7 +23,7 @@ INSERT INTO reservations VALUES (?, ?, ?)
 SELECT version, topic, state FROM events WHERE stream_id = :stream_id ORDER BY version
 
 -- name: read
-SELECT position, stream_id, version, topic, state, project_id, previous_hash, hash
+SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash
 FROM events WHERE position > :after ORDER BY position LIMIT :limit
 
 -- name: read_rows
@@ -94,3 +94,9 @@ DELETE FROM task_queue_dependencies
 
 -- name: empty_agenda
 DELETE FROM agenda
+
+-- name: keys
+SELECT person_id, key, wrapped FROM personal_keys WHERE person_id IN (SELECT value FROM json_each(:person_ids))
+
+-- name: any_key
+SELECT person_id FROM personal_keys WHERE wrapped = 1 LIMIT 1

@@ -3,7 +3,7 @@ a name that is missing, or that nothing has any more, fails the tests."""
 
 from __future__ import annotations
 
-from claude_tiu.domain import blueprint, retention, template, user, values, workflow
+from claude_tiu.domain import blueprint, retention, session, template, user, values, workflow
 
 MIB = 1 << 20
 
@@ -11,7 +11,12 @@ TYPES: dict[str, tuple[object, str]] = {
     "Name": (values.Name, "1 to 255 characters of text"),
     "Username": (user.Username, "a Name that does not begin with `forgotten:`; unique in the whole store"),
     "Email": (user.Email, "a Username with an `@` and no blanks; unique in the whole store"),
-    "PasswordHash": (user.PasswordHash, "a PHC or modular-crypt string of at most 255 characters"),
+    "PasswordHash": (
+        user.PasswordHash,
+        "a PHC or modular-crypt string of at most 255 characters: those of bcrypt, scrypt, "
+        "argon2, pbkdf2 and crypt(3), or any with parameters, salt and hash",
+    ),
+    "TokenHash": (session.TokenHash, "32 to 255 visible ASCII characters"),
     "MetricName": (values.MetricName, "1 to 100 characters of text"),
     "LongText": (values.LongText, f"text of at most {values.MAX_TEXT_BYTES // MIB} MiB in UTF-8"),
     "FilePath": (
@@ -69,16 +74,19 @@ FIELDS: dict[str, str] = {
     "occurred_at": "when what the command tells of happened; default: now",
     "expected_version": "refuse the command unless the stream is at this version",
     "user_id": "the user",
-    "username": "personal: no error repeats it",
-    "email": "personal: no error repeats it",
-    "password_hash": "personal: no error repeats it",
+    "username": "personal: stored encrypted, repeated by no error",
+    "email": "personal: stored encrypted, repeated by no error",
+    "password_hash": "personal: stored encrypted, repeated by no error",
+    "session_id": "the session",
+    "token_hash": "a hash of the session's token, never the token; personal, as a password hash is",
+    "expires_at": "when the session is over, unless it is ended before",
     "role": "for the embedding service to authorise by; the core does not",
-    "preferences": "the caller's own",
+    "preferences": "the caller's own, and nothing personal: stored in clear, kept when the user is forgotten",
     "project_id": "the project",
     "name": "what people call it",
     "description": "in words",
     "configuration": "the caller's own",
-    "metadata": "the caller's own",
+    "metadata": "the caller's own; personal in a session, and in clear everywhere else",
     "reason": "in words",
     "metric_name": "any name but the four that the core computes",
     "value": "the metric's value",
@@ -147,6 +155,7 @@ SETTINGS: dict[str, str] = {
     "db_user": "the role",
     "db_password": "the role's password; never shown",
     "sqlite_path": "the file of events on SQLite, where no URL is given and DB_HOST is not set",
+    "master_key": "32 bytes in base64, under which the keys of persons are wrapped; never shown",
     "sqlite_timeout": "seconds to wait for a locked SQLite file",
     "pool_size": "PostgreSQL connections of a process at most, its listener's not counted",
     "pool_timeout": "seconds to wait for a connection of the pool",
@@ -154,7 +163,8 @@ SETTINGS: dict[str, str] = {
 }
 
 TABLES: dict[str, str] = {
-    "users": "Who owns projects.",
+    "users": "Who owns projects. Of a forgotten user `forgotten:` and the id stand for name and email, `!` for the "
+    "password hash. `last_login` is the start of the last session.",
     "projects": "One row a project, with its numbers as they are now.",
     "tasks": "One row a task. `added_position` is the position of the event that added it: times can repeat.",
     "task_dependencies": "Which task waits for which.",
@@ -163,7 +173,7 @@ TABLES: dict[str, str] = {
     "progress_metrics": "One row each time a number of a project changes, and one for each recorded metric; order by "
     "`recorded_at`, then by `seq` in `metadata`. Of what retention rolled up there is one row a day, with `daily` as "
     "`aggregation_level` in `metadata`.",
-    "user_sessions": "Sessions of users, by the hash of their token.",
+    "user_sessions": "Sessions of users, by the hash of their token; the row of one that was ended is gone.",
     "project_files": "One row a file. A deleted file's row stays, without the content, and is revived where the file "
     "is created again. `content` is NULL, too, of what is known by hash and size alone.",
     "agents": "Who works, at what, and whether free.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, get_args
 from uuid import UUID, uuid5
@@ -19,9 +19,11 @@ from claude_tiu.domain.project_metrics import PROJECT_METRICS, ProjectMetrics
 from claude_tiu.domain.project_state import Project
 from claude_tiu.domain.registry import AGGREGATES
 from claude_tiu.domain.retention import RETENTION, Retention
+from claude_tiu.domain.session import SESSION, Session, StartSession
 from claude_tiu.domain.task import TASK, Task
 from claude_tiu.domain.template import TEMPLATE, Template
-from claude_tiu.domain.user import USER, User
+from claude_tiu.domain.user import USER, CreateUser
+from claude_tiu.domain.user_state import User
 from claude_tiu.domain.validation_run import VALIDATION_RUN, IssueCommand, ValidationRun
 from claude_tiu.domain.values import FileStatus, IssueStatus, ProjectStatus, RunStatus, TaskStatus
 from claude_tiu.domain.workflow import WORKFLOW, Workflow
@@ -30,6 +32,7 @@ from claude_tiu.domain.workflow_run import WORKFLOW_RUN, StepCommand, WorkflowRu
 from tests.domain.given import (
     ISSUE_ID,
     PROJECT_ID,
+    SESSION_ID,
     STEP_ID,
     TASK_ID,
     TEMPLATE_ID,
@@ -46,6 +49,11 @@ GIVEN: dict[str, Any] = {
     "email": "ada@example.org",
     "password_hash": "$argon2id$" + "x" * 22,
     "user_id": USER_ID,
+    "role": "viewer",
+    "preferences": {"theme": "dark"},
+    "session_id": SESSION_ID,
+    "token_hash": "0" * 64,
+    "expires_at": AT + timedelta(days=1),
     "project_id": PROJECT_ID,
     "task_id": TASK_ID,
     "depends_on_task_id": OTHER_TASK_ID,
@@ -92,8 +100,8 @@ class World:
     project_status: str = "active"
     depends: bool = False
 
-    def user_exists(self, user_id: UUID) -> bool:
-        return True
+    def user(self, user_id: UUID) -> User:
+        return User("developer")
 
     def project(self, project_id: UUID) -> Project:
         return Project(USER_ID, "name", self.project_status)
@@ -129,8 +137,8 @@ def example_of(command: type[Command]) -> Command:
 
 def _states(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple[str, str | None, Any]]:
     """Yield (kind, status, state) of everything that the command may meet in its own stream."""
-    if aggregate is USER:
-        yield "user", None, None
+    if aggregate in (USER, SESSION):
+        yield from _states_of_users(command)
     elif aggregate is RETENTION:
         yield "retention", None, None
     elif aggregate is DEPENDENCY_GRAPH:
@@ -160,6 +168,17 @@ def _states(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple
         yield from _states_of_workflows(aggregate, command)
 
 
+def _states_of_users(command: type[Command]) -> Iterator[tuple[str, str | None, Any]]:
+    if command in (CreateUser, StartSession):
+        yield "user" if command is CreateUser else "session", None, None
+    elif command.stream == "user_id":
+        for user in (User("developer"), User("developer", is_active=False), User("developer", forgotten=True)):
+            yield "user", user.status, user
+    else:
+        for status in ("open", "ended"):
+            yield "session", status, Session(USER_ID, AT + timedelta(days=1), status)
+
+
 def _states_of_workflows(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple[str, str | None, Any]]:
     if aggregate is WORKFLOW:
         for status in ("draft", "active", "archived"):
@@ -178,7 +197,7 @@ def _states_of_workflows(aggregate: Aggregate[Any], command: type[Command]) -> I
 
 
 def _status(kind: str, state: Any) -> str | None:
-    if isinstance(state, User | DependencyGraph | ProjectMetrics | Retention):
+    if isinstance(state, DependencyGraph | ProjectMetrics | Retention):
         return None
     if kind == "issue":
         return str(state.issues[ISSUE_ID])
@@ -203,7 +222,7 @@ def steps_of(command: type[Command]) -> list[Step]:
 def project_statuses_of(command: type[Command]) -> list[str]:
     """Return the statuses that the project must have, of a command to what belongs to it; [] where none is asked."""
     (aggregate,) = (one for one in AGGREGATES if command in one.commands)
-    if aggregate in (USER, PROJECT, WORKFLOW, TEMPLATE, RETENTION):
+    if aggregate in (USER, SESSION, PROJECT, WORKFLOW, TEMPLATE, RETENTION):
         return []
     allowed = []
     for status in get_args(ProjectStatus):

@@ -24,6 +24,7 @@ from claude_tiu.domain.errors import Refused
 from claude_tiu.domain.messages import Command, Decided, Elsewhere, Event
 from claude_tiu.domain.project_state import Project
 from claude_tiu.domain.task import Task
+from claude_tiu.domain.user_state import User
 from claude_tiu.domain.workflow import Workflow
 
 State = TypeVar("State")
@@ -39,7 +40,7 @@ def uid(name: str) -> UUID:
 
 COMMAND_ID, NEW_ID, NOBODY = uid("command"), uid("new"), uid("nobody")
 USER_ID, PROJECT_ID, OTHER_PROJECT_ID = uid("user"), uid("project"), uid("other project")
-TASK_ID, RUN_ID, ISSUE_ID = uid("task"), uid("run"), uid("issue")
+TASK_ID, RUN_ID, ISSUE_ID, SESSION_ID = map(uid, ("task", "run", "issue", "session"))
 WORKFLOW_ID, STEP_ID, WORKFLOW_RUN_ID, TEMPLATE_ID = map(uid, ("workflow", "step", "workflow run", "template"))
 
 
@@ -56,15 +57,15 @@ class Entry(NamedTuple):
 class DictReads:
     """The other states that a decision may ask for, held in dicts."""
 
-    users: frozenset[UUID] = frozenset()
+    users: dict[UUID, User] = field(default_factory=dict)
     projects: dict[UUID, Project] = field(default_factory=dict)
     tasks: dict[UUID, Task] = field(default_factory=dict)
     graphs: dict[UUID, DependencyGraph] = field(default_factory=dict)
     workflows: dict[UUID, Workflow] = field(default_factory=dict)
     agenda: tuple[Entry, ...] = ()
 
-    def user_exists(self, user_id: UUID) -> bool:
-        return user_id in self.users
+    def user(self, user_id: UUID) -> User | None:
+        return self.users.get(user_id)
 
     def project(self, project_id: UUID) -> Project | None:
         return self.projects.get(project_id)
@@ -90,6 +91,10 @@ class DictReads:
         return [id_ for _, id_ in due[:limit]]
 
 
+def user(status: str = "active") -> User:
+    return User("developer", is_active=status == "active", forgotten=status == "forgotten")
+
+
 def project(status: str = "active") -> Project:
     return Project(user_id=USER_ID, name="Billing", status=status)
 
@@ -101,7 +106,7 @@ def task(status: str = "pending", project_id: UUID = PROJECT_ID) -> Task:
 def world(project_status: str = "active", **tasks: str) -> DictReads:
     """A user's project in a status, with tasks by name and status: world("active", a="completed", b="pending")."""
     return DictReads(
-        users=frozenset({USER_ID}),
+        users={USER_ID: user()},
         projects={PROJECT_ID: project(project_status)},
         tasks={uid(name): task(status) for name, status in tasks.items()},
     )

@@ -7,7 +7,7 @@ whose bytes must change needs a new version of it, and an upcaster for the old.
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from claude_tiu.domain.project_file import (
 from claude_tiu.domain.project_metrics import MetricRecorded
 from claude_tiu.domain.registry import encode_event
 from claude_tiu.domain.retention import RetentionRan
+from claude_tiu.domain.session import SessionEnded, SessionStarted
 from claude_tiu.domain.task import (
     ProgressClaimed,
     TaskAdded,
@@ -46,7 +47,17 @@ from claude_tiu.domain.task import (
     TaskUnblocked,
 )
 from claude_tiu.domain.template import TemplateCreated, TemplatePublished, TemplateUnpublished
-from claude_tiu.domain.user import UserCreated
+from claude_tiu.domain.user import (
+    EmailChanged,
+    PasswordChanged,
+    PreferencesChanged,
+    RoleChanged,
+    UserCreated,
+    UserDeactivated,
+    UserForgotten,
+    UserReactivated,
+    UserRenamed,
+)
 from claude_tiu.domain.validation_run import (
     IssueBegun,
     IssueIgnored,
@@ -87,6 +98,21 @@ EXAMPLES: dict[str, Event] = {
         role="admin",
         preferences=JSON,
     ),
+    "user.renamed.v1": UserRenamed(occurred_at=AT, username="Grace Høpper ☃"),
+    "user.email_changed.v1": EmailChanged(occurred_at=AT, email="grace@example.org"),
+    "user.password_changed.v1": PasswordChanged(
+        occurred_at=AT,
+        password_hash="$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",  # noqa: S106 - nobody's
+    ),
+    "user.role_changed.v1": RoleChanged(occurred_at=AT, role="viewer"),
+    "user.preferences_changed.v1": PreferencesChanged(occurred_at=AT, preferences=JSON),
+    "user.deactivated.v1": UserDeactivated(occurred_at=AT),
+    "user.reactivated.v1": UserReactivated(occurred_at=AT),
+    "user.forgotten.v1": UserForgotten(occurred_at=AT),
+    "session.started.v1": SessionStarted(
+        occurred_at=AT, user_id=USER_ID, token_hash="5f4dcc3b" * 8, expires_at=AT + timedelta(days=1), metadata=JSON
+    ),
+    "session.ended.v1": SessionEnded(occurred_at=AT, user_id=USER_ID),
     "project.created.v1": ProjectCreated(
         occurred_at=AT,
         user_id=USER_ID,

@@ -38,7 +38,8 @@ free_json = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionarie
 objects = st.dictionaries(texts, free_json, max_size=4)
 letters = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=30)
 identifiers = letters
-hashes = st.text("./ABCxyz019", min_size=22, max_size=60).map("$2b$12${}".format)
+hashes = st.text("./ABCxyz019", min_size=53, max_size=53).map("$2b$12${}".format)
+token_hashes = st.text(st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=32, max_size=255)
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 lines = st.integers(1, values.INT32_MAX)
 days = st.integers(1, 36_500)
@@ -91,6 +92,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "execution_metadata": objects.filter(lambda metadata: "reason" not in metadata),
     "expected_outputs": st.lists(free_json, max_size=4),
     "expected_version": st.integers(0, values.INT32_MAX),
+    "expires_at": times,
     "file_path": short_texts,
     "global_settings": objects,
     "is_public": st.booleans(),
@@ -117,6 +119,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "role": one_of(values.Role),
     "run_id": ids,
     "sessions_before": times,
+    "session_id": ids,
     "severity": one_of(values.Severity),
     "skipped": st.lists(ids, unique=True, max_size=4),
     "step_id": ids,
@@ -128,6 +131,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "task_id": ids,
     "template": short_texts,
     "template_id": ids,
+    "token_hash": token_hashes,
     "type": one_of(values.StepType),
     "user_id": ids,
     "username": short_texts.filter(lambda name: not name.startswith("forgotten:")),
