@@ -40,6 +40,7 @@ def test_the_verbs_are_these() -> None:
         "projector rebuild",
         "projector run",
         "projector status",
+        "retention run",
         "schema",
         "show dashboard",
         "show issues",
