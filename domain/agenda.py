@@ -6,5 +6,6 @@ OPEN_RUN = "validation_run"
 COMPLETED_PROJECT = "completed_project"
 ASSIGNMENT = "assignment"
 """An assignment by its agent's id, due at its deadline."""
+
 OPEN_WORK = (ASSIGNMENT, OPEN_RUN)
 """What keeps a project from being archived."""

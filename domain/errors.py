@@ -85,6 +85,25 @@ class UnmetDependencies(Refused):
     code = "unmet_dependencies"
 
 
+class NothingReady(Refused):
+    """No task of the project is ready that the agent may be given, under what it asked for."""
+
+    code = "nothing_ready"
+
+
+class NotAssigned(Refused):
+    """The agent does not hold the task: it never did, or its claim has run out, or somebody else has taken the task out
+    of progress."""
+
+    code = "not_assigned"
+
+
+class NothingOverdue(Refused):
+    """No assignment's deadline has passed."""
+
+    code = "nothing_overdue"
+
+
 class DependencyCycle(Refused):
     """A dependency that would close a cycle, of any length and over any type."""
 

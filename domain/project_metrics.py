@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from .aggregate import Aggregate
 from .messages import Command, Event
 from .project_state import NOT_ARCHIVED, Project, require_project
-from .values import JsonObject, MetricName, Number
+from .values import JsonObject, MetricName, Number, without_reserved
 
 STANDARD_METRICS = ("real_progress", "fake_progress", "authenticity_rate", "quality_score")
 """The metric names that the core writes itself, in the order in which one event writes them."""
@@ -46,9 +46,7 @@ class RecordMetric(Command):
     @field_validator("metadata")
     @classmethod
     def _own_metadata(cls, metadata: dict[str, Any]) -> dict[str, Any]:
-        if taken := [key for key in RESERVED_METADATA if key in metadata]:
-            raise PydanticCustomError("reserved_metadata", "Metadata may not set {keys}", {"keys": ", ".join(taken)})
-        return metadata
+        return without_reserved(metadata, RESERVED_METADATA)
 
 
 class MetricRecorded(Event):

@@ -12,7 +12,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
+from .agent import AGENT
+from .agent_metrics import AGENT_METRICS
 from .aggregate import Aggregate
+from .claim_expiry import CLAIM_EXPIRY
 from .dependency_graph import DEPENDENCY_GRAPH
 from .errors import Fault, InvalidCommand, TiuError
 from .messages import Command, Event
@@ -39,6 +42,9 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     VALIDATION_RUN,
     WORKFLOW,
     WORKFLOW_RUN,
+    AGENT,
+    AGENT_METRICS,
+    CLAIM_EXPIRY,
     TEMPLATE,
     RETENTION,
 )

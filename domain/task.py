@@ -10,15 +10,19 @@ from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from .aggregate import Aggregate, require_status
+from .assignment import Assigned
 from .dependency_graph import DependencyGraph
 from .errors import AlreadyExists, NotFound, UnmetDependencies
-from .messages import Command, Event, given
+from .messages import Command, Decided, Elsewhere, Event, given
 from .project_state import NOT_ARCHIVED, Project, require_project
-from .values import JsonArray, JsonObject, LongText, Minutes, Name, Percent, Priority
+from .values import AgentType, Capabilities, JsonArray, JsonObject, LongText, Minutes, Name, Percent, Priority
 
 
 class AddTask(Command):
-    """Add a pending task to an active project; `estimated_duration` (minutes) is its weight in the numbers."""
+    """Add a pending task to an active project; `estimated_duration` (minutes) is its weight in the numbers.
+
+    Only an agent of its `agent_type`, if it asks for one, and with all its `capabilities` is given it to work on.
+    """
 
     stream: ClassVar = "task_id"
     creates: ClassVar = "task_id"
@@ -32,6 +36,8 @@ class AddTask(Command):
     expected_outputs: JsonArray = []
     validation_criteria: JsonObject = {}
     estimated_duration: Minutes | None = None
+    agent_type: AgentType | None = None
+    capabilities: Capabilities = []
 
 
 class TaskCommand(Command):
@@ -99,6 +105,15 @@ class TaskAdded(Event):
     expected_outputs: list[Any]
     validation_criteria: dict[str, Any]
     estimated_duration: int | None
+    agent_type: str | None = None
+    capabilities: list[str] = []
+
+
+class TaskAssigned(Event):
+    topic: ClassVar = "task.assigned.v1"
+
+    agent_id: UUID
+    assignment_id: UUID
 
 
 class TaskStarted(Event):
@@ -131,6 +146,13 @@ class TaskPutBack(Event):
     topic: ClassVar = "task.put_back.v1"
 
 
+class TaskClaimExpired(Event):
+    topic: ClassVar = "task.claim_expired.v1"
+
+    agent_id: UUID
+    attempts: int
+
+
 class TaskUnblocked(Event):
     topic: ClassVar = "task.unblocked.v1"
 
@@ -154,12 +176,21 @@ STATUS_AFTER: dict[type[Event], str] = {
     TaskFailed: "failed",
     TaskBlocked: "blocked",
     TaskPutBack: "pending",
+    TaskClaimExpired: "pending",
     TaskUnblocked: "pending",
     TaskResumed: "in_progress",
     TaskRetried: "pending",
     TaskReopened: "in_progress",
 }
-"""The status that each event gives a task; a claim changes none."""
+"""The status that each event gives a task; claiming progress and being assigned change none."""
+
+ASSIGNMENT_AFTER: dict[type[Event], str] = {
+    TaskCompleted: "completed",
+    TaskFailed: "failed",
+    TaskBlocked: "released",
+    TaskPutBack: "released",
+}
+"""How each event that takes a task out of in_progress closes the assignment of its agent, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +200,10 @@ class Task:
     priority: str
     status: str = "pending"
     claimed: float = 0.0
+    assignment: Assigned | None = None
+    """Who works on it, while it is in progress by an agent's claim."""
+    attempts: int = 0
+    """How many claims of agents have expired, since it was added or last retried."""
 
 
 class Reads(Protocol):
@@ -179,14 +214,26 @@ class Reads(Protocol):
     def dependency_graph(self, project_id: UUID) -> DependencyGraph | None: ...
 
 
-def decide(task: Task | None, command: Command, reads: Reads) -> list[Event]:
+def decide(task: Task | None, command: Command, reads: Reads) -> list[Decided]:
     if isinstance(command, AddTask):
-        return _add(task, command, reads)
+        return [_add(task, command, reads)]
     assert isinstance(command, TaskCommand)
     if task is None:
         raise NotFound(f"no task {command.task_id}", id=command.task_id)
     require_project(reads.project(task.project_id), task.project_id, NOT_ARCHIVED, command)
+    event = _decide(task, command, reads)
+    return [event, *closing(command.task_id, task, event)]
 
+
+def closing(task_id: UUID, task: Task, event: Event) -> list[Elsewhere]:
+    """Return what an event of a task's stream means for the agent that works on it: its assignment closes."""
+    status = ASSIGNMENT_AFTER.get(type(event))
+    if task.assignment is None or status is None:
+        return []
+    return [task.assignment.closed(event.occurred_at, task_id, task.project_id, status)]
+
+
+def _decide(task: Task, command: TaskCommand, reads: Reads) -> Event:
     def require(*allowed: str) -> None:
         require_status("task", command.task_id, task.status, allowed, command)
 
@@ -194,56 +241,56 @@ def decide(task: Task | None, command: Command, reads: Reads) -> list[Event]:
         case StartTask():
             require("pending")
             _require_dependencies(task, command, reads)
-            return [TaskStarted(occurred_at=command.at)]
+            return TaskStarted(occurred_at=command.at)
         case ClaimProgress(claimed=claimed):
             require("in_progress")
-            return [ProgressClaimed(occurred_at=command.at, claimed=claimed)]
+            return ProgressClaimed(occurred_at=command.at, claimed=claimed)
         case CompleteTask():
             require("in_progress")
-            return [TaskCompleted(occurred_at=command.at)]
+            return TaskCompleted(occurred_at=command.at)
         case FailTask(reason=reason):
             require("pending", "in_progress", "blocked")
-            return [TaskFailed(occurred_at=command.at, reason=reason)]
+            return TaskFailed(occurred_at=command.at, reason=reason)
         case BlockTask(reason=reason):
             require("pending", "in_progress")
-            return [TaskBlocked(occurred_at=command.at, reason=reason)]
+            return TaskBlocked(occurred_at=command.at, reason=reason)
         case PutBackTask():
             require("in_progress")
-            return [TaskPutBack(occurred_at=command.at)]
+            return TaskPutBack(occurred_at=command.at)
         case UnblockTask():
             require("blocked")
-            return [TaskUnblocked(occurred_at=command.at)]
+            return TaskUnblocked(occurred_at=command.at)
         case ResumeTask():
             require("blocked")
             _require_dependencies(task, command, reads)
-            return [TaskResumed(occurred_at=command.at)]
+            return TaskResumed(occurred_at=command.at)
         case RetryTask():
             require("failed")
-            return [TaskRetried(occurred_at=command.at)]
+            return TaskRetried(occurred_at=command.at)
         case ReopenTask():
             require("completed")
             _require_dependencies(task, command, reads)
-            return [TaskReopened(occurred_at=command.at)]
+            return TaskReopened(occurred_at=command.at)
     raise TypeError(f"no command of a task: {type(command).__name__}")
 
 
-def _add(task: Task | None, command: AddTask, reads: Reads) -> list[Event]:
+def _add(task: Task | None, command: AddTask, reads: Reads) -> Event:
     if task is not None:
         raise AlreadyExists(f"task {command.task_id} exists already", id=given(command.task_id))
     require_project(reads.project(command.project_id), command.project_id, ("active",), command)
-    return [
-        TaskAdded(
-            occurred_at=command.at,
-            project_id=command.project_id,
-            name=command.name,
-            description=command.description,
-            priority=command.priority,
-            ai_prompt=command.ai_prompt,
-            expected_outputs=command.expected_outputs,
-            validation_criteria=command.validation_criteria,
-            estimated_duration=command.estimated_duration,
-        )
-    ]
+    return TaskAdded(
+        occurred_at=command.at,
+        project_id=command.project_id,
+        name=command.name,
+        description=command.description,
+        priority=command.priority,
+        ai_prompt=command.ai_prompt,
+        expected_outputs=command.expected_outputs,
+        validation_criteria=command.validation_criteria,
+        estimated_duration=command.estimated_duration,
+        agent_type=command.agent_type,
+        capabilities=command.capabilities,
+    )
 
 
 def _require_dependencies(task: Task, command: TaskCommand, reads: Reads) -> None:
@@ -265,11 +312,20 @@ def evolve(task: Task | None, event: Event) -> Task:
     if isinstance(event, TaskAdded):
         return Task(project_id=event.project_id, name=event.name, priority=event.priority)
     assert task is not None
-    if isinstance(event, ProgressClaimed):
-        return replace(task, claimed=event.claimed)
-    if isinstance(event, TaskCompleted):
-        return replace(task, status="completed", claimed=100.0)
-    return replace(task, status=STATUS_AFTER[type(event)])
+    match event:
+        case ProgressClaimed():
+            return replace(task, claimed=event.claimed)
+        case TaskAssigned():
+            return replace(task, assignment=Assigned(event.agent_id, event.assignment_id))
+        case TaskStarted():  # keeps the assignment that the event before it may have made
+            return replace(task, status="in_progress")
+        case TaskCompleted():
+            return replace(task, status="completed", claimed=100.0, assignment=None)
+        case TaskClaimExpired():
+            return replace(task, status="pending", assignment=None, attempts=event.attempts)
+        case TaskRetried():
+            return replace(task, status="pending", attempts=0)
+    return replace(task, status=STATUS_AFTER[type(event)], assignment=None)
 
 
 TASK = Aggregate[Task](
@@ -287,7 +343,7 @@ TASK = Aggregate[Task](
         RetryTask,
         ReopenTask,
     ),
-    events=(ProgressClaimed, *STATUS_AFTER),
+    events=(ProgressClaimed, TaskAssigned, *STATUS_AFTER),
     decide=decide,
     evolve=evolve,
     project_of=lambda task_id, task: task.project_id,

@@ -21,7 +21,7 @@ MAX_TEXT_BYTES = 1 << 20
 MAX_CONTENT_BYTES = 1 << 20
 MAX_JSON_BYTES = 1 << 20
 MAX_JSON_DEPTH = 64
-MAX_FILE_PATH_BYTES = 2_000  # a PostgreSQL index row holds about 2,700 bytes
+MAX_FILE_PATH_BYTES = MAX_CAPABILITIES_BYTES = 2_000  # a PostgreSQL index row holds about 2,700 bytes
 EARLIEST_YEAR, LATEST_YEAR = 1900, 2999
 
 ProjectStatus = Literal["active", "completed", "archived", "failed"]
@@ -36,6 +36,10 @@ DependencyType = Literal["blocks", "requires", "suggests"]
 ValidationType = Literal["quick", "deep", "comprehensive", "scheduled"]
 IssueType = Literal["placeholder", "empty_function", "mock_data", "broken_logic", "security_risk"]
 Severity = Literal["low", "medium", "high", "critical"]
+AgentType = Literal[
+    "backend-developer", "frontend-developer", "tester", "reviewer", "architect", "coordinator", "analyst"
+]
+AgentStatus = Literal["idle", "busy", "offline", "error"]
 
 
 def _storable(text: str) -> str:
@@ -159,6 +163,20 @@ def _json_array(value: Any) -> list[Any]:
     return _bounded(storable_json(value)) if value else []
 
 
+def without_reserved(metadata: dict[str, Any], reserved: tuple[str, ...]) -> dict[str, Any]:
+    """Return `metadata`, or raise where it sets what the core itself writes beside it."""
+    if taken := [key for key in reserved if key in metadata]:
+        raise PydanticCustomError("reserved_metadata", "Metadata may not set {keys}", {"keys": ", ".join(taken)})
+    return metadata
+
+
+def _each_once(capabilities: list[str]) -> list[str]:
+    """Which was named first says nothing: sorted, so that equal sets are equal lists."""
+    capabilities = sorted(set(capabilities))
+    within_bytes(json.dumps(capabilities, ensure_ascii=False), MAX_CAPABILITIES_BYTES, "Capabilities as JSON")
+    return capabilities
+
+
 Name = Annotated[str, Strict(), Field(min_length=1, max_length=255), AfterValidator(_storable)]
 MetricName = Annotated[str, Strict(), Field(min_length=1, max_length=100), AfterValidator(_storable)]
 LongText = Annotated[str, Strict(), AfterValidator(_long_text)]
@@ -168,6 +186,8 @@ Sha256 = Annotated[str, Strict(), Field(pattern=r"^[0-9A-Fa-f]{64}$"), AfterVali
 SizeInBytes = Annotated[int, Strict(), Field(ge=0, le=INT32_MAX)]
 _IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}$"
 Identifier = Annotated[str, Strict(), Field(pattern=_IDENTIFIER), BeforeValidator(_identifier)]
+Capability = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_storable)]
+Capabilities = Annotated[list[Capability], AfterValidator(_each_once)]
 Flag = Annotated[bool, Strict()]
 Minutes = Annotated[int, Strict(), Field(ge=1, le=INT32_MAX)]
 LineNumber = Annotated[int, Strict(), Field(ge=1, le=INT32_MAX)]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from ..domain.agenda import OPEN_WORK
+from ..domain.agent import AGENT, Agent
 from ..domain.aggregate import Aggregate
 from ..domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph, graph_id
 from ..domain.errors import AlreadyExists, NotUnique, StaleVersion
@@ -112,11 +113,17 @@ class Decision:
         task = self._peek(TASK, task_id)
         return None if task is None else task.project_id
 
+    def agent_exists(self, agent_id: UUID) -> bool:
+        return self._peek(AGENT, agent_id) is not None
+
     def project(self, project_id: UUID) -> Project | None:
         return self._read(PROJECT, project_id)
 
     def task(self, task_id: UUID) -> Task | None:
         return self._read(TASK, task_id)
+
+    def agent(self, agent_id: UUID) -> Agent | None:
+        return self._read(AGENT, agent_id)
 
     def dependency_graph(self, project_id: UUID) -> DependencyGraph | None:
         return self._read(DEPENDENCY_GRAPH, graph_id(project_id))

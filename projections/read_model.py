@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import files, projects, retention, tasks, templates, users, validation, workflows
+from . import agents, files, projects, retention, tasks, templates, users, validation, workflows
 from .projection import Projection
 from .tables import PRIVATE_TABLES, READ_TABLES
 
@@ -16,6 +16,7 @@ READ_MODEL = Projection(
         **tasks.HANDLERS,
         **validation.HANDLERS,
         **workflows.HANDLERS,
+        **agents.HANDLERS,
         **templates.HANDLERS,
         **files.HANDLERS,
         **retention.HANDLERS,

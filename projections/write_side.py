@@ -16,7 +16,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ..domain.agenda import COMPLETED_PROJECT, OPEN_RUN
+from ..domain.agenda import ASSIGNMENT, COMPLETED_PROJECT, OPEN_RUN
+from ..domain.agent import HeartbeatRecorded
+from ..domain.assignment import AssignmentClosed, AssignmentOpened
 from ..domain.dependency_graph import BINDING, DependencyAdded, DependencyRemoved
 from ..domain.messages import Event
 from ..domain.project import ProjectArchived, ProjectCompleted, ProjectReactivated
@@ -38,8 +40,8 @@ def queue_task(task_id: UUID, event: TaskAdded) -> Change:
         "project_id": event.project_id,
         "priority": PRIORITY_RANK[event.priority],
         "at": event.occurred_at,
-        "agent_type": None,
-        "capabilities": [],
+        "agent_type": event.agent_type,
+        "capabilities": event.capabilities,
     }
 
 
@@ -133,6 +135,19 @@ def forgotten(stream_id: UUID, project_id: None, event: UserForgotten) -> Iterat
     yield from forget(stream_id)
 
 
+def assignment_opened(stream_id: UUID, project_id: UUID, event: AssignmentOpened) -> Iterator[Change]:
+    yield schedule(ASSIGNMENT, stream_id, event.project_id, event.deadline)
+
+
+def heartbeat_recorded(stream_id: UUID, project_id: UUID, event: HeartbeatRecorded) -> Iterator[Change]:
+    if event.project_id is not None and event.deadline is not None:
+        yield schedule(ASSIGNMENT, stream_id, event.project_id, event.deadline)
+
+
+def assignment_closed(stream_id: UUID, project_id: UUID, event: AssignmentClosed) -> Iterator[Change]:
+    yield unschedule(ASSIGNMENT, stream_id)
+
+
 HANDLERS: dict[type[Event], Callable[[UUID, Any, Any], Iterator[Change]]] = {
     **dict.fromkeys(STATUS_AFTER, status_changed),
     TaskAdded: task_added,
@@ -147,6 +162,9 @@ HANDLERS: dict[type[Event], Callable[[UUID, Any, Any], Iterator[Change]]] = {
     UserRenamed: renamed,
     EmailChanged: email_changed,
     UserForgotten: forgotten,
+    AssignmentOpened: assignment_opened,
+    HeartbeatRecorded: heartbeat_recorded,
+    AssignmentClosed: assignment_closed,
 }
 
 

@@ -59,3 +59,10 @@ STAGED_ISSUES = Table(
     parent="run_id",
     private=True,
 )
+
+AGENT_STATE = Table(
+    "agent_state",
+    "agent_id",
+    {"agent_id": Kind.UUID, "status": Kind.TEXT, "assignment_metadata": Kind.JSON},
+    private=True,
+)

@@ -167,6 +167,7 @@ NULLABLE = {
     ("agent_assignments", "completed_at"),
     ("cleanup_log", "cutoff"),
     ("task_state", "in_progress_since"),
+    ("agent_state", "assignment_metadata"),
     ("staged_issues", "task_id"),
     ("staged_issues", "file_path"),
     ("staged_issues", "line_number"),

@@ -3,7 +3,7 @@ a name that is missing, or that nothing has any more, fails the tests."""
 
 from __future__ import annotations
 
-from claude_tiu.domain import blueprint, retention, session, template, user, values, workflow
+from claude_tiu.domain import agent, blueprint, claim_expiry, retention, session, template, user, values, workflow
 
 MIB = 1 << 20
 
@@ -50,6 +50,13 @@ TYPES: dict[str, tuple[object, str]] = {
         "numbers are below 2^53 in size",
     ),
     "JsonArray": (values.JsonArray, "a JSON array, with the bounds of a JsonObject"),
+    "Capabilities": (
+        values.Capabilities,
+        f"a list of text, none empty, at most {values.MAX_CAPABILITIES_BYTES:,} bytes in UTF-8 as JSON; held sorted, "
+        "each once",
+    ),
+    "LeaseSeconds": (agent.LeaseSeconds, f"a whole number of seconds, 1 to {agent.MAX_LEASE_SECONDS}"),
+    "AttemptsLimit": (claim_expiry.AttemptsLimit, f"a whole number, 1 to {claim_expiry.MAX_ATTEMPTS}"),
     "StepOrder": (workflow.StepOrder, "a whole number, 0 to 2147483647"),
     "StepIds": (workflow.StepIds, f"at most {workflow.MAX_STEP_DEPENDENCIES} UUIDs, each once"),
     "Category": (template.Category, "1 to 100 characters of text"),
@@ -146,6 +153,17 @@ FIELDS: dict[str, str] = {
     "dailies_before": "daily values of days that began before are dropped",
     "sessions_before": "sessions that expire before are dropped",
     "projects_before": "projects completed before were archived, unless work was open in them",
+    "agent_id": "the agent",
+    "agent_type": "what kind of agent it is; of a task: the only kind that may claim it",
+    "capabilities": "what the agent can; of a task: all that an agent must be able to, to claim it",
+    "coordination_hooks": "the caller's own",
+    "assignment_id": "the assignment; unique in the whole store",
+    "lease_seconds": "how long the claim lasts from now, and from each heartbeat of the agent",
+    "deadline": "when the claim runs out; null where the agent holds no task",
+    "attempts": "how many claims of the task have expired, since it was added or last retried",
+    "attempts_limit": "after how many expired claims a task fails",
+    "metric_type": "any name",
+    "status": "how the assignment ended: `completed`, `failed` or `released`",
 }
 
 SETTINGS: dict[str, str] = {
@@ -176,9 +194,11 @@ TABLES: dict[str, str] = {
     "user_sessions": "Sessions of users, by the hash of their token; the row of one that was ended is gone.",
     "project_files": "One row a file. A deleted file's row stays, without the content, and is revived where the file "
     "is created again. `content` is NULL, too, of what is known by hash and size alone.",
-    "agents": "Who works, at what, and whether free.",
-    "agent_assignments": "Which agent was given which task, and how that ended.",
-    "agent_metrics": "Numbers recorded of agents.",
+    "agents": "Who works, at what, and whether free. `last_active` is when the agent last registered, sent a "
+    "heartbeat, claimed a task, went offline or reported an error.",
+    "agent_assignments": "Which agent claimed which task, and how that ended; `completed_at` is when, however it did. "
+    "`assignment_metadata` is the claim's own, with `lease_seconds`, and `deadline` as the last heartbeat left it.",
+    "agent_metrics": "Numbers recorded of agents; order by `recorded_at`, then by `seq` in `metadata`.",
     "cleanup_log": "What retention did: how many rows of which table were older than the cutoff.",
     "projects_archive": "Projects that were archived; they come back when they are restored.",
     "tasks_archive": "Rows of `tasks` whose project is archived.",
@@ -198,4 +218,5 @@ TABLES: dict[str, str] = {
     "task_state": "A task's exact numbers, and how long it has been worked on.",
     "run_state": "Validation runs that are not completed or failed.",
     "staged_issues": "Issues of such runs.",
+    "agent_state": "An agent's status, and the metadata of the assignment that it holds.",
 }

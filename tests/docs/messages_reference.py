@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -58,16 +59,27 @@ def _command(command: type[Command]) -> str:
 
 def _allowed(command: type[Command]) -> list[str]:
     steps = steps_of(command)
-    stored = "Stores " + " and ".join(f"[`{topic}`](events.md#{_anchor(topic)})" for topic in _topics(steps))
-    changes = [f"{_status(step.before)} → {_status(step.after)}" for step in steps if step.after is not None]
+    always = [topic for topic in _topics(steps) if all(topic in _topics([step]) for step in steps)]
+    sometimes = [topic for topic in _topics(steps) if topic not in always]
+    parts = [" and ".join(map(_link, always)), " or ".join(map(_link, sometimes))]
+    stored = "Stores " + ", and in some cases ".join(filter(None, parts))
+    changes = _each(f"{_status(step.before)} → {_status(step.after)}" for step in steps if step.after is not None)
     lines = [f"{stored}." if not changes else f"{stored}. Status of the {steps[0].kind}: {', '.join(changes)}."]
     if projects := project_statuses_of(command):
         lines.append(f"The project must be {' or '.join(map(code, projects))}.")
     return [" ".join(lines)]
 
 
+def _link(topic: str) -> str:
+    return f"[`{topic}`](events.md#{_anchor(topic)})"
+
+
 def _topics(steps: list[Step]) -> list[str]:
-    return list(dict.fromkeys(event.topic for step in steps for event in step.events))
+    return _each(event.topic for step in steps for event in step.events)
+
+
+def _each(words: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(words))
 
 
 def _status(status: str | None) -> str:
@@ -117,6 +129,7 @@ def events_page() -> str:
     sections = [
         f"## {title(aggregate)}\n\n" + "\n\n".join(_event(event, makers[event.topic]) for event in aggregate.events)
         for aggregate in AGGREGATES
+        if aggregate.events
     ]
     return page(
         "Events",

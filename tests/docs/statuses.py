@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, get_args
 from uuid import UUID, uuid5
 
-from claude_tiu import AlreadyExists, Command, WrongStatus
+from claude_tiu import AlreadyExists, Command, NotAssigned, WrongStatus
+from claude_tiu.domain.agenda import ASSIGNMENT
+from claude_tiu.domain.agent import AGENT, Agent, ClaimNextTask, HeldTaskCommand
+from claude_tiu.domain.agent_metrics import AGENT_METRICS, AgentMetrics
 from claude_tiu.domain.aggregate import Aggregate
+from claude_tiu.domain.assignment import Assigned, Assignment
+from claude_tiu.domain.claim_expiry import CLAIM_EXPIRY
 from claude_tiu.domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph
-from claude_tiu.domain.messages import Elsewhere, Event
+from claude_tiu.domain.messages import Decided, Elsewhere, Event
 from claude_tiu.domain.project import PROJECT
 from claude_tiu.domain.project_file import PROJECT_FILE, CreateFile, ProjectFile
 from claude_tiu.domain.project_metrics import PROJECT_METRICS, ProjectMetrics
@@ -25,11 +30,13 @@ from claude_tiu.domain.template import TEMPLATE, Template
 from claude_tiu.domain.user import USER, CreateUser
 from claude_tiu.domain.user_state import User
 from claude_tiu.domain.validation_run import VALIDATION_RUN, IssueCommand, ValidationRun
-from claude_tiu.domain.values import FileStatus, IssueStatus, ProjectStatus, RunStatus, TaskStatus
+from claude_tiu.domain.values import AgentStatus, FileStatus, IssueStatus, ProjectStatus, RunStatus, TaskStatus
 from claude_tiu.domain.workflow import WORKFLOW, Workflow
 from claude_tiu.domain.workflow import Step as WorkflowStep
 from claude_tiu.domain.workflow_run import WORKFLOW_RUN, StepCommand, WorkflowRun
 from tests.domain.given import (
+    AGENT_ID,
+    ASSIGNMENT_ID,
     ISSUE_ID,
     PROJECT_ID,
     SESSION_ID,
@@ -79,13 +86,21 @@ GIVEN: dict[str, Any] = {
     "file_path": "src/parser.py",
     "content": "text",
     "validation_score": 50.0,
+    "agent_id": AGENT_ID,
+    "agent_type": "tester",
+    "metric_type": "tokens",
 }
 """A good value for every field that some command requires; a file's content is one, unless its hash is given."""
 
 
+HELD = Assignment(ASSIGNMENT_ID, TASK_ID, PROJECT_ID, AT - timedelta(seconds=1), 900)
+"""An assignment whose deadline has passed."""
+
+
 @dataclass(frozen=True)
 class Step:
-    """One way in which a command is accepted: what has which status, which it has then, and the events that say so."""
+    """One way in which a command is accepted: what has which status, which it has then, and the events that say so,
+    those of other streams among them."""
 
     kind: str
     before: str | None
@@ -99,6 +114,7 @@ class World:
 
     project_status: str = "active"
     depends: bool = False
+    attempts: int = 0
 
     def user(self, user_id: UUID) -> User:
         return User("developer")
@@ -110,7 +126,20 @@ class World:
         return PROJECT_ID
 
     def task(self, task_id: UUID) -> Task:
+        if task_id == HELD.task_id:
+            return Task(
+                PROJECT_ID, "name", "medium", "in_progress", 0.0, Assigned(AGENT_ID, ASSIGNMENT_ID), self.attempts
+            )
         return Task(PROJECT_ID, "name", "medium", "completed")
+
+    def agent(self, agent_id: UUID) -> Agent:
+        return Agent("tester", (), "busy", HELD)
+
+    def agent_exists(self, agent_id: UUID) -> bool:
+        return True
+
+    def next_ready(self, project_id: UUID, *asked: Any) -> UUID:
+        return TASK_ID
 
     def dependency_graph(self, project_id: UUID) -> DependencyGraph:
         return DependencyGraph(PROJECT_ID, {TASK_ID: {OTHER_TASK_ID: "blocks"}} if self.depends else {})
@@ -119,7 +148,7 @@ class World:
         return []
 
     def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
-        return []
+        return [AGENT_ID] if kind == ASSIGNMENT else []
 
     def workflow(self, workflow_id: UUID) -> Workflow:
         return Workflow("active", {STEP_ID: WorkflowStep(1, ())})
@@ -153,14 +182,22 @@ def _states(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple
     elif issubclass(command, IssueCommand):
         for status in get_args(IssueStatus):
             yield "issue", status, ValidationRun(PROJECT_ID, "quick", "completed", issues={ISSUE_ID: status})
-    elif aggregate is PROJECT_METRICS:
-        yield "project metrics", None, None
+    elif aggregate in (PROJECT_METRICS, AGENT_METRICS):
+        yield aggregate.name.replace("_", " "), None, None
     elif aggregate is PROJECT:
         for status in get_args(ProjectStatus):
             yield "project", status, Project(USER_ID, "name", status)
     elif aggregate is TASK:
         for status in get_args(TaskStatus):
             yield "task", status, Task(PROJECT_ID, "name", "medium", status)
+        yield "task", "in_progress", World().task(TASK_ID)
+    elif aggregate is AGENT:
+        yield "agent", "busy", Agent("tester", (), "busy", HELD)
+        for status in get_args(AgentStatus):
+            if status != "busy":
+                yield "agent", status, Agent("tester", (), status)
+        for status in ("offline", "error"):
+            yield "agent", status, Agent("tester", (), status, HELD)
     elif aggregate is VALIDATION_RUN:
         for status in get_args(RunStatus):
             yield "validation run", status, ValidationRun(PROJECT_ID, "quick", status)
@@ -197,7 +234,7 @@ def _states_of_workflows(aggregate: Aggregate[Any], command: type[Command]) -> I
 
 
 def _status(kind: str, state: Any) -> str | None:
-    if isinstance(state, DependencyGraph | ProjectMetrics | Retention):
+    if isinstance(state, DependencyGraph | ProjectMetrics | AgentMetrics | Retention):
         return None
     if kind == "issue":
         return str(state.issues[ISSUE_ID])
@@ -207,29 +244,46 @@ def _status(kind: str, state: Any) -> str | None:
 def steps_of(command: type[Command]) -> list[Step]:
     """Return every way in which a command is accepted, in the order of the statuses."""
     (aggregate,) = (one for one in AGGREGATES if command in one.commands)
+    if aggregate is CLAIM_EXPIRY:
+        return [_expiring(command, attempts) for attempts in (0, 2)]
     example, found = example_of(command), []
     for kind, before, state in _states(aggregate, command):
         try:
             decided = aggregate.decide(state, example, World())
-        except (WrongStatus, AlreadyExists):
+        except (WrongStatus, AlreadyExists, NotAssigned):
             continue
-        events = [one for one in decided if not isinstance(one, Elsewhere)]
-        after = _status(kind, aggregate.fold(events, state))
-        found.append(Step(kind, before, after, tuple(map(type, events))))
+        after = _status(kind, aggregate.fold([one for one in decided if not isinstance(one, Elsewhere)], state))
+        found.append(Step(kind, before, after, _types(decided)))
     return found
+
+
+def _types(decided: Sequence[Decided]) -> tuple[type[Event], ...]:
+    return tuple(type(one.event if isinstance(one, Elsewhere) else one) for one in decided)
+
+
+def _expiring(command: type[Command], attempts: int) -> Step:
+    """What becomes of a task whose claim expires, after so many that did."""
+    world = World(attempts=attempts)
+    decided = CLAIM_EXPIRY.decide(None, example_of(command), world)
+    of_task = [one.event for one in decided if isinstance(one, Elsewhere) and one.stream_id == TASK_ID]
+    after = TASK.fold(of_task, world.task(TASK_ID))
+    assert after is not None
+    return Step("task", "in_progress", after.status, _types(decided))
 
 
 def project_statuses_of(command: type[Command]) -> list[str]:
     """Return the statuses that the project must have, of a command to what belongs to it; [] where none is asked."""
     (aggregate,) = (one for one in AGGREGATES if command in one.commands)
-    if aggregate in (USER, SESSION, PROJECT, WORKFLOW, TEMPLATE, RETENTION):
+    if aggregate in (USER, SESSION, PROJECT, WORKFLOW, TEMPLATE, RETENTION, AGENT_METRICS, CLAIM_EXPIRY):
+        return []
+    if aggregate is AGENT and not (issubclass(command, HeldTaskCommand) or command is ClaimNextTask):
         return []
     allowed = []
     for status in get_args(ProjectStatus):
         for _, _, state in _states(aggregate, command):
             try:
                 aggregate.decide(state, example_of(command), World(status))
-            except WrongStatus:
+            except (WrongStatus, NotAssigned):
                 continue
             allowed.append(status)
             break

@@ -18,6 +18,7 @@ from uuid import UUID, uuid5
 import pytest
 
 from claude_tiu.domain.agenda import OPEN_WORK
+from claude_tiu.domain.agent import Agent
 from claude_tiu.domain.aggregate import Aggregate
 from claude_tiu.domain.dependency_graph import DependencyGraph
 from claude_tiu.domain.errors import Refused
@@ -42,6 +43,7 @@ COMMAND_ID, NEW_ID, NOBODY = uid("command"), uid("new"), uid("nobody")
 USER_ID, PROJECT_ID, OTHER_PROJECT_ID = uid("user"), uid("project"), uid("other project")
 TASK_ID, RUN_ID, ISSUE_ID, SESSION_ID = map(uid, ("task", "run", "issue", "session"))
 WORKFLOW_ID, STEP_ID, WORKFLOW_RUN_ID, TEMPLATE_ID = map(uid, ("workflow", "step", "workflow run", "template"))
+AGENT_ID, ASSIGNMENT_ID = uid("agent"), uid("assignment")
 
 
 class Entry(NamedTuple):
@@ -63,6 +65,9 @@ class DictReads:
     graphs: dict[UUID, DependencyGraph] = field(default_factory=dict)
     workflows: dict[UUID, Workflow] = field(default_factory=dict)
     agenda: tuple[Entry, ...] = ()
+    agents: dict[UUID, Agent] = field(default_factory=dict)
+    ready: dict[tuple[Any, ...], UUID] = field(default_factory=dict)
+    """What was asked of the queue -> the task that it names."""
 
     def user(self, user_id: UUID) -> User | None:
         return self.users.get(user_id)
@@ -89,6 +94,17 @@ class DictReads:
     def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
         due = sorted((entry.due, entry.id) for entry in self.agenda if entry.kind == kind and entry.due < before)
         return [id_ for _, id_ in due[:limit]]
+
+    def agent(self, agent_id: UUID) -> Agent | None:
+        return self.agents.get(agent_id)
+
+    def agent_exists(self, agent_id: UUID) -> bool:
+        return agent_id in self.agents
+
+    def next_ready(
+        self, project_id: UUID, agent_type: str, capabilities: Sequence[str], priority: str | None
+    ) -> UUID | None:
+        return self.ready.get((project_id, agent_type, tuple(capabilities), priority))
 
 
 def user(status: str = "active") -> User:
@@ -157,6 +173,12 @@ class When(Generic[State]):
         state = self.given.aggregate.fold(events, self.given.state)
         assert state is not None
         return state
+
+    def then_elsewhere(self, expected: Sequence[Elsewhere]) -> None:
+        """It makes exactly these events, all of other streams."""
+        decided = self._decide()
+        assert list(decided) == list(expected)
+        assert [_kinds(one) for one in decided] == [_kinds(one) for one in expected]
 
     def then_refused(self, error: type[Refused], **details: Any) -> Refused:
         """It is refused with this error, whose details hold these ids and values, and whose message says them."""

@@ -11,6 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from claude_tiu.domain.agent import AgentErrorReported, AgentRegistered, AgentWentOffline, HeartbeatRecorded
+from claude_tiu.domain.agent_metrics import AgentMetricRecorded
+from claude_tiu.domain.assignment import AssignmentClosed, AssignmentOpened
 from claude_tiu.domain.dependency_graph import DependencyAdded, DependencyRemoved
 from claude_tiu.domain.messages import Event
 from claude_tiu.domain.project import (
@@ -36,7 +39,9 @@ from claude_tiu.domain.session import SessionEnded, SessionStarted
 from claude_tiu.domain.task import (
     ProgressClaimed,
     TaskAdded,
+    TaskAssigned,
     TaskBlocked,
+    TaskClaimExpired,
     TaskCompleted,
     TaskFailed,
     TaskPutBack,
@@ -78,7 +83,17 @@ from claude_tiu.domain.workflow_run import (
     WorkflowRunFailed,
     WorkflowRunStarted,
 )
-from tests.domain.given import ISSUE_ID, PROJECT_ID, STEP_ID, TASK_ID, USER_ID, WORKFLOW_ID, uid
+from tests.domain.given import (
+    AGENT_ID,
+    ASSIGNMENT_ID,
+    ISSUE_ID,
+    PROJECT_ID,
+    STEP_ID,
+    TASK_ID,
+    USER_ID,
+    WORKFLOW_ID,
+    uid,
+)
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "events"
 AT = datetime(2026, 3, 1, 12, 34, 56, 789012, tzinfo=UTC)
@@ -139,13 +154,17 @@ EXAMPLES: dict[str, Event] = {
         expected_outputs=["parser.py", {"tests": 12}, None],
         validation_criteria=JSON,
         estimated_duration=2147483647,
+        agent_type="backend-developer",
+        capabilities=["päth", "python"],
     ),
+    "task.assigned.v1": TaskAssigned(occurred_at=AT, agent_id=AGENT_ID, assignment_id=ASSIGNMENT_ID),
     "task.started.v1": TaskStarted(occurred_at=AT),
     "task.progress_claimed.v1": ProgressClaimed(occurred_at=AT, claimed=33.333333),
     "task.completed.v1": TaskCompleted(occurred_at=AT),
     "task.failed.v1": TaskFailed(occurred_at=AT, reason="out of tokens"),
     "task.blocked.v1": TaskBlocked(occurred_at=AT, reason="no access"),
     "task.put_back.v1": TaskPutBack(occurred_at=AT),
+    "task.claim_expired.v1": TaskClaimExpired(occurred_at=AT, agent_id=AGENT_ID, attempts=2),
     "task.unblocked.v1": TaskUnblocked(occurred_at=AT),
     "task.resumed.v1": TaskResumed(occurred_at=AT),
     "task.retried.v1": TaskRetried(occurred_at=AT),
@@ -217,6 +236,37 @@ EXAMPLES: dict[str, Event] = {
     ),
     "workflow_run.completed.v1": WorkflowRunCompleted(occurred_at=AT),
     "workflow_run.failed.v1": WorkflowRunFailed(occurred_at=AT, reason="exit 2", skipped=[uid("other step")]),
+    "agent.registered.v1": AgentRegistered(
+        occurred_at=AT,
+        agent_type="backend-developer",
+        name="Päule",
+        capabilities=["päth", "python"],
+        configuration=JSON,
+        coordination_hooks={"before": ["sync"]},
+    ),
+    "agent.heartbeat_recorded.v1": HeartbeatRecorded(
+        occurred_at=AT,
+        assignment_id=ASSIGNMENT_ID,
+        project_id=PROJECT_ID,
+        deadline=datetime(2026, 3, 1, 12, 49, 56, 789012, tzinfo=UTC),
+    ),
+    "agent.went_offline.v1": AgentWentOffline(occurred_at=AT),
+    "agent.error_reported.v1": AgentErrorReported(occurred_at=AT, reason="out of memory"),
+    "agent.assignment_opened.v1": AssignmentOpened(
+        occurred_at=AT,
+        assignment_id=ASSIGNMENT_ID,
+        task_id=TASK_ID,
+        project_id=PROJECT_ID,
+        deadline=datetime(2026, 3, 1, 12, 49, 56, 789012, tzinfo=UTC),
+        lease_seconds=900,
+        metadata=JSON,
+    ),
+    "agent.assignment_closed.v1": AssignmentClosed(
+        occurred_at=AT, assignment_id=ASSIGNMENT_ID, task_id=TASK_ID, project_id=PROJECT_ID, status="released"
+    ),
+    "agent_metrics.metric_recorded.v1": AgentMetricRecorded(
+        occurred_at=AT, agent_id=AGENT_ID, metric_type="tokens", value=0.1 + 0.2, metadata=JSON
+    ),
     "template.created.v1": TemplateCreated(
         occurred_at=AT,
         name="Service",
@@ -289,9 +339,18 @@ EXAMPLES: dict[str, Event] = {
 }
 """topic -> what its golden file decodes to today. A topic that an upcaster replaced stays, with the newer event."""
 
+ADDED_LATER: dict[str, dict[str, Any]] = {"task.added.v1": {"agent_type": None, "capabilities": []}}
+"""topic -> the fields that it got after it was first stored, and what an event that was stored without them has."""
+
+
+def first_golden_file(topic: str, folder: Path = GOLDEN) -> Path:
+    """The file of a topic as it was first stored."""
+    return folder / f"{topic}.json"
+
 
 def golden_file(topic: str, folder: Path = GOLDEN) -> Path:
-    return folder / f"{topic}.json"
+    """The file of a topic with all its fields: a second one, where some were added later."""
+    return folder / f"{topic}-2.json" if topic in ADDED_LATER else first_golden_file(topic, folder)
 
 
 def write_missing(folder: Path = GOLDEN) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 
 from hypothesis import strategies as st
 
-from claude_tiu.domain import project_file, values
+from claude_tiu.domain import agent, claim_expiry, project_file, values
 from claude_tiu.domain.messages import Command, Event
 from claude_tiu.domain.project_metrics import RESERVED_METADATA, STANDARD_METRICS
 from claude_tiu.domain.template import CreateTemplate
@@ -65,10 +65,16 @@ def planned(draw: st.DrawFn, entry: dict[str, st.SearchStrategy[Any]], least: in
 
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "actor": identifiers,
+    "agent_id": ids,
+    "agent_type": one_of(values.AgentType),
     "ai_prompt": texts,
+    "assignment_id": ids,
     "assessments": st.dictionaries(ids, percentages, max_size=5),
+    "attempts": st.integers(1, claim_expiry.MAX_ATTEMPTS),
+    "attempts_limit": st.integers(1, claim_expiry.MAX_ATTEMPTS),
     "authenticity": percentages,
     "auto_fix_available": st.booleans(),
+    "capabilities": st.lists(short_texts, unique=True, max_size=4).map(sorted),
     "category": short_texts,
     "causation_id": identifiers,
     "claimed": percentages,
@@ -77,10 +83,12 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "content_hash": digests,
     "content_zlib": texts.map(project_file.compressed),
     "configuration": objects,
+    "coordination_hooks": objects,
     "correlation_id": identifiers,
     "created_by": ids,
     "dailies_before": times,
     "daily_days": days,
+    "deadline": times,
     "default_config": objects,
     "dependency_type": one_of(values.DependencyType),
     "depends_on": st.lists(ids, unique=True, max_size=4),
@@ -98,10 +106,12 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "is_public": st.booleans(),
     "issue_id": ids,
     "issue_type": one_of(values.IssueType),
+    "lease_seconds": st.integers(1, agent.MAX_LEASE_SECONDS),
     "line_number": lines,
-    "metadata": objects.filter(lambda metadata: not metadata.keys() & set(RESERVED_METADATA)),
+    "metadata": objects.filter(lambda metadata: not metadata.keys() & {*RESERVED_METADATA, *agent.RESERVED_METADATA}),
     "metric_days": days,
     "metric_name": short_texts.filter(lambda name: name not in STANDARD_METRICS),
+    "metric_type": short_texts,
     "name": short_texts,
     "occurred_at": times,
     "password_hash": hashes,
@@ -122,6 +132,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "session_id": ids,
     "severity": one_of(values.Severity),
     "skipped": st.lists(ids, unique=True, max_size=4),
+    "status": st.sampled_from(["completed", "failed", "released"]),
     "step_id": ids,
     "step_order": st.integers(0, values.INT32_MAX),
     "steps": st.dictionaries(ids, st.lists(ids, max_size=3), max_size=4),

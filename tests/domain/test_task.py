@@ -8,8 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from claude_tiu.domain.assignment import AssignmentClosed
 from claude_tiu.domain.errors import AlreadyExists, NotFound, UnmetDependencies, WrongStatus
-from claude_tiu.domain.messages import Command, Event
+from claude_tiu.domain.messages import Command, Decided, Elsewhere, Event
 from claude_tiu.domain.task import (
     TASK,
     AddTask,
@@ -24,7 +25,9 @@ from claude_tiu.domain.task import (
     RetryTask,
     StartTask,
     TaskAdded,
+    TaskAssigned,
     TaskBlocked,
+    TaskClaimExpired,
     TaskCompleted,
     TaskFailed,
     TaskPutBack,
@@ -36,6 +39,8 @@ from claude_tiu.domain.task import (
     UnblockTask,
 )
 from tests.domain.given import (
+    AGENT_ID,
+    ASSIGNMENT_ID,
     AT,
     EARLIER,
     NOBODY,
@@ -155,6 +160,8 @@ class TestAdding:
             "expected_outputs": ["parser.py"],
             "validation_criteria": {"coverage": 90},
             "estimated_duration": 45,
+            "agent_type": "architect",
+            "capabilities": ["python", "rust"],
         }
         command = AddTask(project_id=PROJECT_ID, name="Parser", **fields)
         assert given(TASK).when(command).then([added(AT, **fields)]).priority == "critical"
@@ -295,3 +302,50 @@ def test_a_task_belongs_to_the_project_that_it_was_added_to() -> None:
 
     assert project_of(added()) == PROJECT_ID
     assert project_of(added().model_copy(update={"project_id": OTHER_PROJECT_ID})) == OTHER_PROJECT_ID
+
+
+class TestWorkingByClaim:
+    """A task that an agent has claimed names it, and leaving in_progress closes the agent's assignment."""
+
+    CLAIMED: tuple[Event, ...] = (
+        added(),
+        TaskAssigned(occurred_at=EARLIER, agent_id=AGENT_ID, assignment_id=ASSIGNMENT_ID),
+        STARTED,
+    )
+    EXPIRED = TaskClaimExpired(occurred_at=EARLIER, agent_id=AGENT_ID, attempts=2)
+
+    def test_it_names_its_agent(self) -> None:
+        task = TASK.fold(self.CLAIMED)
+        assert task is not None
+        assert (task.status, task.assignment, task.attempts) == ("in_progress", (AGENT_ID, ASSIGNMENT_ID), 0)
+
+    def test_a_claim_of_progress_keeps_it(self) -> None:
+        task = given(TASK, self.CLAIMED).when(claim(50)).then([claimed(50, AT)])
+        assert task.assignment == (AGENT_ID, ASSIGNMENT_ID)
+
+    @pytest.mark.parametrize(
+        ("command", "status"),
+        [(CompleteTask, "completed"), (FailTask, "failed"), (BlockTask, "released"), (PutBackTask, "released")],
+    )
+    def test_whatever_takes_it_out_of_progress_closes_the_assignment(self, command: type[Command], status: str) -> None:
+        event, after = ALLOWED["in_progress", command]
+        closed = AssignmentClosed(
+            occurred_at=AT, assignment_id=ASSIGNMENT_ID, task_id=TASK_ID, project_id=PROJECT_ID, status=status
+        )
+        expected: list[Decided] = [event, Elsewhere(AGENT_ID, closed)]
+        task = given(TASK, self.CLAIMED).when(COMMAND_OF[command]).then(expected)
+        assert (task.status, task.assignment) == (after, None)
+
+    @pytest.mark.parametrize("end", [TaskPutBack(occurred_at=EARLIER), EXPIRED], ids=name_of)
+    def test_worked_on_again_without_a_claim_it_names_nobody(self, end: Event) -> None:
+        when = given(TASK, [*self.CLAIMED, end, STARTED]).when(CompleteTask(task_id=TASK_ID))
+        assert when.then([TaskCompleted(occurred_at=AT)]).assignment is None
+
+    def test_expired_claims_are_counted_until_it_is_retried(self) -> None:
+        counted = TASK.fold([*self.CLAIMED, self.EXPIRED, STARTED, TaskPutBack(occurred_at=EARLIER)])
+        assert counted is not None
+        assert (counted.status, counted.attempts) == ("pending", 2)
+        failed = TASK.evolve(counted, FAILED)
+        assert failed.attempts == 2
+        again = given(TASK, state=failed).when(RetryTask(task_id=TASK_ID)).then([TaskRetried(occurred_at=AT)])
+        assert again.attempts == 0

@@ -124,6 +124,7 @@ PRIVATE: dict[str, dict[str, object]] = {
         "auto_fix_available": False,
         "created_at": NOW,
     },
+    "agent_state": {"agent_id": uid("agent"), "status": "idle"},
 }
 """A good row for each table that the specification does not have."""
 

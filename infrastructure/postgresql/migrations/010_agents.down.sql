@@ -1,5 +1,6 @@
 LOCK TABLE checkpoints; -- first, as the projector locks
 DELETE FROM checkpoints WHERE projection = 'read_model';
+DROP TABLE agent_state;
 DROP TABLE agent_metrics;
 DROP TABLE agent_assignments;
 DROP TABLE agents;

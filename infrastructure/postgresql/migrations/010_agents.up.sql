@@ -53,3 +53,10 @@ CREATE INDEX idx_agent_metrics_agent_id ON agent_metrics(agent_id);
 CREATE INDEX idx_agent_metrics_metric_type ON agent_metrics(metric_type);
 CREATE INDEX idx_agent_metrics_recorded_at ON agent_metrics(recorded_at);
 CREATE INDEX idx_agent_metrics_agent_type_time ON agent_metrics(agent_id, metric_type, recorded_at);
+
+-- The running state beside them: an agent's status, and the metadata of the assignment that it holds.
+CREATE TABLE agent_state (
+    agent_id UUID PRIMARY KEY,
+    status VARCHAR(50) NOT NULL,
+    assignment_metadata JSONB
+);

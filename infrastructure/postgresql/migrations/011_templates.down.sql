@@ -5,4 +5,4 @@ DROP TABLE templates;
 TRUNCATE
     users, projects, tasks, task_dependencies, validation_reports, validation_issues, progress_metrics, project_state,
     task_state, run_state, staged_issues, user_sessions, project_files, workflows, workflow_steps, step_executions,
-    agents, agent_assignments, agent_metrics;
+    agents, agent_assignments, agent_metrics, agent_state;

@@ -14,4 +14,4 @@ DROP TABLE projects_archive;
 TRUNCATE
     users, projects, tasks, task_dependencies, validation_reports, validation_issues, progress_metrics, project_state,
     task_state, run_state, staged_issues, user_sessions, project_files, workflows, workflow_steps, step_executions,
-    agents, agent_assignments, agent_metrics, templates;
+    agents, agent_assignments, agent_metrics, agent_state, templates;

@@ -1,4 +1,5 @@
 DELETE FROM checkpoints WHERE projection = 'read_model';
+DROP TABLE agent_state;
 DROP TABLE agent_metrics;
 DROP TABLE agent_assignments;
 DROP TABLE agents;

@@ -52,3 +52,10 @@ CREATE INDEX idx_agent_metrics_agent_id ON agent_metrics(agent_id);
 CREATE INDEX idx_agent_metrics_metric_type ON agent_metrics(metric_type);
 CREATE INDEX idx_agent_metrics_recorded_at ON agent_metrics(recorded_at);
 CREATE INDEX idx_agent_metrics_agent_type_time ON agent_metrics(agent_id, metric_type, recorded_at);
+
+-- The running state beside them: an agent's status, and the metadata of the assignment that it holds.
+CREATE TABLE agent_state (
+    agent_id TEXT PRIMARY KEY,
+    status TEXT NOT NULL,
+    assignment_metadata TEXT
+) STRICT;

@@ -1,6 +1,7 @@
 DELETE FROM checkpoints WHERE projection = 'read_model';
 DROP TABLE templates;
 -- The read tables that stay are emptied: they are filled again from the first event, and never hold a half.
+DELETE FROM agent_state;
 DELETE FROM agent_metrics;
 DELETE FROM agent_assignments;
 DELETE FROM agents;

@@ -11,6 +11,7 @@ DROP TABLE tasks_archive;
 DROP TABLE projects_archive;
 -- The read tables that stay are emptied: they are filled again from the first event, and never hold a half.
 DELETE FROM templates;
+DELETE FROM agent_state;
 DELETE FROM agent_metrics;
 DELETE FROM agent_assignments;
 DELETE FROM agents;
