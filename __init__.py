@@ -18,6 +18,7 @@ from .domain.errors import (
     DependencyCycle,
     DuplicateDependency,
     EmptyWorkflow,
+    Expired,
     Fault,
     InvalidCommand,
     LimitReached,
@@ -27,6 +28,7 @@ from .domain.errors import (
     NothingOverdue,
     NothingReady,
     NotUnique,
+    OpenWork,
     OutsideProject,
     Refused,
     StaleVersion,
@@ -35,10 +37,19 @@ from .domain.errors import (
     WrongStatus,
 )
 from .domain.messages import Command
-from .domain.project import CompleteProject, CreateProject, FailProject, ReactivateProject
+from .domain.project import (
+    ArchiveProject,
+    CompleteProject,
+    CreateProject,
+    FailProject,
+    ReactivateProject,
+    RestoreProject,
+)
 from .domain.project_file import CreateFile, DeleteFile, FailFileValidation, ModifyFile, ValidateFile
 from .domain.project_metrics import RecordMetric
 from .domain.registry import UndecodableEvent, parse_command
+from .domain.retention import RunRetention
+from .domain.session import EndSession, StartSession
 from .domain.task import (
     AddTask,
     BlockTask,
@@ -53,7 +64,17 @@ from .domain.task import (
     UnblockTask,
 )
 from .domain.template import CreateTemplate, PublishTemplate, UnpublishTemplate
-from .domain.user import CreateUser
+from .domain.user import (
+    ChangeEmail,
+    ChangePassword,
+    ChangePreferences,
+    ChangeRole,
+    CreateUser,
+    DeactivateUser,
+    ForgetUser,
+    ReactivateUser,
+    RenameUser,
+)
 from .domain.validation_run import (
     AssessTask,
     BeginIssue,
@@ -86,6 +107,7 @@ from .infrastructure.errors import (
     WaitTimeout,
 )
 from .infrastructure.queries import (
+    CleanupRow,
     DashboardRow,
     IssueGroup,
     MetricRow,
@@ -95,6 +117,7 @@ from .infrastructure.queries import (
     ReportRow,
     TaskRow,
 )
+from .infrastructure.retention import Dropped, RetentionReport
 from .infrastructure.tiu import Tiu, connect
 
 __all__ = [
@@ -104,14 +127,20 @@ __all__ = [
     "AddTask",
     "AlreadyExists",
     "Answer",
+    "ArchiveProject",
     "ArchiveWorkflow",
     "AssessTask",
     "BadSettings",
     "BeginIssue",
     "BlockTask",
+    "ChangeEmail",
+    "ChangePassword",
+    "ChangePreferences",
+    "ChangeRole",
     "CheckpointRefused",
     "ClaimNextTask",
     "ClaimProgress",
+    "CleanupRow",
     "Command",
     "CommandIdReused",
     "CompleteProject",
@@ -126,11 +155,15 @@ __all__ = [
     "CreateUser",
     "CreateWorkflow",
     "DashboardRow",
+    "DeactivateUser",
     "DeleteFile",
     "DependencyCycle",
+    "Dropped",
     "DuplicateDependency",
     "EmptyWorkflow",
+    "EndSession",
     "ExpireClaims",
+    "Expired",
     "FailFileValidation",
     "FailProject",
     "FailRun",
@@ -139,6 +172,7 @@ __all__ = [
     "FailWorkflowRun",
     "Fault",
     "FinishTask",
+    "ForgetUser",
     "GoOffline",
     "IgnoreIssue",
     "InvalidCommand",
@@ -158,6 +192,7 @@ __all__ = [
     "NotUnique",
     "NothingOverdue",
     "NothingReady",
+    "OpenWork",
     "OutsideProject",
     "ProjectCounts",
     "ProjectRow",
@@ -165,6 +200,7 @@ __all__ = [
     "PublishTemplate",
     "PutBackTask",
     "ReactivateProject",
+    "ReactivateUser",
     "ReadyTask",
     "RecordAgentMetric",
     "RecordHeartbeat",
@@ -173,17 +209,22 @@ __all__ = [
     "RegisterAgent",
     "ReleaseTask",
     "RemoveDependency",
+    "RenameUser",
     "ReopenIssue",
     "ReopenTask",
     "ReportAgentError",
     "ReportIssue",
     "ReportRow",
     "ResolveIssue",
+    "RestoreProject",
     "ResumeTask",
+    "RetentionReport",
     "RetryTask",
+    "RunRetention",
     "SchemaTooNew",
     "StaleVersion",
     "StartRun",
+    "StartSession",
     "StartStep",
     "StartTask",
     "StartWorkflowRun",

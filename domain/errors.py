@@ -146,10 +146,22 @@ class NoOwner(Refused):
     code = "no_owner"
 
 
+class OpenWork(Refused):
+    """A project in which an assignment or a validation run is open may not be archived."""
+
+    code = "open_work"
+
+
 class StaleVersion(Refused):
     """The stream is not at the command's expected_version."""
 
     code = "stale_version"
+
+
+class Expired(Refused):
+    """A session can neither start at or behind its own end, nor be ended once that has come."""
+
+    code = "expired"
 
 
 class CommandIdReused(Refused):

@@ -9,16 +9,20 @@ from uuid import UUID
 from pydantic import ValidationInfo, field_validator
 
 from .aggregate import Aggregate, require_status
-from .errors import AlreadyExists, NotFound
+from .errors import AlreadyExists, NotFound, OpenWork
 from .messages import Command, Event, given
-from .project_state import Project
+from .project_state import NOT_ARCHIVED, Project
+from .user_state import NOT_FORGOTTEN, User, require_user
 from .values import JsonObject, LongText, Name, within_bytes
 
 MAX_NAME_AND_DESCRIPTION_BYTES = 16 << 10  # both stand in one text index, rebuilt at every progress update
 
 
 class CreateProject(Command):
-    """Create an active project of an existing user."""
+    """Create an active project of a user who is not forgotten.
+
+    An inactive user may be given one: who may act for whom is for the embedding service to say.
+    """
 
     stream: ClassVar = "project_id"
     creates: ClassVar = "project_id"
@@ -60,6 +64,19 @@ class ReactivateProject(ProjectCommand):
     """Make a completed or failed project active again."""
 
 
+class ArchiveProject(ProjectCommand):
+    """Take a project, and all that belongs to it, out of the read tables into the archive's, until it is restored.
+
+    Refused while an assignment or a validation run is open in it.
+    """
+
+    exclusive: ClassVar = True
+
+
+class RestoreProject(ProjectCommand):
+    """Make an archived project active again, with all that retention has left of it."""
+
+
 class ProjectCreated(Event):
     topic: ClassVar = "project.created.v1"
 
@@ -84,10 +101,19 @@ class ProjectReactivated(Event):
     topic: ClassVar = "project.reactivated.v1"
 
 
-class Reads(Protocol):
-    """What deciding on a project asks of other streams."""
+class ProjectArchived(Event):
+    topic: ClassVar = "project.archived.v1"
 
-    def user_exists(self, user_id: UUID) -> bool: ...
+
+class ProjectRestored(Event):
+    topic: ClassVar = "project.restored.v1"
+
+
+class Reads(Protocol):
+    """What deciding on a project asks of other streams; what is open in it, of the agenda."""
+
+    def user(self, user_id: UUID) -> User | None: ...
+    def open_in(self, project_id: UUID) -> list[str]: ...
 
 
 def decide(project: Project | None, command: Command, reads: Reads) -> list[Event]:
@@ -110,14 +136,20 @@ def decide(project: Project | None, command: Command, reads: Reads) -> list[Even
         case ReactivateProject():
             require("completed", "failed")
             return [ProjectReactivated(occurred_at=command.at)]
+        case ArchiveProject():
+            require(*NOT_ARCHIVED)
+            _require_no_open_work(command.project_id, reads)
+            return [ProjectArchived(occurred_at=command.at)]
+        case RestoreProject():
+            require("archived")
+            return [ProjectRestored(occurred_at=command.at)]
     raise TypeError(f"no command of a project: {type(command).__name__}")
 
 
 def _create(project: Project | None, command: CreateProject, reads: Reads) -> list[Event]:
     if project is not None:
         raise AlreadyExists(f"project {command.project_id} exists already", id=given(command.project_id))
-    if not reads.user_exists(command.user_id):
-        raise NotFound(f"no user {command.user_id}", id=command.user_id)
+    require_user(reads.user(command.user_id), command.user_id, NOT_FORGOTTEN, command)
     return [
         ProjectCreated(
             occurred_at=command.at,
@@ -130,6 +162,12 @@ def _create(project: Project | None, command: CreateProject, reads: Reads) -> li
     ]
 
 
+def _require_no_open_work(project_id: UUID, reads: Reads) -> None:
+    if kinds := reads.open_in(project_id):
+        listed = " and ".join(kind.replace("_", " ") for kind in kinds)
+        raise OpenWork(f"ArchiveProject: open in project {project_id}: {listed}", id=project_id, open=kinds)
+
+
 def evolve(project: Project | None, event: Event) -> Project:
     if isinstance(event, ProjectCreated):
         return Project(user_id=event.user_id, name=event.name, status="active")
@@ -139,15 +177,17 @@ def evolve(project: Project | None, event: Event) -> Project:
             return replace(project, status="completed")
         case ProjectFailed():
             return replace(project, status="failed")
-        case ProjectReactivated():
+        case ProjectReactivated() | ProjectRestored():
             return replace(project, status="active")
+        case ProjectArchived():
+            return replace(project, status="archived")
     return project
 
 
 PROJECT = Aggregate[Project](
     name="project",
-    commands=(CreateProject, CompleteProject, FailProject, ReactivateProject),
-    events=(ProjectCreated, ProjectCompleted, ProjectFailed, ProjectReactivated),
+    commands=(CreateProject, CompleteProject, FailProject, ReactivateProject, ArchiveProject, RestoreProject),
+    events=(ProjectCreated, ProjectCompleted, ProjectFailed, ProjectReactivated, ProjectArchived, ProjectRestored),
     decide=decide,
     evolve=evolve,
     project_of=lambda project_id, project: project_id,

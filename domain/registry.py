@@ -22,6 +22,8 @@ from .messages import Command, Event
 from .project import PROJECT
 from .project_file import PROJECT_FILE
 from .project_metrics import PROJECT_METRICS
+from .retention import RETENTION
+from .session import SESSION
 from .task import TASK
 from .template import TEMPLATE
 from .user import USER
@@ -31,6 +33,7 @@ from .workflow_run import WORKFLOW_RUN
 
 AGGREGATES: tuple[Aggregate[Any], ...] = (
     USER,
+    SESSION,
     PROJECT,
     PROJECT_METRICS,
     PROJECT_FILE,
@@ -43,6 +46,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     AGENT_METRICS,
     CLAIM_EXPIRY,
     TEMPLATE,
+    RETENTION,
 )
 
 COMMANDS: dict[str, type[Command]] = {c.__name__: c for aggregate in AGGREGATES for c in aggregate.commands}

@@ -16,6 +16,7 @@ from .aggregate import Aggregate, require_status
 from .blueprint import Structure, WorkflowTemplate, reference_faults, stored
 from .errors import AlreadyExists, Fault, InvalidCommand, NoOwner, NotFound
 from .messages import Command, Event, given
+from .user_state import NOT_FORGOTTEN, User, require_user
 from .values import Flag, JsonObject, LongText, Name
 
 Category = Annotated[Name, Field(max_length=100)]
@@ -23,7 +24,10 @@ Category = Annotated[Name, Field(max_length=100)]
 
 class CreateTemplate(Command):
     """Create a template, public or owned by its creator: `default_config` becomes a project's configuration,
-    `structure` its tasks, `workflow_template` its workflow."""
+    `structure` its tasks, `workflow_template` its workflow.
+
+    Its creator may be inactive, but not forgotten.
+    """
 
     stream: ClassVar = "template_id"
     creates: ClassVar = "template_id"
@@ -118,7 +122,7 @@ class Template:
 class Reads(Protocol):
     """What deciding on a template asks of other streams."""
 
-    def user_exists(self, user_id: UUID) -> bool: ...
+    def user(self, user_id: UUID) -> User | None: ...
 
 
 def decide(template: Template | None, command: Command, reads: Reads) -> list[Event]:
@@ -142,8 +146,8 @@ def decide(template: Template | None, command: Command, reads: Reads) -> list[Ev
 def _create(template: Template | None, command: CreateTemplate, reads: Reads) -> list[Event]:
     if template is not None:
         raise AlreadyExists(f"template {command.template_id} exists already", id=given(command.template_id))
-    if command.created_by is not None and not reads.user_exists(command.created_by):
-        raise NotFound(f"no user {command.created_by}", id=command.created_by)
+    if command.created_by is not None:
+        require_user(reads.user(command.created_by), command.created_by, NOT_FORGOTTEN, command)
     return [
         TemplateCreated(
             occurred_at=command.at,

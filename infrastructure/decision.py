@@ -21,7 +21,8 @@ from ..domain.project_state import Project
 from ..domain.registry import AGGREGATE_OF
 from ..domain.task import TASK, Task
 from ..domain.template import TEMPLATE, Template
-from ..domain.user import USER, User
+from ..domain.user import USER
+from ..domain.user_state import User
 from ..domain.workflow import WORKFLOW, Workflow
 from ..projections.write_side import PRIORITY_RANK, Change, create_key, write_side_changes
 from .errors import KeyMissing
@@ -47,18 +48,24 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command ready to be decided, and the digest of its content as the caller gave it."""
+    """A command ready to be decided; its content as the caller gave it, and the digest by which a retry is known."""
 
     command: Command
     command_id: UUID
+    content: bytes
     digest: bytes
+
+    def digest_under(self, key: bytes) -> bytes:
+        """Return the digest of a command about a person, as it is stored: under the person's key."""
+        return hmac.digest(key, self.content, "sha256")
 
 
 def prepare(command: Command, store: EventStore) -> Request:
     """Stamp a command with the present time and new ids where its caller gave none. Raises TypeError for others.
 
     The digest of a command with personal data is keyed, so that nobody can try what was in it: by the key of the
-    person, where there is one yet, which forgetting destroys; else by the store's secret.
+    person, where there is one yet, which forgetting destroys; else by the store's secret. (What is stored of a command
+    about a person is always under the person's key, though the unit may make the person first: see `Decision`.)
     """
     if not isinstance(command, Command):
         raise TypeError(f"a command is executed, or a list of them by execute_all: not {command!r:.80}")
@@ -66,13 +73,19 @@ def prepare(command: Command, store: EventStore) -> Request:
     command_id = command.command_id or new_id()
     created = new_id() if command.lacks_id else command_id
     stamped = command.stamped(at=datetime.now(UTC), command_id=command_id, new_id=created)
-    return Request(stamped, command_id, _digest(command, content, store))
+    return Request(stamped, command_id, content, _digest(command, content, store))
+
+
+def _person_of(command: Command) -> UUID | None:
+    """Return the existing person whose personal data a command brings."""
+    person_id: UUID | None = getattr(command, command.person) if command.person else None
+    return person_id
 
 
 def _digest(command: Command, content: bytes, store: EventStore) -> bytes:
     if not command.personal:
         return sha256(content).digest()
-    person_id = getattr(command, command.person) if command.person else None
+    person_id = _person_of(command)
     key = store.keys([person_id]).get(person_id) if person_id else None
     return hmac.digest(key or store.reservation_key, content, "sha256")
 
@@ -95,9 +108,6 @@ class Decision:
         self._keys: dict[UUID, bytes] = {}
         self.reservations: dict[Reservation, Event] = {}
         self._reserved: set[tuple[str, bytes]] = set()
-
-    def user_exists(self, user_id: UUID) -> bool:
-        return self._peek(USER, user_id) is not None
 
     def project_of_task(self, task_id: UUID) -> UUID | None:
         task = self._peek(TASK, task_id)
@@ -223,6 +233,8 @@ class Decision:
         person_id = person_of(event, stream_id)
         key = None if person_id is None else self._key_of(person_id, is_new=version == 1 and event.person is None)
         command = request.command
+        asked_of = _person_of(command)
+        digest = request.digest if asked_of is None else request.digest_under(self._key_of(asked_of, is_new=False))
         self.events.append(
             NewEvent(
                 stream_id,
@@ -230,7 +242,7 @@ class Decision:
                 event.topic,
                 encode(event, stream_id, version, key),
                 request.command_id,
-                request.digest,
+                digest,
                 command.correlation_id,
                 command.causation_id,
                 command.actor,
@@ -260,17 +272,21 @@ class Decision:
         return self._keys[person_id]
 
     def _release(self, stream_id: UUID, space: str | None) -> None:
-        """Let go what the unit itself has reserved."""
-        for reservation in list(self.reservations):
-            if reservation.stream_id == stream_id and space in (None, reservation.space):
-                del self.reservations[reservation]
-                self._reserved.remove((reservation.space, reservation.key))
+        """Let go what the unit itself has reserved: it had to be free, and is free again."""
+
+        def after(reservation: Reservation) -> Reservation:
+            if not reservation.kept or reservation.stream_id != stream_id or space not in (None, reservation.space):
+                return reservation
+            self._reserved.remove((reservation.space, reservation.key))
+            return reservation._replace(kept=False)
+
+        self.reservations = {after(reservation): event for reservation, event in self.reservations.items()}
 
     def _reserve(self, name: str, event: Event, stream_id: UUID) -> None:
         """Reserve a value under a keyed hash: who reads the table cannot try names."""
         value = str(getattr(event, name)).encode()
         key = hmac.digest(self._event_store.reservation_key, f"{name}\0".encode() + value, "sha256")
-        reservation = Reservation(name, key, stream_id)
+        reservation = Reservation(name, key, stream_id, len(self.events) - 1)
         if (name, key) in self._reserved:
             raise not_unique(name, event)
         self._reserved.add((name, key))

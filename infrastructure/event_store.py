@@ -48,11 +48,14 @@ class NewEvent(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """A value that only one event of the store may hold, under a keyed hash."""
+    """A value that only one event of the store may hold, under a keyed hash; `event` is the index of its event in the
+    unit, from 0. One that a later event of the unit lets go is not `kept`: it must be free all the same."""
 
     space: str
     key: bytes
     stream_id: UUID
+    event: int = 0
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +71,12 @@ class Unit:
     reservations: Sequence[Reservation] = ()
     changes: Sequence[tuple[int, Change]] = ()
 
-    def releases(self, space: str, stream_id: UUID) -> bool:
-        """Whether the unit lets go what a stream has reserved in a space."""
+    def releases(self, space: str, stream_id: UUID, before: int) -> bool:
+        """Whether the unit lets go what a stream has reserved in a space, with the event at `before` at the latest."""
         return any(
             change["op"] == "release" and change["id"] == stream_id and change["space"] in (None, space)
-            for _, change in self.changes
+            for event, change in self.changes
+            if event <= before
         )
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 from ..domain.errors import CommandIdReused, Refused
 from ..domain.messages import Command
 from .decision import Answer, Decision, Request, created_id, prepare
-from .errors import Contended, StoreUnavailable
+from .errors import Contended, KeyMissing, StoreUnavailable
 from .event_store import Conflict, EventStore, Known, Stored, Taken
 from .mapper import decode
 from .streams import Stream, StreamCache
@@ -108,7 +108,7 @@ class Executor:
         decision = Decision(store, load, exclusive=written is not None)
         try:
             decided = {request.command_id: decision.decide(request) for request in requests}
-        except Refused:
+        except (Refused, KeyMissing):  # a key that is gone may be that of one who was forgotten meanwhile
             if written is None and (known := _known(store, requests)) is not None:
                 return known
             if moved := _moved(store, decision.seen):
@@ -127,8 +127,8 @@ class Executor:
                 }
             case Taken(reservation):
                 raise decision.taken(reservation)
-            case Conflict(stream_id):
-                raise _Moved([stream_id])
+            case Conflict(stream_id):  # and with it whatever else was read before it moved
+                raise _Moved([stream_id, *_moved(store, decision.seen)])
             case Known():
                 known = _known(store, requests)
                 if known is None:

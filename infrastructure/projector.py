@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..domain.messages import Recorded
-from ..projections.fold import Fold, RunningState
-from ..projections.projection import Projection
+from ..projections.fold import Fold, RunningState, Step
+from ..projections.projection import Operation, Projection
 from .errors import CheckpointMoved, CheckpointRefused, ProjectionFailed, StoreUnavailable, WaitTimeout
 from .event_store import EventStore, Listener, LogEvent
 from .mapper import decode
@@ -137,9 +137,9 @@ class Projector:
             self._loaded = False
             raise CheckpointRefused(_another_history(self._projection.name, self.position))
         try:
-            folds = self._fold(events)
+            steps = self._steps(events)
             after = Checkpoint(self._projection.version, self._events.epoch, last.position, last.hash)
-            self._reads.apply(self._projection.name, self._before, folds, after)
+            self._reads.apply(self._projection.name, self._before, steps, after)
         except (StoreUnavailable, CheckpointMoved):
             self._loaded = False
             raise
@@ -159,19 +159,25 @@ class Projector:
             self._before = after
             self._moved.notify_all()
 
-    def _fold(self, events: list[LogEvent]) -> list[Fold]:
-        folds = [Fold(self._projection.tables)]
+    def _steps(self, events: list[LogEvent]) -> list[Step]:
+        steps: list[Step] = []
+        fold = Fold(self._projection.tables)
         keys = self._events.keys({stored.key_id for stored in events if stored.key_id})
         for stored in events:
             key = keys.get(stored.key_id) if stored.key_id else None
             event = decode(stored.topic, stored.state, stored.stream_id, stored.version, key)
             recorded = Recorded(event, stored.stream_id, stored.version, stored.position, stored.project_id)
             for change in list(self._projection.changes(recorded, self._state)):
-                if folds[-1].must_close(change):
-                    folds.append(Fold(self._projection.tables))
-                folds[-1].add(change)
+                if isinstance(change, Operation):
+                    steps += [fold, change]
+                    fold = Fold(self._projection.tables)
+                    continue
+                if fold.must_close(change):
+                    steps.append(fold)
+                    fold = Fold(self._projection.tables)
+                fold.add(change)
                 self._state.add(change)
-        return folds
+        return [*steps, fold]
 
     def reset(self) -> None:
         """Empty the tables; the next steps, of whichever projector, fill them again from the first event."""

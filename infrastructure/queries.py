@@ -142,6 +142,17 @@ class MetricRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CleanupRow:
+    """How many rows of a table a run of retention dropped by one of its rules: those older than `cutoff`."""
+
+    id: UUID
+    table_name: str
+    rows_deleted: int
+    cutoff: Time
+    cleanup_date: Time
+
+
+@dataclass(frozen=True, slots=True)
 class FileRow:
     """A file without its content; the score in percent."""
 
@@ -288,6 +299,12 @@ class Queries:
     def counts(self, project_id: UUID) -> ProjectCounts:
         """Return how many tasks, reports, issues and metric rows a project has."""
         return self._rows(ProjectCounts, "counts", {"project_id": as_id(project_id)})[0]
+
+    def cleanup_log(
+        self, *, since: datetime = FIRST_TIME, until: datetime = LAST_TIME, limit: int = 1_000
+    ) -> list[CleanupRow]:
+        """Return what runs of retention dropped, the latest run first."""
+        return self._rows(CleanupRow, "cleanup_log", {"since": since, "until": until, "limit": limit})
 
     def workflow_run(self, run_id: UUID) -> list[StepExecution]:
         """Return the steps of a workflow run, by step_order, then by when they were added; [] for an unknown run."""

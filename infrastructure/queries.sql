@@ -73,6 +73,13 @@ WHERE project_id = :project_id AND metric_name = :metric_name
 ORDER BY recorded_at, CAST(metadata ->> 'seq' AS BIGINT)
 LIMIT :limit
 
+-- name: cleanup_log
+SELECT id, table_name, rows_deleted, cutoff, cleanup_date
+FROM cleanup_log
+WHERE cleanup_date >= :since AND cleanup_date <= :until
+ORDER BY cleanup_date DESC, table_name, cutoff, id
+LIMIT :limit
+
 -- name: counts
 SELECT (SELECT count(*) FROM tasks WHERE project_id = :project_id) AS tasks,
        (SELECT count(*) FROM validation_reports WHERE project_id = :project_id) AS reports,

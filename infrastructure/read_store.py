@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from ..projections.fold import Fold
+from ..projections.fold import Fold, Step
 from ..projections.projection import Projection, Row, Table
 from .errors import ProjectionFailed
 
@@ -34,12 +34,16 @@ class ReadStore(ABC):
         """Return a projection's checkpoint; None before its first batch."""
 
     @abstractmethod
-    def apply(self, projection: str, before: Checkpoint | None, folds: Sequence[Fold], after: Checkpoint) -> None:
-        """Write folds in order, and move the checkpoint from `before` to `after`, in one transaction.
+    def apply(self, projection: str, before: Checkpoint | None, steps: Sequence[Step], after: Checkpoint) -> None:
+        """Take steps in order, and move the checkpoint from `before` to `after`, in one transaction.
 
         Raises CheckpointMoved where the checkpoint is not `before`, and ProjectionFailed where the database refuses a
         row; nothing is written then.
         """
+
+    @abstractmethod
+    def rehearse(self, steps: Sequence[Step], statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Take steps as `apply` does, return what `query` finds then, and undo it all. Raises ProjectionFailed."""
 
     @abstractmethod
     def reset(self, projection: Projection) -> None:
@@ -109,7 +113,7 @@ class Batch(NamedTuple):
     parameters: list[list[Any]]
     table: str
     must_match: bool
-    """Every row of an update or a delete must be there."""
+    """Every row of an update or a delete must be there, unless rows of its table expire."""
 
     def check(self, matched: int) -> None:
         """Raise ProjectionFailed where rows were missing: the tables are not what the events made."""
@@ -128,7 +132,7 @@ def batches_of(fold: Fold, encoders: Mapping[Any, Any], placeholder: str) -> lis
     for table, deletes, _, _ in reversed(writes):
         if deletes:
             keys = [[encoders[table.columns[table.key]](key)] for key in deletes]
-            batches.append(Batch(statements_of(table, placeholder).delete, keys, table.name, True))
+            batches.append(Batch(statements_of(table, placeholder).delete, keys, table.name, not table.expires))
     for table, _, updates, _ in writes:
         encode = {column: encoders[kind] for column, kind in table.columns.items()}
         by_columns: dict[tuple[str, ...], list[list[Any]]] = {}
@@ -138,7 +142,7 @@ def batches_of(fold: Fold, encoders: Mapping[Any, Any], placeholder: str) -> lis
             by_columns.setdefault(columns, []).append([*row, encode[table.key](key)])
         for columns, rows in by_columns.items():
             statement = update_statement(table.name, columns, table.key, placeholder)
-            batches.append(Batch(statement, rows, table.name, True))
+            batches.append(Batch(statement, rows, table.name, not table.expires))
     for table, _, _, inserts in writes:
         if inserts:
             encode_row = [(column, encoders[kind]) for column, kind in table.columns.items()]

@@ -25,6 +25,15 @@ def steps_of(named: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 @cache
+def sequences(file: str) -> dict[str, tuple[str, ...]]:
+    """Return the statements of infrastructure/`file` by what they do together: NAME alone, or NAME_1, NAME_2 … ."""
+    found: dict[str, list[str]] = {}
+    for name, statement in statements(file).items():
+        found.setdefault(re.sub(r"_\d+$", "", name), []).append(statement)
+    return {name: tuple(in_order) for name, in_order in found.items()}
+
+
+@cache
 def for_psycopg(statement: str) -> str:
     """Return a statement with its :name parameters in psycopg's form; `::` casts and quoted text stay."""
 

@@ -12,8 +12,9 @@ from uuid import UUID
 
 from ..domain.errors import NotFound
 from ..domain.messages import Command
+from ..domain.retention import RunRetention
 from ..projections.read_model import READ_MODEL
-from . import migrations
+from . import migrations, retention
 from .decision import Answer
 from .event_store import EventStore, Listener
 from .executor import Executor
@@ -23,6 +24,7 @@ from .postgresql.read_store import PostgreSQLReadStore
 from .projector import Lag, Projector, poll_for
 from .queries import Queries, as_id
 from .read_store import ReadStore
+from .retention import RetentionReport
 from .settings import Database, Settings, database, load_settings
 from .sqlite.event_store import SQLiteEventStore
 from .sqlite.read_store import SQLiteReadStore, read_path
@@ -121,6 +123,10 @@ class Tiu:
     def count(self, id_: UUID) -> tuple[int, int]:
         """Return how many events and commands are stored of a project, or of a user."""
         return self.events.count(as_id(id_))
+
+    def rehearse(self, command: RunRetention) -> RetentionReport:
+        """Return what a run of retention would do to the read tables as they stand, and do nothing."""
+        return retention.rehearse(self.events, self._reads, command)
 
     def rebuild(self) -> None:
         """Empty the read tables; the projectors fill them again from the first event."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from .projection import Change, Delete, Insert, Row, Table, Update
+from .projection import Delete, Insert, Operation, Row, RowChange, Table, Update
 
 
 class Writes(NamedTuple):
@@ -33,17 +33,17 @@ class Fold:
     def __iter__(self) -> Iterator[Writes]:
         return iter(self._writes.values())
 
-    def must_close(self, change: Change) -> bool:
+    def must_close(self, change: RowChange) -> bool:
         """Whether the batch has to be written before this change, which may take what an update released."""
         return change.table in self._changed_uniquely and self._takes_unique(change)
 
-    def _takes_unique(self, change: Change) -> bool:
+    def _takes_unique(self, change: RowChange) -> bool:
         if isinstance(change, Delete):
             return False
         given = change.row if isinstance(change, Insert) else change.values
         return any(column in given for columns in self._writes[change.table].table.unique for column in columns)
 
-    def add(self, change: Change) -> None:
+    def add(self, change: RowChange) -> None:
         """Fold a change in. Raises ValueError where it contradicts what the batch did to the row before."""
         writes = self._writes[change.table]
         match change:
@@ -71,6 +71,10 @@ class Fold:
         if key in writes.inserts or key in writes.updates:
             raise ValueError(f"{writes.table.name}: a second row {key}")
         writes.inserts[key] = dict(row)
+
+
+Step = Fold | Operation
+"""What a read store takes at once; a batch of events comes to a sequence of them."""
 
 
 class RunningState:
@@ -116,7 +120,7 @@ class RunningState:
             self._rows[table].update(families[parent])
         return families[parent]
 
-    def add(self, change: Change) -> None:
+    def add(self, change: RowChange) -> None:
         """Take a change of a private table in; others are not kept."""
         table = self._tables.get(change.table)
         if table is None:

@@ -1,4 +1,4 @@
-"""The form that every projection has: tables, and a pure function from an event to row changes.
+"""The form that every projection has: tables, and a pure function from an event to changes of rows.
 
 A projection may keep running state in tables of its own (marked `private`): rows that it reads back by key, or by
 parent, through `Rows`. Everything it writes, rows and state alike, are changes.
@@ -44,6 +44,8 @@ class Table:
     """The column by which `Rows.children` finds rows of a private table."""
     private: bool = False
     """Running state: read back by its projection, and by nobody else."""
+    expires: bool = False
+    """Retention drops rows that events may still tell of: what changes one that is gone changes nothing."""
 
 
 class Insert(NamedTuple):
@@ -68,7 +70,21 @@ class Delete(NamedTuple):
     key: UUID
 
 
-Change = Insert | Update | Delete
+RowChange = Insert | Update | Delete
+"""A change of one row, by its key."""
+
+
+class Operation(NamedTuple):
+    """A named change of rows that no key tells: the read store has its SQL (infrastructure/operations.sql).
+
+    What came before it is written first. It leaves private tables alone, so that running state needs not be told.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+
+
+Change = RowChange | Operation
 
 
 class Rows(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import agents, files, projects, tasks, templates, users, validation, workflows
+from . import agents, files, projects, retention, tasks, templates, users, validation, workflows
 from .projection import Projection
 from .tables import PRIVATE_TABLES, READ_TABLES
 
@@ -19,5 +19,6 @@ READ_MODEL = Projection(
         **agents.HANDLERS,
         **templates.HANDLERS,
         **files.HANDLERS,
+        **retention.HANDLERS,
     },
 )

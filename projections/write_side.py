@@ -21,8 +21,9 @@ from ..domain.agent import HeartbeatRecorded
 from ..domain.assignment import AssignmentClosed, AssignmentOpened
 from ..domain.dependency_graph import BINDING, DependencyAdded, DependencyRemoved
 from ..domain.messages import Event
-from ..domain.project import ProjectCompleted, ProjectReactivated
+from ..domain.project import ProjectArchived, ProjectCompleted, ProjectReactivated
 from ..domain.task import STATUS_AFTER, TaskAdded
+from ..domain.user import EmailChanged, UserForgotten, UserRenamed
 from ..domain.validation_run import RunCompleted, RunFailed, RunStarted
 
 Change = dict[str, Any]
@@ -122,6 +123,18 @@ def project_left_completed(stream_id: UUID, project_id: UUID, event: Event) -> I
     yield unschedule(COMPLETED_PROJECT, stream_id)
 
 
+def renamed(stream_id: UUID, project_id: None, event: UserRenamed) -> Iterator[Change]:
+    yield release(stream_id, "username")
+
+
+def email_changed(stream_id: UUID, project_id: None, event: EmailChanged) -> Iterator[Change]:
+    yield release(stream_id, "email")
+
+
+def forgotten(stream_id: UUID, project_id: None, event: UserForgotten) -> Iterator[Change]:
+    yield from forget(stream_id)
+
+
 def assignment_opened(stream_id: UUID, project_id: UUID, event: AssignmentOpened) -> Iterator[Change]:
     yield schedule(ASSIGNMENT, stream_id, event.project_id, event.deadline)
 
@@ -145,6 +158,10 @@ HANDLERS: dict[type[Event], Callable[[UUID, Any, Any], Iterator[Change]]] = {
     RunFailed: run_ended,
     ProjectCompleted: project_completed,
     ProjectReactivated: project_left_completed,
+    ProjectArchived: project_left_completed,
+    UserRenamed: renamed,
+    EmailChanged: email_changed,
+    UserForgotten: forgotten,
     AssignmentOpened: assignment_opened,
     HeartbeatRecorded: heartbeat_recorded,
     AssignmentClosed: assignment_closed,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from ...domain.errors import TiuError
-from . import apply, demo, migrate, projector, schema, show
+from . import apply, demo, migrate, projector, retention, schema, show
 from .output import print_error
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command()(demo.demo)
 app.command()(schema.schema)
 app.add_typer(migrate.migrate, name="migrate")
 app.add_typer(projector.projector, name="projector")
+app.add_typer(retention.retention, name="retention")
 app.add_typer(show.show, name="show")
 
 

@@ -15,6 +15,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ..errors import BadSettings
+from ..queries import FIRST_TIME, LAST_TIME
+
 DbOption = Annotated[
     str | None,
     typer.Option(
@@ -43,6 +46,19 @@ def plain(value: Any) -> Any:
         case list() | tuple():
             return [plain(item) for item in value]
     return plain(asdict(value)) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def time_given(option: str, text: str | None, default: datetime | None) -> datetime | None:
+    """Return the time that an option was given. Raises BadSettings."""
+    if text is None:
+        return default
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadSettings(f"{option}: not a time in ISO 8601: {text!a}") from None
+    if time.tzinfo is None or not FIRST_TIME <= time <= LAST_TIME:
+        raise BadSettings(f"{option}: a time needs an offset (2026-11-22T12:00:00Z), in the years 1900 to 2999")
+    return time
 
 
 def print_json(value: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,9 +10,8 @@ import typer
 
 from ...domain.errors import NotFound
 from ...domain.project_metrics import STANDARD_METRICS
-from ..errors import BadSettings
 from ..queries import FIRST_TIME, LAST_TIME, DashboardRow, Queries
-from .output import Columns, DbOption, JsonOption, print_json, print_rows
+from .output import Columns, DbOption, JsonOption, print_json, print_rows, time_given
 from .session import connected
 
 show = typer.Typer(help="Show what the read tables hold.", no_args_is_help=True)
@@ -26,18 +25,6 @@ def _print(title: str, rows: list[Any], columns: Columns, as_json: bool) -> None
         print_json(rows)
     else:
         print_rows(title, rows, columns)
-
-
-def _time(option: str, text: str | None, default: datetime | None) -> datetime | None:
-    if text is None:
-        return default
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadSettings(f"{option}: not a time in ISO 8601: {text!a}") from None
-    if time.tzinfo is None or not FIRST_TIME <= time <= LAST_TIME:
-        raise BadSettings(f"{option}: a time needs an offset (2026-11-22T12:00:00Z), in the years 1900 to 2999")
-    return time
 
 
 @show.command()
@@ -86,7 +73,7 @@ def issues(
 ) -> None:
     """Show the open issues of each project's newest report of the last 24 hours, by type and severity."""
     with connected(db) as tiu:
-        end = _time("--until", until, None)
+        end = time_given("--until", until, None)
         rows = tiu.read.validation_issues(until=end, within=timedelta(hours=hours))
         columns = {"type": "issue_type", "severity": "severity", "open": "issue_count", "authentic": "avg_authenticity"}
         _print(f"Open issues in the newest reports of {hours:g} hours", rows, columns, as_json)
@@ -114,7 +101,7 @@ def metrics(
     """Show the series of a project's metric (real_progress by default), in order."""
     with connected(db) as tiu:
         _require(tiu.read, project)
-        start, end = _time("--since", since, FIRST_TIME), _time("--until", until, LAST_TIME)
+        start, end = time_given("--since", since, FIRST_TIME), time_given("--until", until, LAST_TIME)
         rows = tiu.read.metrics(project, name, since=start or FIRST_TIME, until=end or LAST_TIME, limit=limit)
         _print(f"{name} of {project}", rows, {"at": "recorded_at", "value": "value", "metadata": "metadata"}, as_json)
 

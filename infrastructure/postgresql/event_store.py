@@ -208,6 +208,8 @@ def _arrays(units: Sequence[Unit]) -> Mapping[str, list[Any]]:
         "reservation_spaces": [reservation.space for reservation in reservations],
         "reservation_keys": [reservation.key for reservation in reservations],
         "reservation_streams": [reservation.stream_id for reservation in reservations],
+        "reservation_events": [reservation.event for reservation in reservations],
+        "reservation_kept": [reservation.kept for reservation in reservations],
         "changes": [_changes(unit.changes) if unit.changes else None for unit in units],
     }
 

@@ -3,7 +3,8 @@ SELECT outcome, first_position, detail FROM append_events(
     :event_ends, :streams, :versions, :topics, :states,
     :command_ids, :command_digests, :correlation_ids, :causation_ids, :actors, :project_ids, :key_ids,
     :guard_ends, :guard_streams, :guard_versions,
-    :reservation_ends, :reservation_spaces, :reservation_keys, :reservation_streams, :changes::jsonb[]
+    :reservation_ends, :reservation_spaces, :reservation_keys, :reservation_streams,
+    :reservation_events::integer[], :reservation_kept, :changes::jsonb[]
 )
 
 -- name: store

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -12,9 +12,10 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from ...projections.fold import Fold
+from ...projections.fold import Fold, Step
 from ...projections.projection import Kind, Projection, Row, Table
 from ..errors import CheckpointMoved, ProjectionFailed
+from ..operations import take
 from ..read_store import Batch, Checkpoint, ReadStore, batches_of, statements_of
 from ..sql import for_psycopg, statements
 from ..words import plain_words
@@ -52,7 +53,7 @@ class PostgreSQLReadStore(ReadStore):
             row = connection.execute(SQL["checkpoint"], {"projection": projection}).fetchone()
         return None if row is None else Checkpoint(*row)
 
-    def apply(self, projection: str, before: Checkpoint | None, folds: Sequence[Fold], after: Checkpoint) -> None:
+    def apply(self, projection: str, before: Checkpoint | None, steps: Sequence[Step], after: Checkpoint) -> None:
         values = after._asdict() | {"projection": projection}
         with self._connections.using() as connection, connection.transaction(), connection.cursor() as cursor:
             if before is None:
@@ -62,11 +63,20 @@ class PostgreSQLReadStore(ReadStore):
                 moved = row is None or Checkpoint(*row) != before
             if moved:
                 raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
-            for fold in folds:
-                for batch in batches_of(fold, ENCODERS, "%s"):
-                    _write(cursor, batch)
+            writing = _Writing(cursor)
+            for step in steps:
+                take(step, writing)
             if before is not None:
                 cursor.execute(SQL["move_checkpoint"], values)
+
+    def rehearse(self, steps: Sequence[Step], statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with self._connections.using() as connection, connection.transaction(force_rollback=True):
+            with connection.cursor() as cursor:
+                writing = _Writing(cursor)
+                for step in steps:
+                    take(step, writing)
+            with connection.cursor(row_factory=dict_row) as found:
+                return found.execute(for_psycopg(statement), parameters).fetchall()
 
     def reset(self, projection: Projection) -> None:
         with self._connections.using() as connection, connection.transaction():
@@ -102,10 +112,35 @@ class PostgreSQLReadStore(ReadStore):
 _REFUSED = (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.ProgramLimitExceeded)
 
 
-def _write(cursor: psycopg.Cursor[Any], batch: Batch) -> None:
-    try:
-        cursor.executemany(batch.statement, batch.parameters)
-    except _REFUSED as error:  # its detail repeats values, which may be personal
-        reason = error.diag.constraint_name or error.diag.message_primary or type(error).__name__
-        raise ProjectionFailed(f"the database refuses a row of {batch.table}: {reason}", table=batch.table) from None
-    batch.check(cursor.rowcount)
+def _reason(error: psycopg.Error) -> str:
+    """Its detail repeats values, which may be personal."""
+    return error.diag.constraint_name or error.diag.message_primary or type(error).__name__
+
+
+class _Writing:
+    """Satisfies `Writing`."""
+
+    def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
+        self._cursor = cursor
+
+    def write(self, fold: Fold) -> None:
+        for batch in batches_of(fold, ENCODERS, "%s"):
+            self._write(batch)
+
+    def _write(self, batch: Batch) -> None:
+        try:
+            self._cursor.executemany(batch.statement, batch.parameters)
+        except _REFUSED as error:
+            message = f"the database refuses a row of {batch.table}: {_reason(error)}"
+            raise ProjectionFailed(message, table=batch.table) from None
+        batch.check(self._cursor.rowcount)
+
+    def run(self, statement: str, parameters: Mapping[str, Any]) -> None:
+        try:
+            self._cursor.execute(for_psycopg(statement), parameters)
+        except _REFUSED as error:
+            raise ProjectionFailed(f"the database refuses it: {_reason(error)}") from None
+
+    def rows(self, columns: Mapping[str, Kind], statement: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
+        for row in self._cursor.stream(for_psycopg(statement), parameters):
+            yield dict(zip(columns, row, strict=True))

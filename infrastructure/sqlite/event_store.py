@@ -271,9 +271,9 @@ def _append(connection: sqlite3.Connection, head: Head, unit: Unit) -> Outcome:
     command_ids = {event.command_id for event in unit.events if event.command_id}
     if connection.execute(SQL["knows_command"], (json.dumps([*map(str, command_ids)]),)).fetchone():
         return Known()
-    for index, (space, key, _) in enumerate(unit.reservations):
+    for index, (space, key, _, event, _) in enumerate(unit.reservations):
         holder = connection.execute(SQL["reserved"], (space, key)).fetchone()
-        if holder and not unit.releases(space, UUID(holder[0])):
+        if holder and not unit.releases(space, UUID(holder[0]), event):
             return Taken(index)
     for stream_id, expected in unit.guards.items():
         (version,) = connection.execute(SQL["version"], (str(stream_id),)).fetchone()
@@ -282,7 +282,8 @@ def _append(connection: sqlite3.Connection, head: Head, unit: Unit) -> Outcome:
     first = head.position + 1
     connection.executemany(SQL["insert"], [head.row(event) for event in unit.events])
     _change_write_side(connection, first, unit.changes)
-    connection.executemany(SQL["reserve"], [(space, key, str(stream)) for space, key, stream in unit.reservations])
+    kept = [(space, key, str(stream)) for space, key, stream, _, kept in unit.reservations if kept]
+    connection.executemany(SQL["reserve"], kept)
     return Stored(first)
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from ...projections.fold import Fold
+from ...projections.fold import Fold, Step
 from ...projections.projection import Kind, Projection, Row, Table
 from ..errors import CheckpointMoved, ProjectionFailed
+from ..operations import take
 from ..read_store import Batch, Checkpoint, ReadStore, batches_of, statements_of
 from ..sql import statements
 from ..words import match_expression
@@ -68,15 +69,24 @@ class SQLiteReadStore(ReadStore):
         with self._connections.reading() as connection:
             return _checkpoint(connection, projection)
 
-    def apply(self, projection: str, before: Checkpoint | None, folds: Sequence[Fold], after: Checkpoint) -> None:
+    def apply(self, projection: str, before: Checkpoint | None, steps: Sequence[Step], after: Checkpoint) -> None:
         with self._connections.writing() as connection:
             if _checkpoint(connection, projection) != before:
                 raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
-            for fold in folds:
-                for batch in batches_of(fold, ENCODERS, "?"):
-                    _write(connection, batch)
+            writing = _Writing(connection)
+            for step in steps:
+                take(step, writing)
             values = after._asdict() | {"projection": projection, "epoch": str(after.epoch)}
             connection.execute(SQL["set_checkpoint"], values)
+
+    def rehearse(self, steps: Sequence[Step], statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with self._connections.writing() as connection:
+            writing = _Writing(connection)
+            for step in steps:
+                take(step, writing)
+            found = _found(connection, statement, parameters)
+            connection.execute("ROLLBACK")
+            return found
 
     def reset(self, projection: Projection) -> None:
         with self._connections.writing() as connection:
@@ -94,14 +104,11 @@ class SQLiteReadStore(ReadStore):
     def _rows(self, table: Table, statement: str, id_: UUID) -> list[Row]:
         with self._connections.reading() as connection:
             found = connection.execute(statement, (str(id_),)).fetchall()
-        decoders = [(column, DECODERS[kind]) for column, kind in table.columns.items()]
-        return [{column: decode(value) for (column, decode), value in zip(decoders, row, strict=True)} for row in found]
+        return list(_decoded(table.columns, found))
 
     def query(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         with self._connections.reading() as connection:
-            cursor = connection.execute(statement, {name: _parameter(value) for name, value in parameters.items()})
-            columns = [column[0] for column in cursor.description]
-            return [dict(zip(columns, row, strict=True)) for row in cursor]
+            return _found(connection, statement, parameters)
 
     def search(self, name: str, text: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         expression = match_expression(text)
@@ -111,12 +118,43 @@ class SQLiteReadStore(ReadStore):
         self._connections.close()
 
 
-def _write(connection: sqlite3.Connection, batch: Batch) -> None:
-    try:
-        matched = connection.executemany(batch.statement, batch.parameters).rowcount
-    except sqlite3.IntegrityError as error:  # its message names constraints and columns, and no value
-        raise ProjectionFailed(f"the database refuses a row of {batch.table}: {error}", table=batch.table) from None
-    batch.check(matched)
+class _Writing:
+    """Satisfies `Writing`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def write(self, fold: Fold) -> None:
+        for batch in batches_of(fold, ENCODERS, "?"):
+            self._write(batch)
+
+    def _write(self, batch: Batch) -> None:
+        try:
+            matched = self._connection.executemany(batch.statement, batch.parameters).rowcount
+        except sqlite3.IntegrityError as error:  # its message names constraints and columns, and no value
+            raise ProjectionFailed(f"the database refuses a row of {batch.table}: {error}", table=batch.table) from None
+        batch.check(matched)
+
+    def run(self, statement: str, parameters: Mapping[str, Any]) -> None:
+        try:
+            self._connection.execute(statement, _parameters(parameters))
+        except sqlite3.IntegrityError as error:
+            raise ProjectionFailed(f"the database refuses it: {error}") from None
+
+    def rows(self, columns: Mapping[str, Kind], statement: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
+        return _decoded(columns, self._connection.execute(statement, _parameters(parameters)))
+
+
+def _decoded(columns: Mapping[str, Kind], rows: Iterable[Sequence[Any]]) -> Iterator[Row]:
+    decoders = [(column, DECODERS[kind]) for column, kind in columns.items()]
+    for row in rows:
+        yield {column: decode(value) for (column, decode), value in zip(decoders, row, strict=True)}
+
+
+def _found(connection: sqlite3.Connection, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    cursor = connection.execute(statement, _parameters(parameters))
+    columns = [column[0] for column in cursor.description]
+    return [dict(zip(columns, row, strict=True)) for row in cursor]
 
 
 def _checkpoint(connection: sqlite3.Connection, projection: str) -> Checkpoint | None:
@@ -125,6 +163,10 @@ def _checkpoint(connection: sqlite3.Connection, projection: str) -> Checkpoint |
         return None
     version, epoch, position, event_hash = row
     return Checkpoint(version, UUID(epoch), position, event_hash)
+
+
+def _parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _parameter(value) for name, value in parameters.items()}
 
 
 def _parameter(value: Any) -> Any:

@@ -13,7 +13,7 @@ from .workflows import STEP_EXECUTIONS
 
 
 def _archive_of(table: Table) -> Table:
-    return replace(table, name=f"{table.name}_archive")
+    return replace(table, name=f"{table.name}_archive", expires=False)
 
 
 PROJECTS_ARCHIVE = replace(_archive_of(PROJECTS), columns={**PROJECTS.columns, "archived_at": Kind.TIME})

@@ -38,4 +38,5 @@ VALIDATION_ISSUES = Table(
         "created_at": Kind.TIME,
         "resolved_at": Kind.TIME,
     },
+    expires=True,
 )

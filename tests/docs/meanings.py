@@ -3,7 +3,7 @@ a name that is missing, or that nothing has any more, fails the tests."""
 
 from __future__ import annotations
 
-from claude_tiu.domain import agent, blueprint, claim_expiry, template, user, values, workflow
+from claude_tiu.domain import agent, blueprint, claim_expiry, retention, session, template, user, values, workflow
 
 MIB = 1 << 20
 
@@ -11,7 +11,12 @@ TYPES: dict[str, tuple[object, str]] = {
     "Name": (values.Name, "1 to 255 characters of text"),
     "Username": (user.Username, "a Name that does not begin with `forgotten:`; unique in the whole store"),
     "Email": (user.Email, "a Username with an `@` and no blanks; unique in the whole store"),
-    "PasswordHash": (user.PasswordHash, "a PHC or modular-crypt string of at most 255 characters"),
+    "PasswordHash": (
+        user.PasswordHash,
+        "a PHC or modular-crypt string of at most 255 characters: those of bcrypt, scrypt, "
+        "argon2, pbkdf2 and crypt(3), or any with parameters, salt and hash",
+    ),
+    "TokenHash": (session.TokenHash, "32 to 255 visible ASCII characters"),
     "MetricName": (values.MetricName, "1 to 100 characters of text"),
     "LongText": (values.LongText, f"text of at most {values.MAX_TEXT_BYTES // MIB} MiB in UTF-8"),
     "FilePath": (
@@ -30,6 +35,7 @@ TYPES: dict[str, tuple[object, str]] = {
     "SizeInBytes": (values.SizeInBytes, "a whole number, 0 to 2147483647"),
     "Flag": (values.Flag, "true or false"),
     "Minutes": (values.Minutes, "a whole number of minutes, 1 to 2147483647"),
+    "Days": (retention.Days, "a whole number of days, 1 to 36500"),
     "LineNumber": (values.LineNumber, "a whole number, 1 to 2147483647"),
     "Version": (values.Version, "a whole number, 0 to 2147483647"),
     "Percent": (values.Percent, "a number from 0 to 100, rounded to 6 decimals (half to even)"),
@@ -75,16 +81,19 @@ FIELDS: dict[str, str] = {
     "occurred_at": "when what the command tells of happened; default: now",
     "expected_version": "refuse the command unless the stream is at this version",
     "user_id": "the user",
-    "username": "personal: no error repeats it",
-    "email": "personal: no error repeats it",
-    "password_hash": "personal: no error repeats it",
+    "username": "personal: stored encrypted, repeated by no error",
+    "email": "personal: stored encrypted, repeated by no error",
+    "password_hash": "personal: stored encrypted, repeated by no error",
+    "session_id": "the session",
+    "token_hash": "a hash of the session's token, never the token; personal, as a password hash is",
+    "expires_at": "when the session is over, unless it is ended before",
     "role": "for the embedding service to authorise by; the core does not",
-    "preferences": "the caller's own",
+    "preferences": "the caller's own, and nothing personal: stored in clear, kept when the user is forgotten",
     "project_id": "the project",
     "name": "what people call it",
     "description": "in words",
     "configuration": "the caller's own",
-    "metadata": "the caller's own",
+    "metadata": "the caller's own; personal in a session, and in clear everywhere else",
     "reason": "in words",
     "metric_name": "any name but the four that the core computes",
     "value": "the metric's value",
@@ -135,6 +144,15 @@ FIELDS: dict[str, str] = {
     "is_public": "whether everybody may create projects from it, or its owner alone",
     "created_by": "the user who made it, and owns it; required unless it is public",
     "assessments": "task -> its authenticity (percent)",
+    "report_days": "how long a validation report is kept once none of its issues is open or in progress",
+    "metric_days": "how long each metric row is kept",
+    "daily_days": "how long a metric's daily value is kept",
+    "project_days": "how long a completed project is kept from the archive",
+    "reports_before": "reports created before are dropped, with their issues, unless one is open or in progress",
+    "details_before": "metric rows recorded before are rolled up, and dropped",
+    "dailies_before": "daily values of days that began before are dropped",
+    "sessions_before": "sessions that expire before are dropped",
+    "projects_before": "projects completed before were archived, unless work was open in them",
     "agent_id": "the agent",
     "agent_type": "what kind of agent it is; of a task: the only kind that may claim it",
     "capabilities": "what the agent can; of a task: all that an agent must be able to, to claim it",
@@ -163,15 +181,17 @@ SETTINGS: dict[str, str] = {
 }
 
 TABLES: dict[str, str] = {
-    "users": "Who owns projects.",
+    "users": "Who owns projects. Of a forgotten user `forgotten:` and the id stand for name and email, `!` for the "
+    "password hash. `last_login` is the start of the last session.",
     "projects": "One row a project, with its numbers as they are now.",
     "tasks": "One row a task. `added_position` is the position of the event that added it: times can repeat.",
     "task_dependencies": "Which task waits for which.",
     "validation_reports": "One row a completed validation run, with the project's numbers as they were after it.",
     "validation_issues": "What completed runs found.",
     "progress_metrics": "One row each time a number of a project changes, and one for each recorded metric; order by "
-    "`recorded_at`, then by `seq` in `metadata`.",
-    "user_sessions": "Sessions of users, by the hash of their token.",
+    "`recorded_at`, then by `seq` in `metadata`. Of what retention rolled up there is one row a day, with `daily` as "
+    "`aggregation_level` in `metadata`.",
+    "user_sessions": "Sessions of users, by the hash of their token; the row of one that was ended is gone.",
     "project_files": "One row a file. A deleted file's row stays, without the content, and is revived where the file "
     "is created again. `content` is NULL, too, of what is known by hash and size alone.",
     "agents": "Who works, at what, and whether free. `last_active` is when the agent last registered, sent a "

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from uuid import UUID, uuid5
 
 from claude_tiu import AlreadyExists, Command, NotAssigned, WrongStatus
+from claude_tiu.domain.agenda import ASSIGNMENT
 from claude_tiu.domain.agent import AGENT, Agent, ClaimNextTask, HeldTaskCommand
 from claude_tiu.domain.agent_metrics import AGENT_METRICS, AgentMetrics
 from claude_tiu.domain.aggregate import Aggregate
@@ -22,9 +23,12 @@ from claude_tiu.domain.project_file import PROJECT_FILE, CreateFile, ProjectFile
 from claude_tiu.domain.project_metrics import PROJECT_METRICS, ProjectMetrics
 from claude_tiu.domain.project_state import Project
 from claude_tiu.domain.registry import AGGREGATES
+from claude_tiu.domain.retention import RETENTION, Retention
+from claude_tiu.domain.session import SESSION, Session, StartSession
 from claude_tiu.domain.task import TASK, Task
 from claude_tiu.domain.template import TEMPLATE, Template
-from claude_tiu.domain.user import USER, User
+from claude_tiu.domain.user import USER, CreateUser
+from claude_tiu.domain.user_state import User
 from claude_tiu.domain.validation_run import VALIDATION_RUN, IssueCommand, ValidationRun
 from claude_tiu.domain.values import AgentStatus, FileStatus, IssueStatus, ProjectStatus, RunStatus, TaskStatus
 from claude_tiu.domain.workflow import WORKFLOW, Workflow
@@ -35,6 +39,7 @@ from tests.domain.given import (
     ASSIGNMENT_ID,
     ISSUE_ID,
     PROJECT_ID,
+    SESSION_ID,
     STEP_ID,
     TASK_ID,
     TEMPLATE_ID,
@@ -51,6 +56,11 @@ GIVEN: dict[str, Any] = {
     "email": "ada@example.org",
     "password_hash": "$argon2id$" + "x" * 22,
     "user_id": USER_ID,
+    "role": "viewer",
+    "preferences": {"theme": "dark"},
+    "session_id": SESSION_ID,
+    "token_hash": "0" * 64,
+    "expires_at": AT + timedelta(days=1),
     "project_id": PROJECT_ID,
     "task_id": TASK_ID,
     "depends_on_task_id": OTHER_TASK_ID,
@@ -106,8 +116,8 @@ class World:
     depends: bool = False
     attempts: int = 0
 
-    def user_exists(self, user_id: UUID) -> bool:
-        return True
+    def user(self, user_id: UUID) -> User:
+        return User("developer")
 
     def project(self, project_id: UUID) -> Project:
         return Project(USER_ID, "name", self.project_status)
@@ -131,11 +141,14 @@ class World:
     def next_ready(self, project_id: UUID, *asked: Any) -> UUID:
         return TASK_ID
 
-    def due(self, *asked: Any) -> list[UUID]:
-        return [AGENT_ID]
-
     def dependency_graph(self, project_id: UUID) -> DependencyGraph:
         return DependencyGraph(PROJECT_ID, {TASK_ID: {OTHER_TASK_ID: "blocks"}} if self.depends else {})
+
+    def open_in(self, project_id: UUID) -> list[str]:
+        return []
+
+    def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
+        return [AGENT_ID] if kind == ASSIGNMENT else []
 
     def workflow(self, workflow_id: UUID) -> Workflow:
         return Workflow("active", {STEP_ID: WorkflowStep(1, ())})
@@ -153,8 +166,10 @@ def example_of(command: type[Command]) -> Command:
 
 def _states(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple[str, str | None, Any]]:
     """Yield (kind, status, state) of everything that the command may meet in its own stream."""
-    if aggregate is USER:
-        yield "user", None, None
+    if aggregate in (USER, SESSION):
+        yield from _states_of_users(command)
+    elif aggregate is RETENTION:
+        yield "retention", None, None
     elif aggregate is DEPENDENCY_GRAPH:
         yield "dependency", None, World(depends=command.__name__.startswith("Remove")).dependency_graph(PROJECT_ID)
     elif aggregate is PROJECT_FILE:
@@ -190,6 +205,17 @@ def _states(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple
         yield from _states_of_workflows(aggregate, command)
 
 
+def _states_of_users(command: type[Command]) -> Iterator[tuple[str, str | None, Any]]:
+    if command in (CreateUser, StartSession):
+        yield "user" if command is CreateUser else "session", None, None
+    elif command.stream == "user_id":
+        for user in (User("developer"), User("developer", is_active=False), User("developer", forgotten=True)):
+            yield "user", user.status, user
+    else:
+        for status in ("open", "ended"):
+            yield "session", status, Session(USER_ID, AT + timedelta(days=1), status)
+
+
 def _states_of_workflows(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple[str, str | None, Any]]:
     if aggregate is WORKFLOW:
         for status in ("draft", "active", "archived"):
@@ -208,7 +234,7 @@ def _states_of_workflows(aggregate: Aggregate[Any], command: type[Command]) -> I
 
 
 def _status(kind: str, state: Any) -> str | None:
-    if isinstance(state, User | DependencyGraph | ProjectMetrics | AgentMetrics):
+    if isinstance(state, DependencyGraph | ProjectMetrics | AgentMetrics | Retention):
         return None
     if kind == "issue":
         return str(state.issues[ISSUE_ID])
@@ -248,7 +274,7 @@ def _expiring(command: type[Command], attempts: int) -> Step:
 def project_statuses_of(command: type[Command]) -> list[str]:
     """Return the statuses that the project must have, of a command to what belongs to it; [] where none is asked."""
     (aggregate,) = (one for one in AGGREGATES if command in one.commands)
-    if aggregate in (USER, PROJECT, WORKFLOW, TEMPLATE, AGENT_METRICS, CLAIM_EXPIRY):
+    if aggregate in (USER, SESSION, PROJECT, WORKFLOW, TEMPLATE, RETENTION, AGENT_METRICS, CLAIM_EXPIRY):
         return []
     if aggregate is AGENT and not (issubclass(command, HeldTaskCommand) or command is ClaimNextTask):
         return []

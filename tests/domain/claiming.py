@@ -19,6 +19,7 @@ from claude_tiu.domain.project import PROJECT
 from claude_tiu.domain.project_state import Project
 from claude_tiu.domain.registry import AGGREGATE_OF
 from claude_tiu.domain.task import TASK, Task, TaskAdded
+from claude_tiu.domain.user_state import User
 from claude_tiu.projections.write_side import PRIORITY_RANK, write_side_changes
 
 
@@ -67,8 +68,8 @@ class Memory:
         """Return every stream of an aggregate, with its state."""
         return {stream_id: state for stream_id, (found, state) in self._states.items() if found is aggregate}
 
-    def user_exists(self, user_id: UUID) -> bool:
-        return True
+    def user(self, user_id: UUID) -> User:
+        return User("developer")
 
     def project(self, project_id: UUID) -> Project | None:
         project: Project | None = self._state(PROJECT, project_id)

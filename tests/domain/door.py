@@ -12,6 +12,7 @@ from claude_tiu.domain.errors import Fault, InvalidCommand
 from claude_tiu.domain.messages import Command
 from claude_tiu.domain.project import CreateProject
 from claude_tiu.domain.project_metrics import RecordMetric
+from claude_tiu.domain.session import StartSession
 from claude_tiu.domain.task import AddTask, ClaimProgress, StartTask
 from claude_tiu.domain.user import CreateUser
 from claude_tiu.domain.validation_run import AssessTask, CompleteRun, ReportIssue, StartRun
@@ -28,6 +29,7 @@ GOOD: dict[type[Command], dict[str, Any]] = {
     CreateUser: {"username": "ada", "email": "ada@example.org", "password_hash": HASH},
     RecordMetric: {"project_id": PROJECT_ID, "metric_name": "coverage", "value": 81.5},
     ReportIssue: {"run_id": RUN_ID, "issue_type": "placeholder", "severity": "high", "description": "TODO"},
+    StartSession: {"user_id": USER_ID, "token_hash": "5f4dcc3b" * 8, "expires_at": "2026-03-02T12:00:00Z"},
     StartRun: {"project_id": PROJECT_ID, "validation_type": "deep"},
     StartTask: {"task_id": TASK_ID},
 }

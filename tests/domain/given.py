@@ -12,11 +12,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID, uuid5
 
 import pytest
 
+from claude_tiu.domain.agenda import OPEN_WORK
 from claude_tiu.domain.agent import Agent
 from claude_tiu.domain.aggregate import Aggregate
 from claude_tiu.domain.dependency_graph import DependencyGraph
@@ -24,6 +25,7 @@ from claude_tiu.domain.errors import Refused
 from claude_tiu.domain.messages import Command, Decided, Elsewhere, Event
 from claude_tiu.domain.project_state import Project
 from claude_tiu.domain.task import Task
+from claude_tiu.domain.user_state import User
 from claude_tiu.domain.workflow import Workflow
 
 State = TypeVar("State")
@@ -39,28 +41,36 @@ def uid(name: str) -> UUID:
 
 COMMAND_ID, NEW_ID, NOBODY = uid("command"), uid("new"), uid("nobody")
 USER_ID, PROJECT_ID, OTHER_PROJECT_ID = uid("user"), uid("project"), uid("other project")
-TASK_ID, RUN_ID, ISSUE_ID = uid("task"), uid("run"), uid("issue")
+TASK_ID, RUN_ID, ISSUE_ID, SESSION_ID = map(uid, ("task", "run", "issue", "session"))
 WORKFLOW_ID, STEP_ID, WORKFLOW_RUN_ID, TEMPLATE_ID = map(uid, ("workflow", "step", "workflow run", "template"))
 AGENT_ID, ASSIGNMENT_ID = uid("agent"), uid("assignment")
+
+
+class Entry(NamedTuple):
+    """What stands in the agenda."""
+
+    kind: str
+    id: UUID
+    project_id: UUID
+    due: datetime
 
 
 @dataclass(frozen=True)
 class DictReads:
     """The other states that a decision may ask for, held in dicts."""
 
-    users: frozenset[UUID] = frozenset()
+    users: dict[UUID, User] = field(default_factory=dict)
     projects: dict[UUID, Project] = field(default_factory=dict)
     tasks: dict[UUID, Task] = field(default_factory=dict)
     graphs: dict[UUID, DependencyGraph] = field(default_factory=dict)
     workflows: dict[UUID, Workflow] = field(default_factory=dict)
+    agenda: tuple[Entry, ...] = ()
     agents: dict[UUID, Agent] = field(default_factory=dict)
     ready: dict[tuple[Any, ...], UUID] = field(default_factory=dict)
     """What was asked of the queue -> the task that it names."""
-    overdue: dict[tuple[Any, ...], list[UUID]] = field(default_factory=dict)
-    """What was asked of the agenda -> the ids that it names."""
 
-    def user_exists(self, user_id: UUID) -> bool:
-        return user_id in self.users
+    def user(self, user_id: UUID) -> User | None:
+        return self.users.get(user_id)
 
     def project(self, project_id: UUID) -> Project | None:
         return self.projects.get(project_id)
@@ -78,6 +88,13 @@ class DictReads:
     def workflow(self, workflow_id: UUID) -> Workflow | None:
         return self.workflows.get(workflow_id)
 
+    def open_in(self, project_id: UUID) -> list[str]:
+        return sorted({entry.kind for entry in self.agenda if entry.project_id == project_id} & set(OPEN_WORK))
+
+    def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
+        due = sorted((entry.due, entry.id) for entry in self.agenda if entry.kind == kind and entry.due < before)
+        return [id_ for _, id_ in due[:limit]]
+
     def agent(self, agent_id: UUID) -> Agent | None:
         return self.agents.get(agent_id)
 
@@ -89,8 +106,9 @@ class DictReads:
     ) -> UUID | None:
         return self.ready.get((project_id, agent_type, tuple(capabilities), priority))
 
-    def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
-        return self.overdue.get((kind, before, limit), [])
+
+def user(status: str = "active") -> User:
+    return User("developer", is_active=status == "active", forgotten=status == "forgotten")
 
 
 def project(status: str = "active") -> Project:
@@ -104,7 +122,7 @@ def task(status: str = "pending", project_id: UUID = PROJECT_ID) -> Task:
 def world(project_status: str = "active", **tasks: str) -> DictReads:
     """A user's project in a status, with tasks by name and status: world("active", a="completed", b="pending")."""
     return DictReads(
-        users=frozenset({USER_ID}),
+        users={USER_ID: user()},
         projects={PROJECT_ID: project(project_status)},
         tasks={uid(name): task(status) for name, status in tasks.items()},
     )

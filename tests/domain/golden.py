@@ -7,7 +7,7 @@ whose bytes must change needs a new version of it, and an upcaster for the old.
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from claude_tiu.domain.assignment import AssignmentClosed, AssignmentOpened
 from claude_tiu.domain.dependency_graph import DependencyAdded, DependencyRemoved
 from claude_tiu.domain.messages import Event
 from claude_tiu.domain.project import (
+    ProjectArchived,
     ProjectCompleted,
     ProjectCreated,
     ProjectFailed,
     ProjectReactivated,
+    ProjectRestored,
 )
 from claude_tiu.domain.project_file import (
     FileCreated,
@@ -32,6 +34,8 @@ from claude_tiu.domain.project_file import (
 )
 from claude_tiu.domain.project_metrics import MetricRecorded
 from claude_tiu.domain.registry import encode_event
+from claude_tiu.domain.retention import RetentionRan
+from claude_tiu.domain.session import SessionEnded, SessionStarted
 from claude_tiu.domain.task import (
     ProgressClaimed,
     TaskAdded,
@@ -48,7 +52,17 @@ from claude_tiu.domain.task import (
     TaskUnblocked,
 )
 from claude_tiu.domain.template import TemplateCreated, TemplatePublished, TemplateUnpublished
-from claude_tiu.domain.user import UserCreated
+from claude_tiu.domain.user import (
+    EmailChanged,
+    PasswordChanged,
+    PreferencesChanged,
+    RoleChanged,
+    UserCreated,
+    UserDeactivated,
+    UserForgotten,
+    UserReactivated,
+    UserRenamed,
+)
 from claude_tiu.domain.validation_run import (
     IssueBegun,
     IssueIgnored,
@@ -99,6 +113,21 @@ EXAMPLES: dict[str, Event] = {
         role="admin",
         preferences=JSON,
     ),
+    "user.renamed.v1": UserRenamed(occurred_at=AT, username="Grace Høpper ☃"),
+    "user.email_changed.v1": EmailChanged(occurred_at=AT, email="grace@example.org"),
+    "user.password_changed.v1": PasswordChanged(
+        occurred_at=AT,
+        password_hash="$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",  # noqa: S106 - nobody's
+    ),
+    "user.role_changed.v1": RoleChanged(occurred_at=AT, role="viewer"),
+    "user.preferences_changed.v1": PreferencesChanged(occurred_at=AT, preferences=JSON),
+    "user.deactivated.v1": UserDeactivated(occurred_at=AT),
+    "user.reactivated.v1": UserReactivated(occurred_at=AT),
+    "user.forgotten.v1": UserForgotten(occurred_at=AT),
+    "session.started.v1": SessionStarted(
+        occurred_at=AT, user_id=USER_ID, token_hash="5f4dcc3b" * 8, expires_at=AT + timedelta(days=1), metadata=JSON
+    ),
+    "session.ended.v1": SessionEnded(occurred_at=AT, user_id=USER_ID),
     "project.created.v1": ProjectCreated(
         occurred_at=AT,
         user_id=USER_ID,
@@ -110,6 +139,8 @@ EXAMPLES: dict[str, Event] = {
     "project.completed.v1": ProjectCompleted(occurred_at=AT),
     "project.failed.v1": ProjectFailed(occurred_at=AT, reason="no money"),
     "project.reactivated.v1": ProjectReactivated(occurred_at=AT),
+    "project.archived.v1": ProjectArchived(occurred_at=AT),
+    "project.restored.v1": ProjectRestored(occurred_at=AT),
     "project_metrics.metric_recorded.v1": MetricRecorded(
         occurred_at=AT, project_id=PROJECT_ID, metric_name="coverage", value=0.1 + 0.2, metadata=JSON
     ),
@@ -297,6 +328,14 @@ EXAMPLES: dict[str, Event] = {
     "project_file.validated.v1": FileValidated(occurred_at=AT, validation_score=99.5),
     "project_file.validation_failed.v1": FileValidationFailed(occurred_at=AT, validation_score=33.333333),
     "project_file.deleted.v1": FileDeleted(occurred_at=AT),
+    "retention.ran.v1": RetentionRan(
+        occurred_at=AT,
+        reports_before=datetime(2025, 12, 1, 12, 34, 56, 789012, tzinfo=UTC),
+        details_before=datetime(2026, 1, 30, 12, 34, 56, 789012, tzinfo=UTC),
+        dailies_before=datetime(2025, 3, 1, 12, 34, 56, 789012, tzinfo=UTC),
+        sessions_before=AT,
+        projects_before=datetime(1926, 3, 25, tzinfo=UTC),
+    ),
 }
 """topic -> what its golden file decodes to today. A topic that an upcaster replaced stays, with the newer event."""
 

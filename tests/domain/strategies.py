@@ -38,9 +38,11 @@ free_json = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionarie
 objects = st.dictionaries(texts, free_json, max_size=4)
 letters = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=30)
 identifiers = letters
-hashes = st.text("./ABCxyz019", min_size=22, max_size=60).map("$2b$12${}".format)
+hashes = st.text("./ABCxyz019", min_size=53, max_size=53).map("$2b$12${}".format)
+token_hashes = st.text(st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=32, max_size=255)
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 lines = st.integers(1, values.INT32_MAX)
+days = st.integers(1, 36_500)
 
 
 def one_of(literal: Any) -> st.SearchStrategy[Any]:
@@ -84,17 +86,21 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "coordination_hooks": objects,
     "correlation_id": identifiers,
     "created_by": ids,
+    "dailies_before": times,
+    "daily_days": days,
     "deadline": times,
     "default_config": objects,
     "dependency_type": one_of(values.DependencyType),
     "depends_on": st.lists(ids, unique=True, max_size=4),
     "depends_on_task_id": ids,
     "description": texts,
+    "details_before": times,
     "email": st.builds("{}@{}".format, letters, letters),
     "estimated_duration": lines,
     "execution_metadata": objects.filter(lambda metadata: "reason" not in metadata),
     "expected_outputs": st.lists(free_json, max_size=4),
     "expected_version": st.integers(0, values.INT32_MAX),
+    "expires_at": times,
     "file_path": short_texts,
     "global_settings": objects,
     "is_public": st.booleans(),
@@ -103,6 +109,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "lease_seconds": st.integers(1, agent.MAX_LEASE_SECONDS),
     "line_number": lines,
     "metadata": objects.filter(lambda metadata: not metadata.keys() & {*RESERVED_METADATA, *agent.RESERVED_METADATA}),
+    "metric_days": days,
     "metric_name": short_texts.filter(lambda name: name not in STANDARD_METRICS),
     "metric_type": short_texts,
     "name": short_texts,
@@ -110,13 +117,19 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "password_hash": hashes,
     "preferences": objects,
     "priority": one_of(values.Priority),
+    "project_days": days,
     "project_id": ids,
+    "projects_before": times,
     "quality_metrics": objects.filter(lambda metrics: "quality_score" not in metrics),
     "quality_score": percentages,
     "reason": texts,
+    "report_days": days,
+    "reports_before": times,
     "result_data": objects,
     "role": one_of(values.Role),
     "run_id": ids,
+    "sessions_before": times,
+    "session_id": ids,
     "severity": one_of(values.Severity),
     "skipped": st.lists(ids, unique=True, max_size=4),
     "status": st.sampled_from(["completed", "failed", "released"]),
@@ -129,6 +142,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "task_id": ids,
     "template": short_texts,
     "template_id": ids,
+    "token_hash": token_hashes,
     "type": one_of(values.StepType),
     "user_id": ids,
     "username": short_texts.filter(lambda name: not name.startswith("forgotten:")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,10 +15,23 @@ from claude_tiu.domain.claim_expiry import CLAIM_EXPIRY, MAX_EXPIRED, ExpireClai
 from claude_tiu.domain.errors import InvalidCommand, NothingOverdue
 from claude_tiu.domain.messages import Elsewhere
 from claude_tiu.domain.task import TASK, Task, TaskClaimExpired, TaskFailed
-from tests.domain.given import AGENT_ID, AT, EARLIER, PROJECT_ID, TASK_ID, DictReads, given, task, uid, world
+from tests.domain.given import (
+    AGENT_ID,
+    AT,
+    COMMAND_ID,
+    EARLIER,
+    NEW_ID,
+    PROJECT_ID,
+    TASK_ID,
+    DictReads,
+    Entry,
+    given,
+    task,
+    uid,
+    world,
+)
 
 SECOND = timedelta(seconds=1)
-ASKED = ("assignment", AT, 1_000)
 EXPIRE = ExpireClaims()
 
 
@@ -40,11 +53,16 @@ def claimed(agent: str = "agent", name: str = "task", *, attempts: int = 0, **fi
     return Agent("tester", (), "busy", held), replace(task("in_progress"), assignment=worked_on, attempts=attempts)
 
 
+def due(*agents: UUID, at: datetime = EARLIER) -> tuple[Entry, ...]:
+    """The agenda with an assignment of each agent, a second apart."""
+    return tuple(Entry("assignment", id_, PROJECT_ID, at + n * SECOND) for n, id_ in enumerate(agents))
+
+
 def overdue(*pairs: tuple[Agent, Task]) -> DictReads:
     """What the agenda names: agents with tasks, by the tasks' own word."""
     agents = {pair[1].assignment.agent_id: pair[0] for pair in pairs if pair[1].assignment}
     tasks = {pair[0].assignment.task_id: pair[1] for pair in pairs if pair[0].assignment}
-    return replace(world(), agents=agents, tasks=tasks, overdue={ASKED: list(agents)})
+    return replace(world(), agents=agents, tasks=tasks, agenda=due(*agents))
 
 
 def closed(status: str, name: str = "task", agent_id: UUID = AGENT_ID) -> Elsewhere:
@@ -101,11 +119,17 @@ def test_all_that_are_overdue_are_expired_in_the_agendas_order() -> None:
     )
 
 
-def test_the_agenda_is_asked_for_a_bounded_number_before_the_commands_time() -> None:
-    """Of another time, of another kind or of another number there is nothing here."""
-    assert ASKED[2] == MAX_EXPIRED
-    reads = replace(overdue(claimed()), overdue={("assignment", AT + SECOND, 1_000): [AGENT_ID]})
+def test_what_is_due_at_the_commands_time_or_later_is_left_alone() -> None:
+    reads = replace(overdue(claimed()), agenda=due(AGENT_ID, at=AT))
     given(CLAIM_EXPIRY, reads=reads).when(EXPIRE).then_refused(NothingOverdue)
+
+
+def test_a_command_expires_a_bounded_number() -> None:
+    agents = [uid(f"agent {n}") for n in range(MAX_EXPIRED + 1)]
+    pairs = {id_: claimed(f"task {n}", f"{n}") for n, id_ in enumerate(agents)}
+    reads = replace(world(), agents={id_: pair[0] for id_, pair in pairs.items()}, agenda=due(*agents))
+    decided = CLAIM_EXPIRY.decide(None, EXPIRE.stamped(at=AT, command_id=COMMAND_ID, new_id=NEW_ID), reads)
+    assert len(decided) == MAX_EXPIRED
 
 
 def test_nothing_overdue_is_a_refusal() -> None:
@@ -128,10 +152,10 @@ class TestWhatTheAgendaNamesAndIsNotSo:
     def test_what_is_not_overdue_is_left_alone(self, agent: Agent | None) -> None:
         reads = overdue(claimed("other", "another"))
         there = {AGENT_ID: agent} if agent else {}
-        both = replace(reads, agents={**reads.agents, **there}, overdue={ASKED: [AGENT_ID, uid("other")]})
+        both = replace(reads, agents={**reads.agents, **there}, agenda=due(AGENT_ID, uid("other")))
         expected = [closed("released", "another", uid("other")), expired(1, "another", uid("other"))]
         given(CLAIM_EXPIRY, reads=both).when(EXPIRE).then_elsewhere(expected)
-        alone = replace(both, overdue={ASKED: [AGENT_ID]})
+        alone = replace(both, agenda=due(AGENT_ID))
         given(CLAIM_EXPIRY, reads=alone).when(EXPIRE).then_refused(NothingOverdue)
 
     @pytest.mark.parametrize(
@@ -148,7 +172,7 @@ class TestWhatTheAgendaNamesAndIsNotSo:
     def test_a_task_that_is_not_the_agents_is_left_alone(self, worked_on: Task | None) -> None:
         agent, _ = claimed()
         tasks = {TASK_ID: worked_on} if worked_on else {}
-        reads = replace(world(), agents={AGENT_ID: agent}, tasks=tasks, overdue={ASKED: [AGENT_ID]})
+        reads = replace(world(), agents={AGENT_ID: agent}, tasks=tasks, agenda=due(AGENT_ID))
         given(CLAIM_EXPIRY, reads=reads).when(EXPIRE).then_elsewhere([closed("released")])
 
 

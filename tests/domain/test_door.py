@@ -17,6 +17,7 @@ from claude_tiu.domain.messages import Command
 from claude_tiu.domain.progress import micros
 from claude_tiu.domain.project import CreateProject
 from claude_tiu.domain.project_metrics import STANDARD_METRICS, RecordMetric
+from claude_tiu.domain.session import StartSession
 from claude_tiu.domain.task import AddTask, ClaimProgress, StartTask
 from claude_tiu.domain.user import CreateUser
 from claude_tiu.domain.validation_run import AssessTask, CompleteRun, ReportIssue, StartRun
@@ -94,6 +95,7 @@ class TestText:
         (CreateUser, "email"),
         (CreateUser, "password_hash"),
         (RecordMetric, "metric_name"),
+        (StartSession, "token_hash"),
         (ReportIssue, "description"),
         (ReportIssue, "file_path"),
         (ReportIssue, "suggested_fix"),

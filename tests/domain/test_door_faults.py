@@ -12,15 +12,35 @@ from claude_tiu.domain.task import ClaimProgress
 from claude_tiu.domain.user import CreateUser
 from tests.domain.door import HASH, faults, faulty_fields, made
 
+SHA512 = "{}$GsWBVvcE.po8dsZ9xFfgAIL6WXDEL.EOu7Hr10fGAHXoT/pNwNDy6Mv44WulLE4ovbF/Re5bfDJJ/hJb1HR8j1"
+
 
 class TestWhatIsPersonal:
     HASHES = (
         HASH,
         "$2b$12$abcdefghijklmnopqrstuvABCDEFGHIJKLMNOPQRSTUVWXYZ01234",
-        "$6$rounds=5000$usesomesillystri$KqJWpanXZHKq2BOB43TSaYhEWsQ1Lr5QNyPCDH/Tp.6",
-        "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD",
+        "$2b$04$abcdefghijklmnopqrstuubWumTqR1wEHwN70MRDhapI8lu/eNSJC",
+        "$2a$04$abcdefghijklmnopqrstuubWumTqR1wEHwN70MRDhapI8lu/eNSJC",
+        "$2y$04$abcdefghijklmnopqrstuubWumTqR1wEHwN70MRDhapI8lu/eNSJC",
+        "$1$abcdefgh$j2LMW.Yx1VnDReJKBPSyu/",
+        "$5$usesomesilly$DnhETIODSEt52su2DFJl4uz4ttcOq1e7oxJnKHIiQm.",
+        "$5$rounds=1400$anotherlongsalt$W/M02mZmb037Awrs8SLevPQm22qt8xu/L9H5taKzK5.",
+        SHA512.format("$6$usesomesilly"),
+        SHA512.format("$6$rounds=5000$usesomesilly"),
+        "$7$CU..../....2Q9obwLhin8qvQl6sisAO/$jEMgdTGREPzWPOhsDkR1qXjgkiPHJAZPuvIUgxx5WF3",
+        "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$N6SAtE0FsG.zXrv8hxUunpU/BqWtJBrAkJyfSHYYcS6",
+        "$gy$j9T$F5Jx5fExrKuPp53xLKQ..1$bqPPnQK67PYmkDynTUxwTZvfcvkrBWWfY5iEI3aAjK/",
+        "$sha1$40000$jtNX3nZ2$tNErzxkFDnhj.pEMgPnc.MPnRv6P",
+        "$P$B12345678abcdefghijklmnopqrstuv",
+        "$argon2i$v=19$m=256,t=1,p=1$c29tZXNhbHQ$AJFIsNZTMKTAewB4+ETN1A",
+        "$argon2id$v=19$m=65536,t=3,p=4,keyid=Hj5+dsK0$c29tZXNhbHQ$AJFIsNZTMKTAewB4+ETN1A",
+        "$argon2d$m=256,t=1,p=1$c29tZXNhbHQ$AJFIsNZTMKTAewB4+ETN1A",
+        "$bcrypt-sha256$v=2,t=2b,r=12$n79VH.0Q2TMWmt3Oqt9uku$Kq4Noyk3094Y2QlB8NdRT8SvGiI4ft2",
+        "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E",
+        "$pbkdf2$1212$OB8W18fMkGKkbg8EGEoCKg$Ac9SUvpvAH6UjNA4e1vpBaNXWSo",
         "$pbkdf2-sha256$29000$N2YMIWQsBWBMae09x1jrPQ$1t8iyB2A.WF/Z5JZv.lfCIhXXN33N23OSgQYThBYRfk",
-        "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$tnSYvahCwPBHKZUspmcxMfb0.WiB9W.zEaKlOBL35rC",
+        "$pbkdf2-sha256$i=600000,l=32$c29tZXNhbHRzb21lc2FsdA$1t8iyB2AWFZ5JZvlfCIhXXN33N23OSgQYThBYRfk00",
+        "$balloon$v=1$s=1024,t=3,p=1$c29tZXNhbHRzb21lc2FsdA$1t8iyB2AWFZ5JZvlfCIhXXN33N23OSgQYThBYRfk00",
     )
 
     @pytest.mark.parametrize("value", HASHES)
@@ -43,6 +63,19 @@ class TestWhatIsPersonal:
             "$2b$12$" + "a" * 250,
             "$2b$12$with spaces in it, and more",
             "!",
+            "$ecret-and-quite-long-enough-for-a-hash",
+            "$ecret$and$quite$long$enough$for$a$hash",
+            "$5$ecret$and$quite-long-enough-for-a-hash",
+            "$1$aPasswordOfManyLettersAndDigits0123456789",
+            "$2b$12$aPasswordOfManyLettersAndDigits0123456789",
+            "$6$salt$aPasswordOfManyLettersAndDigits0123456789aPasswordOfManyLettersAndDigits0123456789",
+            "$y$aPasswordOfManyLettersAndDigits0123456789",
+            "$Money$aPasswordOfManyLettersAndDigits0123456789",
+            "$money$aPasswordOfManyLettersAndDigits0123456789",
+            "$argon2id$short",
+            "pbkdf2_sha256$600000$abcdefghijkl$1t8iyB2A5WFZ5JZvlfCIhXXN33N23OSgQYThBYRfk0=",
+            "scrypt:32768:8:1$abcdefgh$0123456789abcdef0123456789abcdef0123456789abcdef",
+            "{SSHA}MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw",
         ],
     )
     def test_a_plain_password_does_not_get_in_and_is_not_repeated(self, value: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import to_json
 
 from claude_tiu.domain import registry
 from claude_tiu.domain.agent import AgentCommand, HeldTaskCommand
@@ -35,10 +36,11 @@ from claude_tiu.domain.registry import (
 )
 from claude_tiu.domain.task import TASK, ProgressClaimed, TaskCommand
 from claude_tiu.domain.template import TemplateCommand
+from claude_tiu.domain.user import UserCommand, UserEvent
 from claude_tiu.domain.validation_run import IssueCommand, IssueEvent, RunCommand
 from claude_tiu.domain.workflow import WorkflowCommand
 from claude_tiu.domain.workflow_run import EndStep, StepCommand, WorkflowRunCommand
-from tests.domain.given import AT, TASK_ID
+from tests.domain.given import AT, TASK_ID, USER_ID
 from tests.domain.golden import ADDED_LATER, EXAMPLES, GOLDEN, first_golden_file, golden_file, write_missing
 from tests.domain.strategies import FIELDS, messages
 
@@ -56,6 +58,8 @@ BASES: set[type[Any]] = {
     StepCommand,
     TaskCommand,
     TemplateCommand,
+    UserCommand,
+    UserEvent,
     WorkflowCommand,
     WorkflowRunCommand,
     ContentCommand,
@@ -120,18 +124,31 @@ class TestTopics:
 class TestFields:
     @pytest.mark.parametrize("command", ALL_COMMANDS)
     def test_a_command_names_fields_that_it_has(self, command: type[Command]) -> None:
-        named = {command.stream, command.creates, *command.personal} - {None}
+        named = {command.stream, command.creates, command.person, *command.personal} - {None}
         assert named <= command.model_fields.keys()
         assert command.stream is not None or AGGREGATE_OF[command].stream_of is not None
 
     @pytest.mark.parametrize("event", ALL_EVENTS)
     def test_an_event_names_fields_that_it_has(self, event: type[Event]) -> None:
-        assert {event.creates, *event.unique, *event.personal} - {None} <= event.model_fields.keys()
+        assert {event.creates, event.person, *event.unique, *event.personal} - {None} <= event.model_fields.keys()
 
     @pytest.mark.parametrize("command", ALL_COMMANDS)
     def test_a_new_id_may_be_left_out_and_the_envelope_too(self, command: type[Command]) -> None:
         optional = {*ENVELOPE, "occurred_at"} | ({command.creates} if command.creates else set())
         assert not any(command.model_fields[name].is_required() for name in optional)
+
+    @pytest.mark.parametrize("command", [command for command in ALL_COMMANDS if command.personal])
+    def test_a_command_with_personal_fields_names_the_person_unless_it_is_new(self, command: type[Command]) -> None:
+        assert (command.person is None) == (command.stream == command.creates and command.stream == "user_id")
+
+    @pytest.mark.parametrize("event", ALL_EVENTS)
+    def test_something_stands_in_for_every_personal_field_of_a_forgotten_person(self, event: type[Event]) -> None:
+        one, another = (event.forgotten(id_) for id_ in (TASK_ID, USER_ID))
+        assert one.keys() == event.personal
+        assert all(one[name] != another[name] for name in event.personal & set(event.unique))
+        example = EXAMPLES[event.topic].model_dump(mode="json") | one
+        again = decode_event(event.topic, to_json(example))
+        assert {name: getattr(again, name) for name in event.personal} == one
 
     @pytest.mark.parametrize("event", ALL_EVENTS)
     def test_an_event_leaves_nothing_out(self, event: type[Event]) -> None:

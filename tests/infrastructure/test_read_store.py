@@ -10,10 +10,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from claude_tiu.infrastructure import operations
 from claude_tiu.infrastructure.errors import CheckpointMoved, ConnectionClosed, ProjectionFailed
 from claude_tiu.infrastructure.read_store import Checkpoint, ReadStore
-from claude_tiu.projections.fold import Fold
-from claude_tiu.projections.projection import Change, Delete, Insert, Kind, Projection, Table, Update
+from claude_tiu.projections.fold import Fold, Step
+from claude_tiu.projections.projection import Delete, Insert, Kind, Operation, Projection, RowChange, Table, Update
 from tests.support.stores import Backend
 
 PARENTS = Table("parents", "id", {"id": Kind.UUID, "name": Kind.TEXT}, private=True)
@@ -67,15 +68,15 @@ def thing(key: UUID = ONE, **values: Any) -> Insert:
     return Insert("things", {"id": key, "parent_id": PARENT} | VALUES | values)
 
 
-def fold(*changes: Change) -> Fold:
+def fold(*changes: RowChange) -> Fold:
     made = Fold(PROJECTION.tables)
     for change in changes:
         made.add(change)
     return made
 
 
-def apply(store: ReadStore, before: int | None, after: int, *folds: Fold) -> None:
-    store.apply("test", None if before is None else at(before), folds, at(after))
+def apply(store: ReadStore, before: int | None, after: int, *steps: Step) -> None:
+    store.apply("test", None if before is None else at(before), steps, at(after))
 
 
 def count(backend: Backend) -> int:
@@ -179,7 +180,7 @@ class TestAFailingRow:
         assert store.row(THINGS, TWO) is not None
 
     @pytest.mark.parametrize("change", [Update("things", TWO, {"a_text": "x"}), Delete("things", TWO)])
-    def test_is_also_one_that_is_missing(self, store: ReadStore, change: Change) -> None:
+    def test_is_also_one_that_is_missing(self, store: ReadStore, change: RowChange) -> None:
         """An update never inserts: a row that is not there means that the tables are not what the events made."""
         apply(store, None, 1, fold(thing(ONE)))
         with pytest.raises(ProjectionFailed, match=r"1 row.* of things .* rebuild"):
@@ -187,6 +188,44 @@ class TestAFailingRow:
         assert store.row(THINGS, ONE) == thing(ONE).row
         assert store.row(THINGS, PARENT) is None
         assert store.checkpoint("test") == at(1)
+
+
+OPERATIONS = {
+    "copy_things": (
+        "INSERT INTO parents (id, name) SELECT id, :name FROM things WHERE a_time < :before",
+        "DELETE FROM things WHERE id IN (SELECT id FROM parents WHERE name = :name)",
+    )
+}
+
+
+class TestOperations:
+    @pytest.fixture(autouse=True)
+    def _named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(operations, "STATEMENTS", OPERATIONS)
+
+    def test_see_what_was_written_before_them_and_are_seen_by_what_comes_after(
+        self, store: ReadStore, backend: Backend
+    ) -> None:
+        copy = Operation("copy_things", {"name": "x", "before": datetime(2999, 1, 1, tzinfo=UTC), "unused": ONE})
+        none = Operation("copy_things", {"name": "y", "before": VALUES["a_time"]})
+        apply(store, None, 1, fold(thing(ONE)), none, copy, fold(thing(TWO), Update("parents", ONE, {"name": "z"})))
+        assert store.row(PARENTS, ONE) == {"id": ONE, "name": "z"}
+        assert (store.row(THINGS, ONE), store.row(THINGS, TWO)) == (None, thing(TWO).row)
+        assert count(backend) == 1
+
+    def test_refused_leave_nothing_of_their_batch(self, store: ReadStore, backend: Backend) -> None:
+        apply(store, None, 1, fold(Insert("parents", {"id": ONE, "name": "taken"})))
+        copy = Operation("copy_things", {"name": "secret", "before": datetime(2999, 1, 1, tzinfo=UTC)})
+        with pytest.raises(ProjectionFailed, match="refuses") as caught:
+            apply(store, 1, 2, fold(thing(ONE)), copy)
+        assert "secret" not in str(caught.value)
+        assert count(backend) == 0
+        assert store.checkpoint("test") == at(1)
+
+    def test_that_no_store_has_are_refused(self, store: ReadStore) -> None:
+        with pytest.raises(ProjectionFailed, match="'forget_all'"):
+            apply(store, None, 1, fold(), Operation("forget_all", {}))
+        assert store.checkpoint("test") is None
 
 
 class TestReset:

@@ -104,7 +104,7 @@ def enumerated(field: str) -> Strategy:
     return st.sampled_from(ENUMERATIONS[field])
 
 
-hashes = st.just("$2b$12$" + "./ABCxyz0" * 4)
+hashes = st.just("$2b$12$" + "./ABCxyz0" * 5 + "./ABCxyz")
 usernames = st.sampled_from(["ana", "Ana", "bob", "😀", "o'hara"])
 emails = st.sampled_from(["ana@x.org", "bob@x.org", "Ana@x.org", "é@x.org"])
 metric_names = st.sampled_from(["coverage", "Real_progress", "😀", "x" * 100])

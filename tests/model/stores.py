@@ -92,7 +92,7 @@ def plain(column: str, value: Any) -> Any:
         return None
     if column in JSON_FIELDS or column == "issues_summary":
         return json.loads(value) if isinstance(value, str) else value
-    if isinstance(value, str) and (column.endswith("_at") or column == "in_progress_since"):
+    if isinstance(value, str) and (column.endswith("_at") or column in ("in_progress_since", "last_login")):
         return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     if isinstance(value, datetime):
         return value.astimezone(UTC)

@@ -21,7 +21,7 @@ from tests.model.machine import ask_store, batch_sizes
 from tests.model.model import Asked
 from tests.model.stores import PostgreSQL, SQLite, Store, exactly
 
-HASH = "$2b$12$" + "./ABCxyz0" * 4
+HASH = "$2b$12$" + "./ABCxyz0" * 5 + "./ABCxyz"
 PRESENT = ("created", "modified", "validated", "failed_validation")
 PATHS = ["src/a.py", "./src/a.py", "dependency_graph", "1", "é\n🙂"]
 CONTENTS = ["", *NASTY, "parser " * 1_000]

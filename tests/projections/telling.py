@@ -20,7 +20,7 @@ from claude_tiu.domain.project import ProjectCreated
 from claude_tiu.domain.task import ProgressClaimed, TaskAdded, TaskStarted
 from claude_tiu.domain.validation_run import IssueReported, RunCompleted, RunStarted
 from claude_tiu.projections.fold import Fold
-from claude_tiu.projections.projection import Change, Delete, Insert, Projection, Row, Table, Update
+from claude_tiu.projections.projection import Delete, Insert, Operation, Projection, Row, RowChange, Table, Update
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.domain.given import AT, ISSUE_ID, PROJECT_ID, RUN_ID, TASK_ID, USER_ID, uid
 
@@ -41,7 +41,7 @@ class Changes:
     deletes: list[UUID] = field(default_factory=list)
 
 
-def folded(changes: Iterable[Change]) -> dict[str, Changes]:
+def folded(changes: Iterable[RowChange]) -> dict[str, Changes]:
     """The changes of an event, by table, at most one of a row; tables that it leaves alone are left out."""
     fold = Fold(READ_MODEL.tables)
     for change in changes:
@@ -58,7 +58,7 @@ def described(name: str) -> Table:
     return next(table for table in READ_MODEL.tables if table.name == name)
 
 
-def apply(tables: dict[str, dict[UUID, dict[str, Any]]], projection: Projection, change: Change) -> None:
+def apply(tables: dict[str, dict[UUID, dict[str, Any]]], projection: Projection, change: RowChange) -> None:
     """Make one change, as a database would."""
     rows = tables[change.table]
     match change:
@@ -67,7 +67,8 @@ def apply(tables: dict[str, dict[UUID, dict[str, Any]]], projection: Projection,
             assert key not in rows, f"{change.table} has {key} already"
             rows[key] = dict(row)
         case Update(key=key, values=values):
-            rows[key].update(values)
+            if key in rows or not described(change.table).expires:
+                rows[key].update(values)
         case Delete(key=key):
             del rows[key]
 
@@ -76,6 +77,8 @@ class Told:
     """Satisfies `Rows`, with the private tables among its own."""
 
     def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        """Those that the last event told of; they change no table here."""
         self.tables: dict[str, dict[UUID, dict[str, Any]]] = {table.name: {} for table in READ_MODEL.tables}
         self.position = 0
         self._versions: Counter[UUID] = Counter()
@@ -97,9 +100,11 @@ class Told:
 
     def tell(self, event: Event, stream_id: UUID, project_id: UUID | None = PROJECT_ID) -> dict[str, Changes]:
         """Project an event; return what it changed."""
-        changes = list(READ_MODEL.changes(self.next(event, stream_id, project_id), self))
+        told = list(READ_MODEL.changes(self.next(event, stream_id, project_id), self))
         self.position += 1
         self._versions[stream_id] += 1
+        self.operations = [change for change in told if isinstance(change, Operation)]
+        changes = [change for change in told if not isinstance(change, Operation)]
         for change in changes:
             apply(self.tables, READ_MODEL, change)
         return folded(changes)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_tiu.projections.fold import Fold
-from claude_tiu.projections.projection import Change, Delete, Insert, Kind, Table, Update
+from claude_tiu.projections.projection import Delete, Insert, Kind, RowChange, Table, Update
 from tests.domain.given import uid
 
 PARENTS = Table("parents", "id", {"id": Kind.UUID, "name": Kind.TEXT, "size": Kind.INTEGER}, unique=(("name",),))
@@ -29,7 +29,7 @@ def child(key: UUID, of: UUID, size: int = 0) -> Insert:
     return Insert("children", {"id": key, "parent_id": of, "size": size})
 
 
-def fold(*changes: Change) -> dict[str, tuple[list[UUID], dict[UUID, Any], dict[UUID, Any]]]:
+def fold(*changes: RowChange) -> dict[str, tuple[list[UUID], dict[UUID, Any], dict[UUID, Any]]]:
     """(deletes, updates, inserts) of each table that has any."""
     folded = Fold(TABLES)
     for change in changes:
@@ -113,7 +113,7 @@ def test_it_stays_open_where_a_delete_released_the_value() -> None:
     ],
     ids=["a second row", "a row that was updated", "an update of what was deleted"],
 )
-def test_contradictions_raise(changes: tuple[Change, ...]) -> None:
+def test_contradictions_raise(changes: tuple[RowChange, ...]) -> None:
     with pytest.raises(ValueError, match=str(A)):
         fold(*changes)
 
@@ -129,10 +129,10 @@ def test_a_row_has_every_column_and_no_other() -> None:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Change]:
+def histories(draw: st.DrawFn) -> list[RowChange]:
     """Changes that a database would take one by one, names unique among parents and children under a parent."""
     database: Database = {"parents": {}, "children": {}}
-    changes: list[Change] = []
+    changes: list[RowChange] = []
     for _ in range(draw(st.integers(0, 25))):
         change = draw(st.sampled_from(possible(database)))
         if isinstance(change, Update):
@@ -143,11 +143,11 @@ def histories(draw: st.DrawFn) -> list[Change]:
     return changes
 
 
-def possible(database: Database) -> list[Change]:
+def possible(database: Database) -> list[RowChange]:
     parents, children = database["parents"], database["children"]
     free_names = set("xyz") - {row["name"] for row in parents.values()}
     used = {row["parent_id"] for row in children.values()}
-    changes: list[Change] = [Update(table, key, {}) for table, rows in database.items() for key in rows]
+    changes: list[RowChange] = [Update(table, key, {}) for table, rows in database.items() for key in rows]
     for key in (A, B, C):
         for name in sorted(free_names):
             changes.append(Update("parents", key, {"name": name}) if key in parents else parent(key, name))
@@ -157,7 +157,7 @@ def possible(database: Database) -> list[Change]:
     return changes
 
 
-def apply(database: Database, change: Change) -> None:
+def apply(database: Database, change: RowChange) -> None:
     """Make one change, and hold what a database holds after every statement."""
     rows = database[change.table]
     match change:
@@ -189,7 +189,7 @@ def write(database: Database, folded: Fold) -> None:
 
 @given(histories(), st.sets(st.integers(1, 25)))
 def test_batches_split_anywhere_come_to_the_same_as_the_changes_one_by_one(
-    changes: list[Change], splits: set[int]
+    changes: list[RowChange], splits: set[int]
 ) -> None:
     expected: Database = {"parents": {}, "children": {}}
     found: Database = {"parents": {}, "children": {}}

@@ -173,7 +173,8 @@ RETURN 'tiu_events_' || 'events'::regclass::oid;
 -- Events, guards and reservations come as parallel arrays; unit u owns those up to *_ends[u], behind those of u - 1.
 -- Each unit's outcome: 'stored' (with its first position), or, with nothing stored of it, 'known' (a command_id is in
 -- the log), 'taken' (detail: which of its reservations, from 1; what the unit itself releases is free) or 'conflict'
--- (detail: which of its guards, from 1). changes[u] are the unit's changes of the write-side tables, or NULL.
+-- (detail: which of its guards, from 1). Of the reservations those are kept that no later event of the unit lets go; what
+-- an event reserves must have been free, or let go by then. changes[u] are the unit's changes of the write-side tables, or NULL.
 -- The lock is held until the commit, so positions become visible in their order; recorded_at never falls.
 CREATE FUNCTION append_events(
     event_ends INTEGER[], streams UUID[], versions INTEGER[], topics TEXT[], states BYTEA[],
@@ -181,6 +182,7 @@ CREATE FUNCTION append_events(
     project_ids UUID[], key_ids UUID[],
     guard_ends INTEGER[], guard_streams UUID[], guard_versions INTEGER[],
     reservation_ends INTEGER[], reservation_spaces TEXT[], reservation_keys BYTEA[], reservation_streams UUID[],
+    reservation_events INTEGER[], reservation_kept BOOLEAN[],
     changes JSONB[]
 ) RETURNS TABLE (outcome TEXT, first_position BIGINT, detail INTEGER) LANGUAGE plpgsql AS $$
 DECLARE
@@ -206,14 +208,16 @@ BEGIN
 
         SELECT min(r.ordinality) INTO detail
         FROM unnest(reservation_spaces[first_reservation:reservation_ends[u]],
-                    reservation_keys[first_reservation:reservation_ends[u]])
-             WITH ORDINALITY AS r (space, key, ordinality)
+                    reservation_keys[first_reservation:reservation_ends[u]],
+                    reservation_events[first_reservation:reservation_ends[u]])
+             WITH ORDINALITY AS r (space, key, event, ordinality)
         WHERE EXISTS (
             SELECT FROM reservations t
             WHERE t.space = r.space AND t.key = r.key
               AND NOT EXISTS (
-                  SELECT FROM jsonb_to_recordset(changes[u]) AS c (op TEXT, id UUID, space TEXT)
-                  WHERE c.op = 'release' AND c.id = t.stream_id AND (c.space IS NULL OR c.space = t.space)));
+                  SELECT FROM jsonb_to_recordset(changes[u]) AS c (op TEXT, event INTEGER, id UUID, space TEXT)
+                  WHERE c.op = 'release' AND c.event <= r.event AND c.id = t.stream_id
+                    AND (c.space IS NULL OR c.space = t.space)));
 
         IF EXISTS (
             SELECT FROM events e WHERE e.command_id = ANY (command_ids[first:event_ends[u]])
@@ -254,9 +258,12 @@ BEGIN
                 PERFORM change_write_side(changes[u], first_position);
             END IF;
             INSERT INTO reservations
-            SELECT * FROM unnest(reservation_spaces[first_reservation:reservation_ends[u]],
-                                 reservation_keys[first_reservation:reservation_ends[u]],
-                                 reservation_streams[first_reservation:reservation_ends[u]]);
+            SELECT r.space, r.key, r.stream_id
+            FROM unnest(reservation_spaces[first_reservation:reservation_ends[u]],
+                        reservation_keys[first_reservation:reservation_ends[u]],
+                        reservation_streams[first_reservation:reservation_ends[u]],
+                        reservation_kept[first_reservation:reservation_ends[u]]) AS r (space, key, stream_id, kept)
+            WHERE r.kept;
             stored := new_event.position;
         END IF;
 
