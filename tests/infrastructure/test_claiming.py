@@ -14,6 +14,7 @@ from claude_tiu import (
     AddDependency,
     AddTask,
     Answer,
+    ArchiveProject,
     ClaimNextTask,
     Command,
     CompleteTask,
@@ -24,9 +25,11 @@ from claude_tiu import (
     NothingOverdue,
     NothingReady,
     NotUnique,
+    OpenWork,
     PutBackTask,
     RecordHeartbeat,
     RegisterAgent,
+    RestoreProject,
     StartTask,
     WrongStatus,
 )
@@ -35,8 +38,11 @@ from claude_tiu.domain.assignment import AssignmentOpened
 from claude_tiu.domain.registry import decode_event
 from claude_tiu.infrastructure.event_store import EventStore
 from claude_tiu.infrastructure.executor import Executor
+from claude_tiu.infrastructure.projector import Projector
+from claude_tiu.infrastructure.read_store import ReadStore
 from claude_tiu.infrastructure.streams import load_stream
 from claude_tiu.infrastructure.write_side import rebuild_write_side
+from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.claiming import claim_from_elsewhere, claim_in_threads, fill
 from tests.support.history import PROJECT, START, USER, create_user, uid
 from tests.support.stores import Backend, in_other_processes, place_of
@@ -209,6 +215,41 @@ class TestAClaimThatRunsOut:
         left = {agent_id for agent_id in agents if load_stream(events, agent_id).state.assignment}
         assert left == {agent_id for agent_id, at in zip(agents, later, strict=True) if at >= sorted(later)[-2]}
         assert give(ExpireClaims(occurred_at=now)).position == before + 44
+
+
+class TestAnArchivedProject:
+    def test_waits_for_its_open_assignments_and_takes_the_others_along(
+        self, backend: Backend, events: EventStore, reads: ReadStore, give: Give
+    ) -> None:
+        projector = Projector(events, reads, READ_MODEL)
+
+        def assignments() -> dict[str, list[tuple[Any, ...]]]:
+            projector.catch_up()
+            tables = backend.tables(READ_MODEL)
+            return {name: tables[name] for name in ("agent_assignments", "agent_assignments_archive")}
+
+        give(claim())
+        with pytest.raises(OpenWork) as caught:
+            give(ArchiveProject(project_id=PROJECT))
+        assert caught.value.details["open"] == ["assignment"]
+        give(FinishTask(agent_id=ADA, task_id=FIRST))
+        before = assignments()
+        assert len(before["agent_assignments"]) == 1
+
+        give(ArchiveProject(project_id=PROJECT))
+        moved = assignments()
+        assert (moved["agent_assignments"], moved["agent_assignments_archive"]) == ([], before["agent_assignments"])
+        with pytest.raises(WrongStatus):
+            give(claim(EVE))
+        give(RecordHeartbeat(agent_id=ADA))
+
+        give(RestoreProject(project_id=PROJECT))
+        assert assignments() == before
+        assert give(claim(EVE)).id == SECOND
+        live = (assignments(), backend.tables(READ_MODEL))
+        reads.reset(READ_MODEL)
+        projector = Projector(events, reads, READ_MODEL)
+        assert (assignments(), backend.tables(READ_MODEL)) == live
 
 
 CAPABILITIES = ("python", "rust", "sql", 'a "quoted" one', "Ünï ☃", "py")
