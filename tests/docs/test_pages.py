@@ -54,6 +54,10 @@ def test_how_to_create_projects_from_a_template_runs(tmp_path: Path) -> None:
     assert run_page(DOCS / "how-to" / "templates.md", tmp_path) > 4
 
 
+def test_how_to_let_agents_claim_runs(tmp_path: Path) -> None:
+    assert run_page(DOCS / "how-to" / "agents.md", tmp_path) > 4
+
+
 def test_how_to_operate_runs_on_sqlite(tmp_path: Path) -> None:
     assert run_page(DOCS / "how-to" / "operate.md", tmp_path, DB="sqlite:///app.db") > 3
 
