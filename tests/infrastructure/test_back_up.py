@@ -307,7 +307,7 @@ def test_a_run_that_fails_leaves_the_backups_that_there_are(place: Place) -> Non
         block = place.back_ups[0]._replace(text=place.back_ups[0].text.replace("app.db", "missing.db"))
         failed = place.attempt(block)
     else:
-        failed = place.attempt(place.back_ups[0], DB=f"{place.live.url}&dbname=missing")
+        failed = place.attempt(place.back_ups[0], DB=database_url(place.live.url, "missing"))
     assert failed.returncode != 0
     assert place.backups() == kept
 
