@@ -120,5 +120,9 @@ class Connections:
                 self._pool.check()  # what cut this connection cut others: the next caller should not meet them
                 raise
 
+    def stats(self) -> dict[str, int]:
+        """Return psycopg_pool's figures: `pool_size`, `pool_available`, `requests_waiting` and others."""
+        return self._pool.get_stats()
+
     def close(self) -> None:
         self._pool.close()

@@ -46,6 +46,11 @@ class PostgreSQLEventStore(EventStore):
         self._connections = connections
         ((self.epoch, self.reservation_key, self._channel),) = self._all("store")
 
+    @property
+    def connections(self) -> Connections:
+        """The connections that it shares."""
+        return self._connections
+
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
         try:
             rows = self._all("append", **_arrays(units))

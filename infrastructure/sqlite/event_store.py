@@ -103,6 +103,11 @@ class SQLiteEventStore(EventStore):
             epoch, self.reservation_key, self.read_generation = connection.execute(SQL["store"]).fetchone()
         self.epoch = UUID(epoch)
 
+    @property
+    def connections(self) -> Connections:
+        """The connections to the file of events."""
+        return self._connections
+
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
         try:
             with self._connections.writing() as connection:
