@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .output import DbOption, JsonOption
+from ..monitor import SlowStatement
+from .output import Columns, DbOption, JsonOption
 from .session import connected
 from .show import LimitOption, print_found
 
@@ -24,14 +25,18 @@ def sizes(limit: LimitOption = 1_000, db: DbOption = None, as_json: JsonOption =
 def slow(limit: LimitOption = 10, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Show the statements that took the most time together, in milliseconds (pg_stat_statements; not on SQLite)."""
     with connected(db) as tiu:
-        columns = {
+        columns: Columns = {
             "total": "total_exec_time",
             "calls": "calls",
             "mean": "mean_exec_time",
             "stddev": "stddev_exec_time",
-            "statement": "query",
+            "statement": _on_one_line,
         }
         print_found("Slow statements (ms)", tiu.monitor.slow(limit=limit), columns, as_json)
+
+
+def _on_one_line(row: SlowStatement) -> str:
+    return "–" if row.query is None else " ".join(row.query.split())
 
 
 def indexes(limit: LimitOption = 1_000, db: DbOption = None, as_json: JsonOption = False) -> None:

@@ -22,6 +22,7 @@ _SECRETS = ("password", "sslpassword", "passfile")
 _DEFAULTS: dict[str, str | int] = {
     "connect_timeout": CONNECT_SECONDS,
     "application_name": "claude-tiu",
+    "client_encoding": "UTF8",  # whatever PGCLIENTENCODING says, and with a database in SQL_ASCII too
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
