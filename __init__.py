@@ -53,12 +53,14 @@ from .domain.validation_run import (
 )
 from .domain.workflow import ActivateWorkflow, AddStep, ArchiveWorkflow, CreateWorkflow
 from .domain.workflow_run import CompleteStep, FailStep, FailWorkflowRun, StartStep, StartWorkflowRun
+from .infrastructure.decision import Answer
 from .infrastructure.errors import (
     BadSettings,
     CheckpointRefused,
     ConnectionClosed,
     Contended,
     InvalidQuery,
+    KeyMissing,
     MigrationChanged,
     MigrationFailed,
     MissingExtra,
@@ -71,7 +73,6 @@ from .infrastructure.errors import (
     UnknownMigration,
     WaitTimeout,
 )
-from .infrastructure.executor import Answer
 from .infrastructure.metrics import register_metrics
 from .infrastructure.monitor import IndexUse, PoolUse, SlowStatement, TableSize
 from .infrastructure.queries import (
@@ -130,6 +131,7 @@ __all__ = [
     "InvalidCommand",
     "InvalidQuery",
     "IssueGroup",
+    "KeyMissing",
     "LimitReached",
     "MetricRow",
     "MigrationChanged",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from .errors import WrongStatus
-from .messages import Command, Event
+from .messages import Command, Decided, Event
 
 State = TypeVar("State")
 
@@ -17,19 +17,22 @@ State = TypeVar("State")
 class Aggregate(Generic[State]):
     """One kind of stream.
 
-    `decide(state, command, reads)` returns the events that the command makes, or raises Refused; `reads` gives it the
-    other states that it asks for, and what it asked for is guarded until its events are stored.
+    `decide(state, command, reads)` returns the events that the command makes, those of other streams as Elsewhere, or
+    raises Refused; `reads` gives it the other states that it asks for, and what it asked for is guarded until its
+    events are stored. What cannot be guarded so (the next ready task, what is due, what is open in a project) only an
+    exclusive command may ask: it is decided and stored while no other writes.
     `evolve(state, event)` returns the next state and never refuses.
-    `stream_of(command, reads)` finds the stream of a command that does not name it itself.
+    `stream_of(command, reads)` finds the stream of a command that does not name it itself; None where it has none of
+    its own, and all its events are Elsewhere.
     """
 
     name: str
     commands: tuple[type[Command], ...]
     events: tuple[type[Event], ...]
-    decide: Callable[[State | None, Any, Any], list[Event]]
+    decide: Callable[[State | None, Any, Any], Sequence[Decided]]
     evolve: Callable[[State | None, Any], State]
     project_of: Callable[[UUID, State], UUID | None]
-    stream_of: Callable[[Any, Any], UUID] | None = None
+    stream_of: Callable[[Any, Any], UUID | None] | None = None
 
     def fold(self, events: Iterable[Event], state: State | None = None) -> State | None:
         """Return the state that `events` make of `state`."""

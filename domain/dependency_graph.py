@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from .aggregate import Aggregate
 from .errors import DependencyCycle, DuplicateDependency, NotFound, OutsideProject
 from .messages import Command, Event
-from .project import NOT_ARCHIVED, Project, require_project
+from .project_state import NOT_ARCHIVED, Project, require_project
 from .values import DependencyType
 
 BINDING = ("blocks", "requires")

@@ -26,7 +26,9 @@ class Command(BaseModel):
     """The base of every command.
 
     `stream` names the field that holds the id of the stream that the command is about (None: its aggregate finds it),
-    `creates` the field of a new id, which may be left out, `personal` the fields that no error may repeat.
+    `creates` the field of a new id, which may be left out, `personal` the fields that no error may repeat. An
+    `exclusive` one asks what only holds while nobody else writes (what is ready, due or open): see Aggregate. `person`
+    is the field of the id of an existing person whose personal data the command brings.
     Raises InvalidCommand, with every fault at once, when it is made of bad values.
     """
 
@@ -35,6 +37,8 @@ class Command(BaseModel):
     stream: ClassVar[str | None] = None
     creates: ClassVar[str | None] = None
     personal: ClassVar[frozenset[str]] = frozenset()
+    exclusive: ClassVar[bool] = False
+    person: ClassVar[str | None] = None
 
     command_id: UUID | None = None
     actor: Identifier | None = None
@@ -123,7 +127,8 @@ def _short(text: str) -> str:
 class Event(BaseModel):
     """The base of every event. `topic` is stored with it and never changes; `creates` names the field of the id of what
     it makes, where that is not its stream; `unique` fields whose values only one event of the whole store may hold;
-    `personal` those that are a person's own."""
+    `personal` those that are a person's own, and `person` the field of that person's id (None: it is the stream's):
+    they are stored encrypted under a key that forgetting the person destroys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -131,11 +136,28 @@ class Event(BaseModel):
     creates: ClassVar[str | None] = None
     unique: ClassVar[tuple[str, ...]] = ()
     personal: ClassVar[frozenset[str]] = frozenset()
+    person: ClassVar[str | None] = None
 
     occurred_at: datetime
 
+    @classmethod
+    def forgotten(cls, person_id: UUID) -> dict[str, Any]:
+        """Return what stands in the personal fields of a person who was forgotten."""
+        return {}
+
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         return _without_personal(super().__repr_args__(), self.personal)
+
+
+class Elsewhere(NamedTuple):
+    """An event of another stream than the one that its command is about, stored in the same commit."""
+
+    stream_id: UUID
+    event: Event
+
+
+Decided = Event | Elsewhere
+"""What a decision makes."""
 
 
 def event_id(stream_id: UUID, version: int) -> UUID:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from pydantic import ValidationInfo, field_validator
 from .aggregate import Aggregate, require_status
 from .errors import AlreadyExists, NotFound
 from .messages import Command, Event, given
+from .project_state import Project
 from .values import JsonObject, LongText, Name, within_bytes
 
 MAX_NAME_AND_DESCRIPTION_BYTES = 16 << 10  # both stand in one text index, rebuilt at every progress update
@@ -83,13 +84,6 @@ class ProjectReactivated(Event):
     topic: ClassVar = "project.reactivated.v1"
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
-    user_id: UUID
-    name: str
-    status: str
-
-
 class Reads(Protocol):
     """What deciding on a project asks of other streams."""
 
@@ -148,16 +142,6 @@ def evolve(project: Project | None, event: Event) -> Project:
         case ProjectReactivated():
             return replace(project, status="active")
     return project
-
-
-NOT_ARCHIVED = ("active", "completed", "failed")
-
-
-def require_project(project: Project | None, project_id: UUID, allowed: tuple[str, ...], command: Command) -> None:
-    """Raise NotFound or WrongStatus unless the project of what `command` is about has an allowed status."""
-    if project is None:
-        raise NotFound(f"no project {project_id}", id=project_id)
-    require_status("project", project_id, project.status, allowed, command)
 
 
 PROJECT = Aggregate[Project](

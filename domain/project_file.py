@@ -20,8 +20,8 @@ from .aggregate import Aggregate, require_status
 from .dependency_graph import graph_id
 from .errors import AlreadyExists, NotFound
 from .messages import Command, Event, given
-from .project import NOT_ARCHIVED, Project, require_project
 from .project_metrics import metrics_id
+from .project_state import NOT_ARCHIVED, Project, require_project
 from .values import MAX_CONTENT_BYTES, FilePath, FileText, JsonObject, Percent, Sha256, SizeInBytes
 
 COMPRESSION_LEVEL = 6

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from .aggregate import Aggregate
 from .messages import Command, Event
-from .project import NOT_ARCHIVED, Project, require_project
+from .project_state import NOT_ARCHIVED, Project, require_project
 from .values import JsonObject, MetricName, Number
 
 STANDARD_METRICS = ("real_progress", "fake_progress", "authenticity_rate", "quality_score")

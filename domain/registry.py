@@ -49,6 +49,18 @@ UPCASTERS: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
 """old topic -> (the topic that replaced it, a function from the old body to the new one)."""
 
 
+def _newest(topic: str) -> str:
+    while topic in UPCASTERS:
+        topic = UPCASTERS[topic][0]
+    return topic
+
+
+PERSONAL: dict[str, type[Event]] = {
+    topic: EVENTS[_newest(topic)] for topic in (*EVENTS, *UPCASTERS) if EVENTS[_newest(topic)].personal
+}
+"""The topics of events that hold personal data, with the event in its newest form."""
+
+
 class UndecodableEvent(TiuError):
     """A stored event of an unknown topic, or whose bytes are not what its topic says."""
 
@@ -121,8 +133,7 @@ def event_schema(topic: str) -> dict[str, Any]:
 
 def aggregate_of(topic: str) -> Aggregate[Any]:
     """Return the aggregate whose stream holds events of this topic. Raises UndecodableEvent for an unknown topic."""
-    while topic in UPCASTERS:
-        topic = UPCASTERS[topic][0]
-    if topic not in EVENTS:
-        raise UndecodableEvent(f"no event has the topic {topic!r}", topic=topic)
-    return AGGREGATE_OF[EVENTS[topic]]
+    newest = _newest(topic)
+    if newest not in EVENTS:
+        raise UndecodableEvent(f"no event has the topic {newest!r}", topic=newest)
+    return AGGREGATE_OF[EVENTS[newest]]

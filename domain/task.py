@@ -13,7 +13,7 @@ from .aggregate import Aggregate, require_status
 from .dependency_graph import DependencyGraph
 from .errors import AlreadyExists, NotFound, UnmetDependencies
 from .messages import Command, Event, given
-from .project import NOT_ARCHIVED, Project, require_project
+from .project_state import NOT_ARCHIVED, Project, require_project
 from .values import JsonArray, JsonObject, LongText, Minutes, Name, Percent, Priority
 
 

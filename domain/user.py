@@ -82,6 +82,11 @@ class UserCreated(Event):
     role: str
     preferences: dict[str, Any]
 
+    @classmethod
+    def forgotten(cls, person_id: UUID) -> dict[str, Any]:
+        name = f"{FORGOTTEN_PREFIX}{person_id}"
+        return {"username": name, "email": name, "password_hash": "!"}
+
 
 @dataclass(frozen=True, slots=True)
 class User:

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 from .aggregate import Aggregate, require_status
 from .errors import AlreadyExists, NotFound, UnmetDependencies
 from .messages import Command, Event, given
-from .project import NOT_ARCHIVED, Project, require_project
+from .project_state import NOT_ARCHIVED, Project, require_project
 from .values import JsonObject, LongText
 from .workflow import Workflow
 

@@ -145,10 +145,10 @@ def _values(settings: Settings, bad: set[str]) -> list[SettingFound]:
     found = []
     for name, field_info in Settings.model_fields.items():
         value = getattr(settings, name)
-        if field_info.annotation == SecretStr | None:
-            value = "not set" if value is None else "set"
-        elif name in bad:
+        if name in bad:
             value = None
+        elif field_info.annotation == SecretStr | None:
+            value = "not set" if value is None else "set"
         elif not isinstance(value, int | float | None):
             value = str(value)
         source = "environment" if name in settings.model_fields_set else "default"

@@ -65,6 +65,12 @@ class Contended(TiuError):
     code = "contended"
 
 
+class KeyMissing(TiuError):
+    """A person's key is not in the database: events were restored without the keys that go with them."""
+
+    code = "key_missing"
+
+
 class CheckpointRefused(TiuError):
     """A checkpoint that does not fit the event store or the projection: of another store, version or history."""
 

@@ -7,10 +7,11 @@ become visible is their order, so a reader that has seen position P has seen all
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 from uuid import UUID
 
 from eventsourcing.persistence import (
@@ -21,6 +22,11 @@ from eventsourcing.persistence import (
     Subscription,
 )
 
+from ..projections.write_side import Change
+from .keys import KeyRing
+
+WRITE_SIDE = ("task_queue", "task_queue_dependencies", "agenda")
+"""The write-side tables that the events can make again."""
 READ_BYTES = 16 << 20
 """How much of events' bodies is read at once, one event at the least."""
 
@@ -53,12 +59,21 @@ class Reservation(NamedTuple):
 class Unit:
     """What is appended wholly or not at all.
 
-    `guards` are the versions at which streams must still be (0: no event yet), those written among them.
+    `guards` are the versions at which streams must still be (0: no event yet), those written among them. `changes` are
+    those of the write-side tables (projections/write_side.py), each with the index of its event, from 0.
     """
 
     events: Sequence[NewEvent]
     guards: Mapping[UUID, int] = field(default_factory=dict)
     reservations: Sequence[Reservation] = ()
+    changes: Sequence[tuple[int, Change]] = ()
+
+    def releases(self, space: str, stream_id: UUID) -> bool:
+        """Whether the unit lets go what a stream has reserved in a space."""
+        return any(
+            change["op"] == "release" and change["id"] == stream_id and change["space"] in (None, space)
+            for _, change in self.changes
+        )
 
 
 class Stored(NamedTuple):
@@ -103,6 +118,7 @@ class LogEvent(NamedTuple):
     topic: str
     state: bytes
     project_id: UUID | None
+    key_id: UUID | None
     previous_hash: bytes
     hash: bytes
 
@@ -158,10 +174,55 @@ class EventStore(ApplicationRecorder):
     """The identity of this log: a checkpoint made against another is refused."""
     reservation_key: bytes
     """The secret under which unique values are hashed."""
+    key_ring: KeyRing
 
     @abstractmethod
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
         """Append units in order, in one commit; one that is not stored does not keep the others from it."""
+
+    @abstractmethod
+    def exclusive(self) -> AbstractContextManager[Self]:
+        """Give the store in one transaction that holds the ordering lock: nobody else appends before it ends.
+
+        What is appended is stored when it ends, or not at all where anything is raised.
+        """
+
+    @abstractmethod
+    def next_ready(
+        self, project_id: UUID, *, priority: int | None, agent_type: str, capabilities: Sequence[str]
+    ) -> UUID | None:
+        """Return the first ready task of a project's queue that asks for no other agent, and for no more than it can.
+
+        `priority` is a rank (projections/write_side.py). True for as long as the store is exclusively ours.
+        """
+
+    @abstractmethod
+    def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
+        """Return what stands in the agenda before a time, the earliest first; true as `next_ready` is."""
+
+    @abstractmethod
+    def open_in(self, project_id: UUID, kinds: Sequence[str]) -> list[str]:
+        """Return which of these kinds the agenda has of a project; true as `next_ready` is."""
+
+    @abstractmethod
+    def write_side(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return every row of the write-side tables that events can make again, in order, by table."""
+
+    @abstractmethod
+    def rebuild_write_side(self, changes: Iterable[tuple[int, Change]]) -> None:
+        """Make the write-side tables again from changes with the positions of their events (in an exclusive store)."""
+
+    @abstractmethod
+    def keys(self, person_ids: Collection[UUID]) -> dict[UUID, bytes]:
+        """Return the keys of these persons, of those who have one. Raises BadSettings under another master key."""
+
+    @abstractmethod
+    def any_key(self) -> UUID | None:
+        """Return a person who has a key that is wrapped, if any has."""
+
+    @abstractmethod
+    def destroy_keys(self, person_ids: Collection[UUID]) -> None:
+        """Destroy the keys of persons and free their unique values, if they are there: they were forgotten before."""
 
     @abstractmethod
     def load(self, stream_id: UUID) -> list[StreamEvent]:

@@ -191,8 +191,10 @@ class Projector:
 
     def _fold(self, events: list[LogEvent]) -> list[Fold]:
         folds = [Fold(self._projection.tables)]
+        keys = self._events.keys({stored.key_id for stored in events if stored.key_id})
         for stored in events:
-            event = decode(stored.topic, stored.state)
+            key = keys.get(stored.key_id) if stored.key_id else None
+            event = decode(stored.topic, stored.state, stored.stream_id, stored.version, key)
             recorded = Recorded(event, stored.stream_id, stored.version, stored.position, stored.project_id)
             for change in list(self._projection.changes(recorded, self._state)):
                 if folds[-1].must_close(change):

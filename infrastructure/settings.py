@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +10,28 @@ from urllib.parse import quote, unquote, urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import BadSettings
+from .keys import KEY_BYTES, KeyRing
 from .postgresql.connections import MAX_POOL_SIZE, shown
+
+
+def _a_key(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None:
+        _key_bytes(secret)
+    return secret
+
+
+def _key_bytes(secret: SecretStr) -> bytes:
+    try:
+        key = b64decode(secret.get_secret_value(), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"should be {KEY_BYTES} bytes in base64: `openssl rand -base64 {KEY_BYTES}` makes one")
+    return key
 
 
 class Settings(BaseSettings):
@@ -28,10 +46,16 @@ class Settings(BaseSettings):
     db_password: SecretStr | None = None
     sqlite_path: Path = Path("data/claude_tiu.db")
 
+    master_key: Annotated[SecretStr | None, AfterValidator(_a_key)] = None
+
     sqlite_timeout: Annotated[float, Field(ge=0, le=600)] = 20.0
     pool_size: Annotated[int, Field(ge=1, le=50)] = MAX_POOL_SIZE
     pool_timeout: Annotated[float, Field(gt=0, le=600)] = 30.0
     pool_recycle: Annotated[float, Field(gt=0)] = 3600.0
+
+    def key_ring(self) -> KeyRing:
+        """Return what makes and wraps the keys of persons."""
+        return KeyRing(_key_bytes(self.master_key) if self.master_key else None)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -25,32 +25,31 @@ class Stream(NamedTuple):
 
 
 def load_stream(store: EventStore, stream_id: UUID) -> Stream:
-    """Return a stream as its events make it."""
+    """Return a stream as its events make it; no state rests on personal data, so no key is asked for."""
     rows = store.load(stream_id)
     if not rows:
         return Stream(None, None, 0)
     aggregate = aggregate_of(rows[0].topic)
-    state = aggregate.fold(decode(row.topic, row.state) for row in rows)
+    state = aggregate.fold(decode(row.topic, row.state, stream_id, row.version) for row in rows)
     return Stream(aggregate, state, rows[-1].version)
 
 
 class StreamCache:
     """The streams read or written last, as they then stood: others may have moved them since. Thread-safe."""
 
-    def __init__(self, load: Callable[[UUID], Stream], size: int = CACHED_STREAMS) -> None:
-        self._load = load
+    def __init__(self, size: int = CACHED_STREAMS) -> None:
         self._size = size
         self._streams: OrderedDict[UUID, Stream] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, stream_id: UUID) -> Stream:
-        """Return a stream as it stood when it was last seen, or now."""
+    def get(self, store: EventStore, stream_id: UUID) -> Stream:
+        """Return a stream as it stood when it was last seen, or as the store has it now."""
         with self._lock:
             stream = self._streams.get(stream_id)
             if stream is not None:
                 self._streams.move_to_end(stream_id)
                 return stream
-        stream = self._load(stream_id)
+        stream = load_stream(store, stream_id)
         self.put({stream_id: stream})
         return stream
 

@@ -14,8 +14,9 @@ from ..domain.errors import NotFound
 from ..domain.messages import Command
 from ..projections.read_model import READ_MODEL
 from . import migrations
+from .decision import Answer
 from .event_store import EventStore, Listener
-from .executor import Answer, Executor
+from .executor import Executor
 from .monitoring import monitor_of
 from .postgresql.connections import Connections
 from .postgresql.event_store import PostgreSQLEventStore
@@ -34,21 +35,26 @@ log = logging.getLogger(__name__)
 
 
 def open_stores(where: Database, settings: Settings) -> tuple[EventStore, ReadStore]:
-    """Return the stores of a migrated database."""
+    """Return the stores of a migrated database. Raises BadSettings where the master key is not its own."""
+    key_ring = settings.key_ring()
     with ExitStack() as opened:
         if where.path is None:
             connections = Connections(
                 where.url, max_size=settings.pool_size, timeout=settings.pool_timeout, recycle=settings.pool_recycle
             )
             opened.callback(connections.close)
-            stores: tuple[EventStore, ReadStore] = PostgreSQLEventStore(connections), PostgreSQLReadStore(connections)
+            events: EventStore = PostgreSQLEventStore(connections, key_ring=key_ring)
+            reads: ReadStore = PostgreSQLReadStore(connections)
         else:
-            events = SQLiteEventStore(where.path, timeout=settings.sqlite_timeout)
-            opened.callback(events.close)
-            path = read_path(where.path, events.read_generation)
-            stores = events, SQLiteReadStore(path, timeout=settings.sqlite_timeout)
+            file = SQLiteEventStore(where.path, timeout=settings.sqlite_timeout, key_ring=key_ring)
+            opened.callback(file.close)
+            reads = SQLiteReadStore(read_path(where.path, file.read_generation), timeout=settings.sqlite_timeout)
+            opened.callback(reads.close)
+            events = file
+        if (person_id := events.any_key()) is not None:
+            events.keys([person_id])  # a wrong master key is told now, not at the first event that needs it
         opened.pop_all()
-    return stores
+    return events, reads
 
 
 class Tiu:

@@ -127,3 +127,18 @@ class Connections:
 
     def close(self) -> None:
         self._pool.close()
+
+
+class Held:
+    """One connection inside a transaction, in place of Connections: what reads and writes through it is part of it."""
+
+    def __init__(self, url: str, connection: Connection) -> None:
+        self.url = url
+        self._connection = connection
+
+    @contextmanager
+    def using(self) -> Iterator[Connection]:
+        yield self._connection
+
+    def close(self) -> None:
+        """Do nothing: whoever holds the connection closes it."""

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import json
 import selectors
 import socket
-from collections.abc import Mapping, Sequence
-from itertools import accumulate
-from typing import Any
+from base64 import b64encode
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import accumulate, islice
+from typing import Any, Self
 from uuid import UUID
 
 import psycopg
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
+from ...projections.write_side import Change, forget
 from ..errors import StoreUnavailable
 from ..event_store import (
     READ_BYTES,
+    WRITE_SIDE,
     CommandTrace,
     Conflict,
     EventRow,
@@ -30,8 +38,9 @@ from ..event_store import (
     Taken,
     Unit,
 )
+from ..keys import KeyRing
 from ..sql import for_psycopg, statements
-from .connections import Connection, Connections, connect
+from .connections import Connection, Connections, Held, connect
 
 SQL = {name: for_psycopg(statement) for name, statement in statements("postgresql/events.sql").items()}
 MAX_VERSION = 2**31 - 1
@@ -42,14 +51,11 @@ RECONNECT_SECONDS = 0.5
 class PostgreSQLEventStore(EventStore):
     """Shares its connections with the read store of the same database."""
 
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
+    def __init__(self, connections: Connections, *, key_ring: KeyRing | None = None) -> None:
+        self.key_ring = key_ring or KeyRing()
+        self.connections = connections
+        self._connections: Connections | Held = connections
         ((self.epoch, self.reservation_key, self._channel),) = self._all("store")
-
-    @property
-    def connections(self) -> Connections:
-        """The connections that it shares."""
-        return self._connections
 
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
         try:
@@ -57,6 +63,55 @@ class PostgreSQLEventStore(EventStore):
         except psycopg.errors.UniqueViolation as error:
             raise IntegrityError(str(error)) from error
         return [_outcome(unit, *row) for unit, row in zip(units, rows, strict=True)]
+
+    @contextmanager
+    def exclusive(self) -> Iterator[Self]:
+        with self._connections.using() as connection, connection.transaction():
+            connection.execute(SQL["lock"])
+            held = copy.copy(self)
+            held._connections = Held(self._connections.url, connection)
+            yield held
+
+    def next_ready(
+        self, project_id: UUID, *, priority: int | None, agent_type: str, capabilities: Sequence[str]
+    ) -> UUID | None:
+        rows = self._all(
+            "next_ready",
+            project_id=project_id,
+            priority=priority,
+            agent_type=agent_type,
+            capabilities=Jsonb(list(capabilities)),
+        )
+        return rows[0][0] if rows else None
+
+    def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
+        return [id_ for (id_,) in self._all("due", kind=kind, before=before, limit=limit)]
+
+    def open_in(self, project_id: UUID, kinds: Sequence[str]) -> list[str]:
+        return [kind for (kind,) in self._all("open_in", project_id=project_id, kinds=list(kinds))]
+
+    def write_side(self) -> dict[str, list[tuple[Any, ...]]]:
+        return {table: self._all(f"all_{table}") for table in WRITE_SIDE}
+
+    def rebuild_write_side(self, changes: Iterable[tuple[int, Change]]) -> None:
+        with self._connections.using() as connection, connection.transaction():
+            for table in WRITE_SIDE:
+                connection.execute(SQL[f"empty_{table}"])
+            rest = iter(changes)
+            while batch := list(islice(rest, 1_000)):
+                connection.execute(SQL["change_write_side"], {"changes": _changes(batch)})
+
+    def keys(self, person_ids: Collection[UUID]) -> dict[UUID, bytes]:
+        rows = self._all("keys", person_ids=list(person_ids)) if person_ids else []
+        return {id_: self.key_ring.unwrap(id_, key, wrapped) for id_, key, wrapped in rows}
+
+    def any_key(self) -> UUID | None:
+        rows = self._all("any_key")
+        return rows[0][0] if rows else None
+
+    def destroy_keys(self, person_ids: Collection[UUID]) -> None:
+        changes = [(0, change) for id_ in person_ids for change in forget(id_)]
+        self._all("change_write_side", changes=_changes(changes))
 
     def load(self, stream_id: UUID) -> list[StreamEvent]:
         return [StreamEvent(*row) for row in self._all("load", stream_id=stream_id)]
@@ -154,7 +209,17 @@ def _arrays(units: Sequence[Unit]) -> Mapping[str, list[Any]]:
         "reservation_spaces": [reservation.space for reservation in reservations],
         "reservation_keys": [reservation.key for reservation in reservations],
         "reservation_streams": [reservation.stream_id for reservation in reservations],
+        "changes": [_changes(unit.changes) if unit.changes else None for unit in units],
     }
+
+
+def _changes(changes: Iterable[tuple[int, Change]]) -> Jsonb:
+    """Return changes as change_write_side takes them."""
+    return Jsonb([{**change, "event": index} for index, change in changes], _dumps)
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, default=lambda item: b64encode(item).decode() if isinstance(item, bytes) else str(item))
 
 
 def _outcome(unit: Unit, outcome: str, first_position: int | None, detail: int | None) -> Outcome:

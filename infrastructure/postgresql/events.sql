@@ -3,7 +3,7 @@ SELECT outcome, first_position, detail FROM append_events(
     :event_ends, :streams, :versions, :topics, :states,
     :command_ids, :command_digests, :correlation_ids, :causation_ids, :actors, :project_ids, :key_ids,
     :guard_ends, :guard_streams, :guard_versions,
-    :reservation_ends, :reservation_spaces, :reservation_keys, :reservation_streams
+    :reservation_ends, :reservation_spaces, :reservation_keys, :reservation_streams, :changes::jsonb[]
 )
 
 -- name: store
@@ -13,7 +13,7 @@ SELECT epoch, reservation_key, events_channel() FROM store
 SELECT version, topic, state FROM events WHERE stream_id = :stream_id ORDER BY version
 
 -- name: read
-SELECT position, stream_id, version, topic, state, project_id, previous_hash, hash
+SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash
 FROM (
     SELECT *, sum(octet_length(state)) OVER (ORDER BY position) - octet_length(state) AS bytes_before
     FROM (SELECT * FROM events WHERE position > :after ORDER BY position LIMIT :limit) AS next
@@ -52,3 +52,49 @@ WHERE stream_id = :stream_id AND version > :gt AND version <= :lte ORDER BY vers
 SELECT stream_id, version, topic, state, position FROM events
 WHERE position >= :start AND position <= :stop AND (:topics::text[] = '{}' OR topic = ANY (:topics))
 ORDER BY position LIMIT :limit
+
+-- name: lock
+SELECT pg_advisory_xact_lock('events'::regclass::oid::bigint)
+
+-- name: next_ready
+SELECT q.task_id FROM task_queue q
+WHERE q.project_id = :project_id AND q.status = 'pending' AND q.unmet = 0
+  AND (:priority::integer IS NULL OR q.priority = :priority)
+  AND (q.agent_type IS NULL OR q.agent_type = :agent_type)
+  AND q.capabilities <@ :capabilities
+ORDER BY q.priority, q.created_at, q.position
+LIMIT 1
+
+-- name: due
+SELECT id FROM agenda WHERE kind = :kind AND due < :before ORDER BY due, id LIMIT :limit
+
+-- name: open_in
+SELECT DISTINCT kind FROM agenda WHERE project_id = :project_id AND kind = ANY (:kinds) ORDER BY kind
+
+-- name: all_task_queue
+SELECT task_id, project_id, status, priority, created_at, position, agent_type, capabilities, unmet
+FROM task_queue ORDER BY task_id
+
+-- name: all_task_queue_dependencies
+SELECT task_id, depends_on_task_id FROM task_queue_dependencies ORDER BY task_id, depends_on_task_id
+
+-- name: all_agenda
+SELECT kind, id, project_id, due FROM agenda ORDER BY kind, id
+
+-- name: empty_task_queue
+DELETE FROM task_queue
+
+-- name: empty_task_queue_dependencies
+DELETE FROM task_queue_dependencies
+
+-- name: empty_agenda
+DELETE FROM agenda
+
+-- name: change_write_side
+SELECT change_write_side(:changes, 0)
+
+-- name: keys
+SELECT person_id, key, wrapped FROM personal_keys WHERE person_id = ANY (:person_ids)
+
+-- name: any_key
+SELECT person_id FROM personal_keys WHERE wrapped LIMIT 1

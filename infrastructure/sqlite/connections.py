@@ -26,6 +26,7 @@ def open_database(path: Path, *, timeout: float, synchronous: str = "FULL") -> s
         try:
             connection.execute(f"PRAGMA synchronous = {synchronous}")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")  # a destroyed key leaves nothing on its page
         except BaseException:
             connection.close()
             raise
@@ -136,3 +137,22 @@ class Connections:
             connection.close()
         with self._write_lock:
             self._writer.close()
+
+
+class Held:
+    """One connection inside a transaction, in place of Connections: what reads and writes through it is part of it."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        yield self._connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        yield self._connection
+
+    def close(self) -> None:
+        """Do nothing: whoever holds the connection closes it."""

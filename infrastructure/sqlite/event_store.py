@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sqlite3
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 
+from ...projections.write_side import Change, forget
 from ..event_hash import NO_EVENT, event_hash
 from ..event_store import (
     READ_BYTES,
+    WRITE_SIDE,
     CommandTrace,
     Conflict,
     EventRow,
@@ -31,11 +35,13 @@ from ..event_store import (
     Taken,
     Unit,
 )
-from ..sql import statements
-from .connections import Connections, open_database, translated
-from .values import time_of, time_text, uuid_of, uuid_text
+from ..keys import KeyRing
+from ..sql import statements, steps_of
+from .connections import Connections, Held, open_database, translated
+from .values import json_text, time_of, time_text, uuid_of, uuid_text
 
 SQL = statements("sqlite/events.sql")
+CHANGES = steps_of(statements("sqlite/write_side.sql"))
 MAX_VERSION = 2**31 - 1
 MAX_POSITION = 2**63 - 1
 WATCH_SECONDS = 0.02
@@ -95,18 +101,15 @@ class Head:
 class SQLiteEventStore(EventStore):
     """Raises StoreUnavailable where the file cannot be opened, or is locked for longer than `timeout` seconds."""
 
-    def __init__(self, path: Path, *, timeout: float) -> None:
-        self._connections = Connections(path, timeout=timeout)
+    def __init__(self, path: Path, *, timeout: float, key_ring: KeyRing | None = None) -> None:
+        self.key_ring = key_ring or KeyRing()
+        self.connections = Connections(path, timeout=timeout)
+        self._connections: Connections | Held = self.connections
         self._timeout = timeout
         self._listeners: weakref.WeakSet[SQLiteListener] = weakref.WeakSet()
         with self._connections.reading() as connection:
             epoch, self.reservation_key, self.read_generation = connection.execute(SQL["store"]).fetchone()
         self.epoch = UUID(epoch)
-
-    @property
-    def connections(self) -> Connections:
-        """The connections to the file of events."""
-        return self._connections
 
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
         try:
@@ -115,9 +118,68 @@ class SQLiteEventStore(EventStore):
                 outcomes = [_append(connection, head, unit) for unit in units]
         except sqlite3.IntegrityError as error:
             raise IntegrityError(str(error)) from error
+        self._tell()
+        if any(change["op"] == "destroy_key" for unit in units for _, change in unit.changes):
+            self._wipe()
+        return outcomes
+
+    def _wipe(self) -> None:
+        """Empty the write-ahead log: it still holds pages as they were. Where somebody reads it, a later one will."""
+        with self._connections.reading() as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _tell(self) -> None:
         for listener in list(self._listeners):
             listener.wake()
-        return outcomes
+
+    @contextmanager
+    def exclusive(self) -> Iterator[Self]:
+        with self._connections.writing() as connection:
+            held = copy.copy(self)
+            held._connections = Held(self._connections.path, connection)
+            yield held
+        self._tell()
+
+    def next_ready(
+        self, project_id: UUID, *, priority: int | None, agent_type: str, capabilities: Sequence[str]
+    ) -> UUID | None:
+        rows = self._all(
+            "next_ready",
+            project_id=str(project_id),
+            priority=priority,
+            agent_type=agent_type,
+            capabilities=json.dumps(list(capabilities)),
+        )
+        return UUID(rows[0][0]) if rows else None
+
+    def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
+        return [UUID(id_) for (id_,) in self._all("due", kind=kind, before=time_text(before), limit=limit)]
+
+    def open_in(self, project_id: UUID, kinds: Sequence[str]) -> list[str]:
+        rows = self._all("open_in", project_id=str(project_id), kinds=json.dumps(list(kinds)))
+        return [kind for (kind,) in rows]
+
+    def write_side(self) -> dict[str, list[tuple[Any, ...]]]:
+        return {table: self._all(f"all_{table}") for table in WRITE_SIDE}
+
+    def rebuild_write_side(self, changes: Iterable[tuple[int, Change]]) -> None:
+        with self._connections.writing() as connection:
+            for table in WRITE_SIDE:
+                connection.execute(SQL[f"empty_{table}"])
+            _change_write_side(connection, 0, changes)
+
+    def keys(self, person_ids: Collection[UUID]) -> dict[UUID, bytes]:
+        rows = self._all("keys", person_ids=json.dumps([str(id_) for id_ in person_ids])) if person_ids else []
+        return {UUID(id_): self.key_ring.unwrap(UUID(id_), key, bool(wrapped)) for id_, key, wrapped in rows}
+
+    def any_key(self) -> UUID | None:
+        rows = self._all("any_key")
+        return UUID(rows[0][0]) if rows else None
+
+    def destroy_keys(self, person_ids: Collection[UUID]) -> None:
+        with self._connections.writing() as connection:
+            _change_write_side(connection, 0, [(0, change) for id_ in person_ids for change in forget(id_)])
+        self._wipe()
 
     def load(self, stream_id: UUID) -> list[StreamEvent]:
         return [StreamEvent(*row) for row in self._all("load", stream_id=str(stream_id))]
@@ -125,12 +187,11 @@ class SQLiteEventStore(EventStore):
     def read(self, after: int, limit: int) -> list[LogEvent]:
         events, room = [], READ_BYTES
         with self._connections.reading() as connection:
-            for position, stream, version, topic, state, project, previous, hash_ in connection.execute(
+            for position, stream, version, topic, state, project, key, *hashes in connection.execute(
                 SQL["read"], {"after": after, "limit": limit}
             ):
-                events.append(
-                    LogEvent(position, UUID(stream), version, topic, state, uuid_of(project), previous, hash_)
-                )
+                ids = uuid_of(project), uuid_of(key)
+                events.append(LogEvent(position, UUID(stream), version, topic, state, *ids, *hashes))
                 room -= len(state)
                 if room <= 0:
                     break
@@ -212,7 +273,8 @@ def _append(connection: sqlite3.Connection, head: Head, unit: Unit) -> Outcome:
     if connection.execute(SQL["knows_command"], (json.dumps([*map(str, command_ids)]),)).fetchone():
         return Known()
     for index, (space, key, _) in enumerate(unit.reservations):
-        if connection.execute(SQL["reserved"], (space, key)).fetchone():
+        holder = connection.execute(SQL["reserved"], (space, key)).fetchone()
+        if holder and not unit.releases(space, UUID(holder[0])):
             return Taken(index)
     for stream_id, expected in unit.guards.items():
         (version,) = connection.execute(SQL["version"], (str(stream_id),)).fetchone()
@@ -220,8 +282,27 @@ def _append(connection: sqlite3.Connection, head: Head, unit: Unit) -> Outcome:
             return Conflict(stream_id)
     first = head.position + 1
     connection.executemany(SQL["insert"], [head.row(event) for event in unit.events])
+    _change_write_side(connection, first, unit.changes)
     connection.executemany(SQL["reserve"], [(space, key, str(stream)) for space, key, stream in unit.reservations])
     return Stored(first)
+
+
+def _change_write_side(connection: sqlite3.Connection, before: int, changes: Iterable[tuple[int, Change]]) -> None:
+    for index, change in changes:
+        parameters = {name: _parameter(value) for name, value in change.items()}
+        for statement in CHANGES[change["op"]]:
+            connection.execute(statement, {**parameters, "position": before + index})
+
+
+def _parameter(value: Any) -> Any:
+    match value:
+        case UUID():
+            return str(value)
+        case datetime():
+            return time_text(value)
+        case list():
+            return json_text(value)
+    return value
 
 
 def _event_row(row: tuple[Any, ...]) -> EventRow:

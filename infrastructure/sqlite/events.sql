@@ -14,7 +14,7 @@ SELECT 1 FROM events WHERE command_id IN (SELECT value FROM json_each(?)) LIMIT 
 SELECT max(version) FROM events WHERE stream_id = ?
 
 -- name: reserved
-SELECT 1 FROM reservations WHERE space = ? AND key = ?
+SELECT stream_id FROM reservations WHERE space = ? AND key = ?
 
 -- name: reserve
 INSERT INTO reservations VALUES (?, ?, ?)
@@ -23,7 +23,7 @@ INSERT INTO reservations VALUES (?, ?, ?)
 SELECT version, topic, state FROM events WHERE stream_id = :stream_id ORDER BY version
 
 -- name: read
-SELECT position, stream_id, version, topic, state, project_id, previous_hash, hash
+SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash
 FROM events WHERE position > :after ORDER BY position LIMIT :limit
 
 -- name: read_rows
@@ -58,3 +58,45 @@ SELECT stream_id, version, topic, state, position FROM events
 WHERE position >= :start AND position <= :stop
   AND (:topics = '[]' OR topic IN (SELECT value FROM json_each(:topics)))
 ORDER BY position LIMIT :limit
+
+-- name: next_ready
+SELECT q.task_id FROM task_queue q
+WHERE q.project_id = :project_id AND q.status = 'pending' AND q.unmet = 0
+  AND (:priority IS NULL OR q.priority = :priority)
+  AND (q.agent_type IS NULL OR q.agent_type = :agent_type)
+  AND (q.capabilities = '[]' OR NOT EXISTS (
+      SELECT 1 FROM json_each(q.capabilities) WHERE value NOT IN (SELECT value FROM json_each(:capabilities))))
+ORDER BY q.priority, q.created_at, q.position
+LIMIT 1
+
+-- name: due
+SELECT id FROM agenda WHERE kind = :kind AND due < :before ORDER BY due, id LIMIT :limit
+
+-- name: open_in
+SELECT DISTINCT kind FROM agenda
+WHERE project_id = :project_id AND kind IN (SELECT value FROM json_each(:kinds)) ORDER BY kind
+
+-- name: all_task_queue
+SELECT task_id, project_id, status, priority, created_at, position, agent_type, capabilities, unmet
+FROM task_queue ORDER BY task_id
+
+-- name: all_task_queue_dependencies
+SELECT task_id, depends_on_task_id FROM task_queue_dependencies ORDER BY task_id, depends_on_task_id
+
+-- name: all_agenda
+SELECT kind, id, project_id, due FROM agenda ORDER BY kind, id
+
+-- name: empty_task_queue
+DELETE FROM task_queue
+
+-- name: empty_task_queue_dependencies
+DELETE FROM task_queue_dependencies
+
+-- name: empty_agenda
+DELETE FROM agenda
+
+-- name: keys
+SELECT person_id, key, wrapped FROM personal_keys WHERE person_id IN (SELECT value FROM json_each(:person_ids))
+
+-- name: any_key
+SELECT person_id FROM personal_keys WHERE wrapped = 1 LIMIT 1

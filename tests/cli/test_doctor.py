@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sqlite3
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.support.postgres_server import database_url
 from tests.support.stores import VERSIONS, Backend, SQLiteBackend
 
 SECRET = "hunter2"  # noqa: S105 - of nobody
+MASTER_KEY = b64encode(bytes(range(32))).decode()
 NOT_CHECKED = {"ok": None, "problem": "not checked: the database was not reached"}
 
 
@@ -129,6 +131,7 @@ class TestSettings:
             "DB_USER": ("claude_tiu", "default"),
             "DB_PASSWORD": ("set", "environment"),
             "SQLITE_PATH": (str(sqlite.path), "environment"),
+            "MASTER_KEY": ("not set", "default"),
             "SQLITE_TIMEOUT": (20.0, "default"),
             "POOL_SIZE": (3, "environment"),
             "POOL_TIMEOUT": (30.0, "default"),
@@ -145,11 +148,16 @@ class TestSettings:
         monkeypatch.setenv("DB_PORT", str(closed_port))
         unset = tiu("doctor", *form)
         monkeypatch.setenv("DB_PASSWORD", SECRET)
+        monkeypatch.setenv("MASTER_KEY", MASTER_KEY)
         by_settings = tiu("doctor", *form)
+        monkeypatch.setenv("MASTER_KEY", SECRET)
+        bad = tiu("doctor", *form)
 
-        for ran in (named, unset, by_settings):
+        assert "MASTER_KEY: " in bad.out
+        for ran in (named, unset, by_settings, bad):
             assert ran.status == 1
             assert SECRET not in ran.out + ran.err
+            assert MASTER_KEY not in ran.out + ran.err
             assert f"127.0.0.1:{closed_port}" in ran.out
         assert "not set" in unset.out
         assert "not set" not in by_settings.out
@@ -322,6 +330,17 @@ class TestLag:
         assert "tiu projector rebuild" in found["refused"]
         assert found["position"] == found["last_position"] == found["behind"] > 0
         assert contents(told) == before
+
+    def test_a_master_key_that_is_not_the_databases(self, db: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MASTER_KEY", MASTER_KEY)
+        with connect(db.url) as connection:
+            connection.wait_for(connection.execute(create_user()))
+        well("--db", db.url)
+        monkeypatch.setenv("MASTER_KEY", b64encode(bytes(32)).decode())
+        report = ill("--db", db.url)
+
+        assert verdicts(report) == [True, True, True, False]
+        assert "MASTER_KEY" in report["lag"]["problem"]
 
     def test_tables_that_cannot_be_read(self, db: Backend) -> None:
         db.on_reads("DROP TABLE checkpoints")

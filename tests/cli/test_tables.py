@@ -99,6 +99,15 @@ class TestProjector:
     def test_a_rebuild_of_nothing(self, db: Backend) -> None:
         assert done("projector", "rebuild", "--db", db.url, "--json").json == {"events": 0, "position": 0}
 
+    def test_a_rebuild_makes_the_task_queue_again_where_it_is_asked_to(self, told: Backend) -> None:
+        queue = "SELECT task_id, position FROM task_queue ORDER BY task_id"
+        before = told.on_events(queue)
+        told.on_events("DELETE FROM task_queue")
+        done("projector", "rebuild", "--db", told.url)
+        assert told.on_events(queue) == []
+        done("projector", "rebuild", "--write-side", "--db", told.url)
+        assert told.on_events(queue) == before != []
+
     def test_a_rebuild_leaves_the_events_alone(self, told: Backend) -> None:
         before = told.on_events("SELECT * FROM events ORDER BY position")
 

@@ -12,10 +12,11 @@ from uuid import UUID, uuid5
 from claude_tiu import AlreadyExists, Command, WrongStatus
 from claude_tiu.domain.aggregate import Aggregate
 from claude_tiu.domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph
-from claude_tiu.domain.messages import Event
-from claude_tiu.domain.project import PROJECT, Project
+from claude_tiu.domain.messages import Elsewhere, Event
+from claude_tiu.domain.project import PROJECT
 from claude_tiu.domain.project_file import PROJECT_FILE, CreateFile, ProjectFile
 from claude_tiu.domain.project_metrics import PROJECT_METRICS, ProjectMetrics
+from claude_tiu.domain.project_state import Project
 from claude_tiu.domain.registry import AGGREGATES
 from claude_tiu.domain.task import TASK, Task
 from claude_tiu.domain.template import TEMPLATE, Template
@@ -181,9 +182,10 @@ def steps_of(command: type[Command]) -> list[Step]:
     example, found = example_of(command), []
     for kind, before, state in _states(aggregate, command):
         try:
-            events = aggregate.decide(state, example, World())
+            decided = aggregate.decide(state, example, World())
         except (WrongStatus, AlreadyExists):
             continue
+        events = [one for one in decided if not isinstance(one, Elsewhere)]
         after = _status(kind, aggregate.fold(events, state))
         found.append(Step(kind, before, after, tuple(map(type, events))))
     return found

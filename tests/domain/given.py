@@ -20,8 +20,8 @@ import pytest
 from claude_tiu.domain.aggregate import Aggregate
 from claude_tiu.domain.dependency_graph import DependencyGraph
 from claude_tiu.domain.errors import Refused
-from claude_tiu.domain.messages import Command, Event
-from claude_tiu.domain.project import Project
+from claude_tiu.domain.messages import Command, Decided, Elsewhere, Event
+from claude_tiu.domain.project_state import Project
 from claude_tiu.domain.task import Task
 from claude_tiu.domain.workflow import Workflow
 
@@ -124,11 +124,12 @@ class When(Generic[State]):
     given: Given[State]
     command: Command
 
-    def then(self, expected: Sequence[Event]) -> State:
-        """It makes exactly these events; returns the state after them."""
-        events = self._decide()
-        assert events == list(expected)
-        assert [type(event) for event in events] == [type(event) for event in expected]
+    def then(self, expected: Sequence[Decided]) -> State:
+        """It makes exactly these events, here and Elsewhere; returns this stream's state after them."""
+        decided = self._decide()
+        assert list(decided) == list(expected)
+        assert [_kinds(one) for one in decided] == [_kinds(one) for one in expected]
+        events = [one for one in decided if not isinstance(one, Elsewhere)]
         assert {type(event) for event in events} <= set(self.given.aggregate.events)
         state = self.given.aggregate.fold(events, self.given.state)
         assert state is not None
@@ -148,8 +149,12 @@ class When(Generic[State]):
         assert answer["code"] == error.code
         return refusal
 
-    def _decide(self) -> list[Event]:
+    def _decide(self) -> Sequence[Decided]:
         aggregate, reads = self.given.aggregate, self.given.reads
         if aggregate.stream_of is not None:
             aggregate.stream_of(self.command, reads)
         return aggregate.decide(self.given.state, self.command, reads)
+
+
+def _kinds(decided: Decided) -> tuple[type, ...]:
+    return (Elsewhere, type(decided.event)) if isinstance(decided, Elsewhere) else (type(decided),)

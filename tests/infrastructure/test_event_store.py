@@ -188,9 +188,11 @@ class TestReading:
         assert events.read_rows(5, 10) == []
 
     def test_every_reader_tells_the_same(self, events: EventStore) -> None:
-        append(events, event(A, 1, project_id=C), event(B, 1))
+        append(events, event(A, 1, project_id=C), event(B, 1, key_id=A))
         rows = events.read_rows(0, 10)
-        assert events.read(0, 10) == [LogEvent(*row[:5], row.project_id, row.previous_hash, row.hash) for row in rows]
+        assert events.read(0, 10) == [
+            LogEvent(*row[:5], row.project_id, row.key_id, row.previous_hash, row.hash) for row in rows
+        ]
         assert [events.hash_at(row.position) for row in rows] == [row.hash for row in rows]
         assert [tuple(n) for n in map(notification, events.select_notifications(1, 10))] == [
             (row.position, row.stream_id, row.version, row.topic, row.state) for row in rows

@@ -99,7 +99,9 @@ class TestAnswers:
         assert (row.command_id, row.correlation_id, row.causation_id, row.actor) == (command_id, *envelope.values())
         assert row.project_id == PROJECT
         assert len(row.command_digest or b"") == 32
-        assert (bare.correlation_id, bare.causation_id, bare.actor, bare.project_id, bare.key_id) == (None,) * 5
+        assert row.key_id is None
+        assert (bare.correlation_id, bare.causation_id, bare.actor, bare.project_id) == (None,) * 4
+        assert bare.key_id == bare.stream_id
         assert bare.command_id is not None
 
     def test_every_event_of_a_project_names_it(self, planned: EventStore) -> None:

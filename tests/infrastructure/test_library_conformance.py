@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from eventsourcing.persistence import EventStore as LibraryEventStore
 from eventsourcing.persistence import IntegrityError
 from eventsourcing.tests import persistence as library  # as a module: its base cases are not to be collected here
 
+from claude_tiu.domain.project import ProjectCreated
 from claude_tiu.domain.registry import encode_event
 from claude_tiu.infrastructure.event_store import EventStore
 from claude_tiu.infrastructure.mapper import EventMapper, StreamedEvent
@@ -66,23 +67,21 @@ class TestPostgreSQLNotificationIDs(OnPostgreSQL, Recorders, library.NonInterlea
     pass
 
 
-def user_created(number: int) -> Any:
-    from claude_tiu.domain.user import UserCreated
-
-    return UserCreated(
+def project_created(number: int) -> ProjectCreated:
+    return ProjectCreated(
         occurred_at=AT,
-        username=f"ada {number}",
-        email=f"ada{number}@example.org",
-        password_hash="$argon2id$v=19$m=65536",  # noqa: S106 - of nobody
-        role="developer",
-        preferences={"Ünï": ["cödé", 1]},
+        user_id=UUID(int=number),
+        name=f"Billing {number}",
+        description=None,
+        configuration={"Ünï": ["cödé", 1]},
+        metadata={},
     )
 
 
 def test_the_librarys_event_store_reads_and_writes_our_events(events: EventStore) -> None:
     library_store = LibraryEventStore(mapper=EventMapper(), recorder=events)
     stream_id = uuid4()
-    written = [StreamedEvent(stream_id, version, user_created(version)) for version in (1, 2, 3)]
+    written = [StreamedEvent(stream_id, version, project_created(version)) for version in (1, 2, 3)]
 
     recordings = library_store.put(written)
 
@@ -95,9 +94,11 @@ def test_the_librarys_event_store_reads_and_writes_our_events(events: EventStore
 def test_the_librarys_event_store_is_told_of_a_conflict_in_its_own_terms(events: EventStore) -> None:
     library_store = LibraryEventStore(mapper=EventMapper(), recorder=events)
     stream_id = uuid4()
-    library_store.put([StreamedEvent(stream_id, 1, user_created(1))])
+    library_store.put([StreamedEvent(stream_id, 1, project_created(1))])
     with pytest.raises(IntegrityError):
-        library_store.put([StreamedEvent(stream_id, 2, user_created(2)), StreamedEvent(stream_id, 1, user_created(3))])
+        library_store.put(
+            [StreamedEvent(stream_id, 2, project_created(2)), StreamedEvent(stream_id, 1, project_created(3))]
+        )
     assert events.max_notification_id() == 1
 
 
@@ -105,7 +106,7 @@ def test_a_subscription_goes_on_to_what_is_appended_and_ends_when_stopped(events
     library_store = LibraryEventStore(mapper=EventMapper(), recorder=events)
     with events.subscribe(gt=0) as subscription:
         for version in (1, 2):
-            library_store.put([StreamedEvent(uuid4(), 1, user_created(version))])
+            library_store.put([StreamedEvent(uuid4(), 1, project_created(version))])
             assert next(subscription).id == version
         subscription.stop()
         assert list(subscription) == []

@@ -16,11 +16,11 @@ import pytest
 
 from claude_tiu import CompleteRun
 from claude_tiu.domain.errors import TiuError
+from claude_tiu.domain.registry import encode_event
 from claude_tiu.domain.user import UserCreated
 from claude_tiu.infrastructure import projector as module
 from claude_tiu.infrastructure.errors import CheckpointRefused, ProjectionFailed, WaitTimeout
 from claude_tiu.infrastructure.event_store import EventStore, Listener, NewEvent
-from claude_tiu.infrastructure.mapper import encode
 from claude_tiu.infrastructure.projector import BATCH_SIZE, Projector, poll_for
 from claude_tiu.infrastructure.read_store import ReadStore
 from claude_tiu.projections.projection import Projection
@@ -119,8 +119,7 @@ def user_created(username: str, stream_id: UUID | None = None, version: int = 1)
         role="developer",
         preferences={},
     )
-    topic, state, _ = encode(created)
-    return event(stream_id, version, topic=topic, state=state)
+    return event(stream_id, version, topic=created.topic, state=encode_event(created))
 
 
 class TestCatchingUp:

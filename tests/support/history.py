@@ -30,8 +30,9 @@ from claude_tiu import (
     StartTask,
 )
 from claude_tiu.domain.values import Severity
+from claude_tiu.infrastructure.decision import Answer
 from claude_tiu.infrastructure.event_store import EventStore
-from claude_tiu.infrastructure.executor import Answer, Executor
+from claude_tiu.infrastructure.executor import Executor
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PASSWORD_HASH = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$aGFzaA"  # noqa: S105 - of nobody

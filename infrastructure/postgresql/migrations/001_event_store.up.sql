@@ -48,6 +48,100 @@ CREATE TABLE reservations (
     PRIMARY KEY (space, key)
 );
 
+CREATE INDEX reservations_stream_id ON reservations (stream_id);
+
+-- The key of each person's data: destroying it is what forgetting means. Backed up apart from the events.
+CREATE TABLE personal_keys (
+    person_id UUID PRIMARY KEY,
+    key BYTEA NOT NULL,
+    wrapped BOOLEAN NOT NULL -- encrypted under the master key of the settings
+);
+
+-- The write-side tables: what decisions ask of more than one stream (projections/write_side.py). The events make them.
+-- Each task, and how many of those that it waits for are not completed yet.
+CREATE TABLE task_queue (
+    task_id UUID PRIMARY KEY,
+    project_id UUID NOT NULL,
+    status TEXT NOT NULL,
+    priority INTEGER NOT NULL, -- 1 (critical) to 4 (low)
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    position BIGINT NOT NULL,
+    agent_type TEXT,
+    capabilities JSONB NOT NULL,
+    unmet INTEGER NOT NULL
+);
+
+CREATE INDEX task_queue_ready ON task_queue (project_id, priority, created_at, position)
+    WHERE status = 'pending' AND unmet = 0;
+
+CREATE TABLE task_queue_dependencies (
+    task_id UUID NOT NULL,
+    depends_on_task_id UUID NOT NULL,
+    PRIMARY KEY (task_id, depends_on_task_id)
+);
+
+CREATE INDEX task_queue_dependencies_depends_on ON task_queue_dependencies (depends_on_task_id);
+
+-- What is open or due.
+CREATE TABLE agenda (
+    kind TEXT NOT NULL,
+    id UUID NOT NULL,
+    project_id UUID NOT NULL,
+    due TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (kind, id)
+);
+
+CREATE INDEX agenda_due ON agenda (kind, due);
+CREATE INDEX agenda_project_id ON agenda (project_id);
+
+-- Apply changes of the write-side tables, each that of the event at position `before` + its "event".
+CREATE FUNCTION change_write_side(changes JSONB, before BIGINT) RETURNS VOID LANGUAGE plpgsql AS $$
+DECLARE
+    c RECORD;
+BEGIN
+    FOR c IN
+        SELECT * FROM jsonb_to_recordset(changes) AS (
+            op TEXT, event BIGINT, id UUID, other UUID, project_id UUID, kind TEXT, status TEXT, priority INTEGER,
+            at TIMESTAMP WITH TIME ZONE, agent_type TEXT, capabilities JSONB, space TEXT, key TEXT, wrapped BOOLEAN
+        )
+    LOOP
+        CASE c.op
+            WHEN 'queue_task' THEN
+                INSERT INTO task_queue
+                VALUES (c.id, c.project_id, 'pending', c.priority, c.at, before + c.event, c.agent_type, c.capabilities, 0);
+            WHEN 'move_task' THEN
+                UPDATE task_queue SET unmet = unmet + CASE WHEN c.status = 'completed' THEN -1 ELSE 1 END
+                WHERE task_id IN (SELECT d.task_id FROM task_queue_dependencies d WHERE d.depends_on_task_id = c.id)
+                  AND (c.status = 'completed') <> (SELECT q.status = 'completed' FROM task_queue q WHERE q.task_id = c.id);
+                UPDATE task_queue SET status = c.status WHERE task_id = c.id;
+            WHEN 'bind' THEN
+                INSERT INTO task_queue_dependencies VALUES (c.id, c.other);
+                UPDATE task_queue SET unmet = unmet + 1
+                WHERE task_id = c.id
+                  AND EXISTS (SELECT FROM task_queue q WHERE q.task_id = c.other AND q.status <> 'completed');
+            WHEN 'unbind' THEN
+                UPDATE task_queue SET unmet = unmet - 1
+                WHERE task_id = c.id
+                  AND EXISTS (SELECT FROM task_queue_dependencies d
+                              WHERE d.task_id = c.id AND d.depends_on_task_id = c.other)
+                  AND EXISTS (SELECT FROM task_queue q WHERE q.task_id = c.other AND q.status <> 'completed');
+                DELETE FROM task_queue_dependencies d WHERE d.task_id = c.id AND d.depends_on_task_id = c.other;
+            WHEN 'schedule' THEN
+                INSERT INTO agenda VALUES (c.kind, c.id, c.project_id, c.at)
+                ON CONFLICT ON CONSTRAINT agenda_pkey DO UPDATE SET due = excluded.due;
+            WHEN 'unschedule' THEN
+                DELETE FROM agenda a WHERE a.kind = c.kind AND a.id = c.id;
+            WHEN 'release' THEN
+                DELETE FROM reservations r WHERE r.stream_id = c.id AND (c.space IS NULL OR r.space = c.space);
+            WHEN 'create_key' THEN
+                INSERT INTO personal_keys VALUES (c.id, decode(c.key, 'base64'), c.wrapped);
+            WHEN 'destroy_key' THEN
+                DELETE FROM personal_keys k WHERE k.person_id = c.id;
+        END CASE;
+    END LOOP;
+END;
+$$;
+
 CREATE FUNCTION hash_field(value BYTEA) RETURNS BYTEA LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN value IS NULL THEN '\xffffffff'::bytea ELSE int4send(length(value)) || value END;
 
@@ -78,14 +172,16 @@ RETURN 'tiu_events_' || 'events'::regclass::oid;
 --
 -- Events, guards and reservations come as parallel arrays; unit u owns those up to *_ends[u], behind those of u - 1.
 -- Each unit's outcome: 'stored' (with its first position), or, with nothing stored of it, 'known' (a command_id is in
--- the log), 'taken' (detail: which of its reservations, from 1) or 'conflict' (detail: which of its guards, from 1).
+-- the log), 'taken' (detail: which of its reservations, from 1; what the unit itself releases is free) or 'conflict'
+-- (detail: which of its guards, from 1). changes[u] are the unit's changes of the write-side tables, or NULL.
 -- The lock is held until the commit, so positions become visible in their order; recorded_at never falls.
 CREATE FUNCTION append_events(
     event_ends INTEGER[], streams UUID[], versions INTEGER[], topics TEXT[], states BYTEA[],
     command_ids UUID[], command_digests BYTEA[], correlation_ids TEXT[], causation_ids TEXT[], actors TEXT[],
     project_ids UUID[], key_ids UUID[],
     guard_ends INTEGER[], guard_streams UUID[], guard_versions INTEGER[],
-    reservation_ends INTEGER[], reservation_spaces TEXT[], reservation_keys BYTEA[], reservation_streams UUID[]
+    reservation_ends INTEGER[], reservation_spaces TEXT[], reservation_keys BYTEA[], reservation_streams UUID[],
+    changes JSONB[]
 ) RETURNS TABLE (outcome TEXT, first_position BIGINT, detail INTEGER) LANGUAGE plpgsql AS $$
 DECLARE
     new_event events;
@@ -112,7 +208,12 @@ BEGIN
         FROM unnest(reservation_spaces[first_reservation:reservation_ends[u]],
                     reservation_keys[first_reservation:reservation_ends[u]])
              WITH ORDINALITY AS r (space, key, ordinality)
-        WHERE EXISTS (SELECT FROM reservations t WHERE t.space = r.space AND t.key = r.key);
+        WHERE EXISTS (
+            SELECT FROM reservations t
+            WHERE t.space = r.space AND t.key = r.key
+              AND NOT EXISTS (
+                  SELECT FROM jsonb_to_recordset(changes[u]) AS c (op TEXT, id UUID, space TEXT)
+                  WHERE c.op = 'release' AND c.id = t.stream_id AND (c.space IS NULL OR c.space = t.space)));
 
         IF EXISTS (
             SELECT FROM events e WHERE e.command_id = ANY (command_ids[first:event_ends[u]])
@@ -149,6 +250,9 @@ BEGIN
                 new_event.hash := event_hash(new_event);
                 INSERT INTO events SELECT new_event.*;
             END LOOP;
+            IF changes[u] IS NOT NULL THEN
+                PERFORM change_write_side(changes[u], first_position);
+            END IF;
             INSERT INTO reservations
             SELECT * FROM unnest(reservation_spaces[first_reservation:reservation_ends[u]],
                                  reservation_keys[first_reservation:reservation_ends[u]],

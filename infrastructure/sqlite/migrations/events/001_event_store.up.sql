@@ -50,3 +50,49 @@ CREATE TABLE reservations (
     stream_id TEXT NOT NULL,
     PRIMARY KEY (space, key)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX reservations_stream_id ON reservations (stream_id);
+
+-- The key of each person's data: destroying it is what forgetting means. Backed up apart from the events.
+CREATE TABLE personal_keys (
+    person_id TEXT PRIMARY KEY,
+    key BLOB NOT NULL,
+    wrapped INTEGER NOT NULL -- encrypted under the master key of the settings
+) STRICT, WITHOUT ROWID;
+
+-- The write-side tables: what decisions ask of more than one stream (projections/write_side.py). The events make them.
+-- Each task, and how many of those that it waits for are not completed yet.
+CREATE TABLE task_queue (
+    task_id TEXT PRIMARY KEY,
+    project_id TEXT NOT NULL,
+    status TEXT NOT NULL,
+    priority INTEGER NOT NULL, -- 1 (critical) to 4 (low)
+    created_at TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    agent_type TEXT,
+    capabilities TEXT NOT NULL,
+    unmet INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX task_queue_ready ON task_queue (project_id, priority, created_at, position)
+    WHERE status = 'pending' AND unmet = 0;
+
+CREATE TABLE task_queue_dependencies (
+    task_id TEXT NOT NULL,
+    depends_on_task_id TEXT NOT NULL,
+    PRIMARY KEY (task_id, depends_on_task_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX task_queue_dependencies_depends_on ON task_queue_dependencies (depends_on_task_id);
+
+-- What is open or due.
+CREATE TABLE agenda (
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    project_id TEXT NOT NULL,
+    due TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX agenda_due ON agenda (kind, due);
+CREATE INDEX agenda_project_id ON agenda (project_id);

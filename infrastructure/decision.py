@@ -1,0 +1,290 @@
+"""One attempt to decide commands: what they read, what guards it, and the events that they make."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from ..domain.aggregate import Aggregate
+from ..domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph, graph_id
+from ..domain.errors import AlreadyExists, NotUnique, StaleVersion
+from ..domain.messages import Command, Elsewhere, Event, given
+from ..domain.project import PROJECT
+from ..domain.project_state import Project
+from ..domain.registry import AGGREGATE_OF
+from ..domain.task import TASK, Task
+from ..domain.template import TEMPLATE, Template
+from ..domain.user import USER, User
+from ..domain.workflow import WORKFLOW, Workflow
+from ..projections.write_side import OPEN_WORK, PRIORITY_RANK, Change, create_key, write_side_changes
+from .errors import KeyMissing
+from .event_store import EventStore, NewEvent, Reservation, Unit
+from .ids import new_id
+from .mapper import encode, person_of
+from .streams import Stream
+
+State = TypeVar("State")
+
+
+class Answer(NamedTuple):
+    """What became of a command.
+
+    `id` is that of what it created, else of the stream that it changed; `version` is that stream's, `position` the
+    log's, behind its last event: `wait_for(position)` waits until the read tables show it.
+    """
+
+    id: UUID
+    version: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command ready to be decided, and the digest of its content as the caller gave it."""
+
+    command: Command
+    command_id: UUID
+    digest: bytes
+
+
+def prepare(command: Command, store: EventStore) -> Request:
+    """Stamp a command with the present time and new ids where its caller gave none. Raises TypeError for others.
+
+    The digest of a command with personal data is keyed, so that nobody can try what was in it: by the key of the
+    person, where there is one yet, which forgetting destroys; else by the store's secret.
+    """
+    if not isinstance(command, Command):
+        raise TypeError(f"a command is executed, or a list of them by execute_all: not {command!r:.80}")
+    content = type(command).__name__.encode() + b"\0" + command.asked()
+    command_id = command.command_id or new_id()
+    created = new_id() if command.lacks_id else command_id
+    stamped = command.stamped(at=datetime.now(UTC), command_id=command_id, new_id=created)
+    return Request(stamped, command_id, _digest(command, content, store))
+
+
+def _digest(command: Command, content: bytes, store: EventStore) -> bytes:
+    if not command.personal:
+        return sha256(content).digest()
+    person_id = getattr(command, command.person) if command.person else None
+    key = store.keys([person_id]).get(person_id) if person_id else None
+    return hmac.digest(key or store.reservation_key, content, "sha256")
+
+
+class Decision:
+    """One attempt to decide a unit: the states it read, the versions that guard it, and the events it makes.
+
+    Its methods named after aggregates are what the domain's decisions ask of other streams (their `Reads`).
+    """
+
+    def __init__(self, store: EventStore, load: Callable[[UUID], Stream], *, exclusive: bool = False) -> None:
+        self._exclusive = exclusive
+        self._event_store = store
+        self._load = load
+        self.streams: dict[UUID, Stream] = {}
+        self.seen: dict[UUID, int] = {}
+        self.guards: dict[UUID, int] = {}
+        self.events: list[NewEvent] = []
+        self.changes: list[tuple[int, Change]] = []
+        self._keys: dict[UUID, bytes] = {}
+        self.reservations: dict[Reservation, Event] = {}
+        self._reserved: set[tuple[str, bytes]] = set()
+
+    def user_exists(self, user_id: UUID) -> bool:
+        return self._peek(USER, user_id) is not None
+
+    def project_of_task(self, task_id: UUID) -> UUID | None:
+        task = self._peek(TASK, task_id)
+        return None if task is None else task.project_id
+
+    def project(self, project_id: UUID) -> Project | None:
+        return self._read(PROJECT, project_id)
+
+    def task(self, task_id: UUID) -> Task | None:
+        return self._read(TASK, task_id)
+
+    def dependency_graph(self, project_id: UUID) -> DependencyGraph | None:
+        return self._read(DEPENDENCY_GRAPH, graph_id(project_id))
+
+    def user(self, user_id: UUID) -> User | None:
+        return self._read(USER, user_id)
+
+    def template(self, template_id: UUID) -> Template | None:
+        return self._read(TEMPLATE, template_id)
+
+    def workflow(self, workflow_id: UUID) -> Workflow | None:
+        return self._read(WORKFLOW, workflow_id)
+
+    def next_ready(
+        self, project_id: UUID, agent_type: str, capabilities: Sequence[str], priority: str | None
+    ) -> UUID | None:
+        rank = None if priority is None else PRIORITY_RANK[priority]
+        return self._exclusive_store().next_ready(
+            project_id, priority=rank, agent_type=agent_type, capabilities=capabilities
+        )
+
+    def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
+        return self._exclusive_store().due(kind, before, limit)
+
+    def open_in(self, project_id: UUID) -> list[str]:
+        return self._exclusive_store().open_in(project_id, OPEN_WORK)
+
+    def _exclusive_store(self) -> EventStore:
+        if not self._exclusive:
+            raise TypeError("only an exclusive command may ask what no guard can hold")
+        return self._event_store
+
+    def _read(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
+        """Read a state that the decision rests on: the append checks that it has not moved."""
+        stream = self._stream(stream_id)
+        self.guards.setdefault(stream_id, stream.version)
+        return stream.state if stream.aggregate is aggregate else None
+
+    def _peek(self, aggregate: Aggregate[State], stream_id: UUID) -> State | None:
+        """Read what can never become false, and needs no guard: that something exists, and what it belongs to.
+
+        That it does not exist may become false, so that is guarded.
+        """
+        stream = self._stream(stream_id)
+        return stream.state if stream.aggregate is aggregate else self._read(aggregate, stream_id)
+
+    def _stream(self, stream_id: UUID) -> Stream:
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            stream = self.streams[stream_id] = self._load(stream_id)
+            self.seen[stream_id] = stream.version
+        return stream
+
+    def decide(self, request: Request) -> Answer:
+        """Decide one command on what was read and decided so far; the answer's position counts within the unit.
+
+        Raises Refused.
+        """
+        aggregate = AGGREGATE_OF[type(request.command)]
+        stream_id, stream = self._own_stream(aggregate, request.command)
+        places: list[tuple[UUID, Event]] = []
+        for decided in aggregate.decide(stream.state, request.command, self):
+            place = decided if isinstance(decided, Elsewhere) else Elsewhere(given(stream_id), decided)
+            self._add(request, *place)
+            places.append(place)
+        first_stream, first = places[0]
+        return Answer(created_id(first, first_stream), self.streams[first_stream].version, len(self.events))
+
+    def _own_stream(self, aggregate: Aggregate[Any], command: Command) -> tuple[UUID | None, Stream]:
+        """Return the stream that a command is about (None: it has none of its own), as it stands."""
+        stream_id = self._stream_of(aggregate, command)
+        if stream_id is None:
+            return None, Stream(None, None, 0)
+        stream = self._stream(stream_id)
+        self.guards.setdefault(stream_id, stream.version)
+        if stream.aggregate is not None and stream.aggregate is not aggregate:
+            if aggregate.stream_of is not None or command.stream == command.creates:
+                raise AlreadyExists(f"{stream_id} is a {stream.aggregate.name} already", id=stream_id)
+            stream = Stream(None, None, 0)
+        if command.expected_version is not None and command.expected_version != stream.version:
+            raise StaleVersion(
+                f"{stream_id} is at version {stream.version}, not {command.expected_version}",
+                id=stream_id,
+                version=stream.version,
+                expected_version=command.expected_version,
+            )
+        return stream_id, stream
+
+    def _stream_of(self, aggregate: Aggregate[Any], command: Command) -> UUID | None:
+        if aggregate.stream_of is not None:
+            return aggregate.stream_of(command, self)
+        stream_id: UUID = getattr(command, given(command.stream))
+        return stream_id
+
+    def _add(self, request: Request, stream_id: UUID, event: Event) -> None:
+        """Add an event to its stream, as it stands behind the events decided so far."""
+        aggregate = AGGREGATE_OF[type(event)]
+        stream = self._stream(stream_id)
+        self.guards.setdefault(stream_id, stream.version)
+        if stream.aggregate not in (None, aggregate):
+            raise AlreadyExists(f"{stream_id} is another thing already", id=stream_id)
+        version, state = stream.version + 1, aggregate.evolve(stream.state, event)
+        self.streams[stream_id] = Stream(aggregate, state, version)
+        self._store(request, stream_id, version, event, aggregate.project_of(stream_id, state))
+
+    def _store(self, request: Request, stream_id: UUID, version: int, event: Event, project_id: UUID | None) -> None:
+        person_id = person_of(event, stream_id)
+        key = None if person_id is None else self._key_of(person_id, is_new=version == 1 and event.person is None)
+        command = request.command
+        self.events.append(
+            NewEvent(
+                stream_id,
+                version,
+                event.topic,
+                encode(event, stream_id, version, key),
+                request.command_id,
+                request.digest,
+                command.correlation_id,
+                command.causation_id,
+                command.actor,
+                project_id,
+                person_id,
+            )
+        )
+        for change in write_side_changes(stream_id, project_id, event):
+            self.changes.append((len(self.events) - 1, change))
+            if change["op"] == "release":
+                self._release(stream_id, change["space"])
+        for name in event.unique:
+            self._reserve(name, event, stream_id)
+
+    def _key_of(self, person_id: UUID, *, is_new: bool) -> bytes:
+        """Return the key of a person's data; one is made with the person's first event."""
+        if person_id not in self._keys:
+            if is_new:
+                key = self._event_store.key_ring.new_key()
+                stored, wrapped = self._event_store.key_ring.wrap(person_id, key)
+                self.changes.append((len(self.events), create_key(person_id, stored, wrapped=wrapped)))
+            else:
+                key = self._event_store.keys([person_id]).get(person_id, b"")
+            if not key:
+                raise KeyMissing(f"the key of {person_id} is not there: were the keys restored?", id=person_id)
+            self._keys[person_id] = key
+        return self._keys[person_id]
+
+    def _release(self, stream_id: UUID, space: str | None) -> None:
+        """Let go what the unit itself has reserved."""
+        for reservation in list(self.reservations):
+            if reservation.stream_id == stream_id and space in (None, reservation.space):
+                del self.reservations[reservation]
+                self._reserved.remove((reservation.space, reservation.key))
+
+    def _reserve(self, name: str, event: Event, stream_id: UUID) -> None:
+        """Reserve a value under a keyed hash: who reads the table cannot try names."""
+        value = str(getattr(event, name)).encode()
+        key = hmac.digest(self._event_store.reservation_key, f"{name}\0".encode() + value, "sha256")
+        reservation = Reservation(name, key, stream_id)
+        if (name, key) in self._reserved:
+            raise not_unique(name, event)
+        self._reserved.add((name, key))
+        self.reservations[reservation] = event
+
+    def taken(self, number: int) -> NotUnique:
+        """Return the refusal of the unit whose reservation, by its place among them, is another's."""
+        reservation, event = list(self.reservations.items())[number]
+        return not_unique(reservation.space, event)
+
+    def unit(self) -> Unit:
+        return Unit(self.events, self.guards, list(self.reservations), self.changes)
+
+
+def created_id(event: Event, stream_id: UUID) -> UUID:
+    """Return the id of what a command's first event made: mostly the stream itself."""
+    created: UUID = getattr(event, event.creates) if event.creates else stream_id
+    return created
+
+
+def not_unique(name: str, event: Event) -> NotUnique:
+    """Return the refusal of a value that is taken; what is personal is not repeated."""
+    value = None if name in event.personal else str(getattr(event, name))
+    said = f"{name} is taken" if value is None else f"{name} {value} is taken"
+    return NotUnique(said, field=name, **({} if value is None else {"value": value}))
