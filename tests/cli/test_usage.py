@@ -34,6 +34,7 @@ def test_the_verbs_are_these() -> None:
     assert sorted(LEAVES) == [
         "apply",
         "demo",
+        "doctor",
         "migrate down",
         "migrate status",
         "migrate up",
@@ -45,10 +46,13 @@ def test_the_verbs_are_these() -> None:
         "retention run",
         "schema",
         "show dashboard",
+        "show indexes",
         "show issues",
         "show metrics",
         "show ready",
         "show search",
+        "show sizes",
+        "show slow",
     ]
 
 
@@ -106,6 +110,8 @@ def test_a_group_alone_shows_how_it_is_used(verb: str) -> None:
         ("show", "issues", "--hours", "inf"),
         ("show", "issues", "--hours", "-1"),
         ("show", "issues", "--dance"),
+        ("show", "sizes", "--limit", "0"),
+        ("doctor", "nurse"),
         ("apply",),
         ("apply", "-", "-"),
         ("schema", "AddTask", "StartTask"),

@@ -82,6 +82,14 @@ def test_how_to_let_old_rows_go_runs_on_postgresql(tmp_path: Path, pg_empty: str
     assert run_page(DOCS / "how-to" / "retention.md", tmp_path, DB=pg_empty) == 5
 
 
+def test_how_to_monitor_runs_on_sqlite(tmp_path: Path) -> None:
+    assert run_page(DOCS / "how-to" / "monitor.md", tmp_path, DB="sqlite:///app.db") > 5
+
+
+def test_how_to_monitor_runs_on_postgresql(tmp_path: Path, pg_empty: str) -> None:
+    assert run_page(DOCS / "how-to" / "monitor.md", tmp_path, DB=pg_empty) > 5
+
+
 def test_the_pages_that_explain_run(tmp_path: Path) -> None:
     explained = sorted((DOCS / "explanation").glob("*.md"))
     for number, page in enumerate(explained):

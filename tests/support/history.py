@@ -164,8 +164,8 @@ def claims() -> Iterator[Command]:
 
 
 def history() -> list[Command]:
-    """`plan`, `work`, `claims` and `archive`, an hour between one command and the next."""
-    commands = [*plan(), *work(), *claims(), *archive()]
+    """`plan`, `work` and `archive`, an hour between one command and the next."""
+    commands = [*plan(), *work(), *archive()]
     return [
         command.model_copy(update={"command_id": uid(f"command {n}"), "occurred_at": START + timedelta(hours=n)})
         for n, command in enumerate(commands)

