@@ -20,19 +20,18 @@ import pytest
 
 from claude_tiu import CheckpointRefused, Command, CreateFile, NotUnique, Refused, connect
 from claude_tiu.infrastructure.event_hash import NO_EVENT, event_hash
-from claude_tiu.infrastructure.event_store import EventRow
+from claude_tiu.infrastructure.event_store import WRITE_SIDE, EventRow
 from claude_tiu.infrastructure.executor import Executor
 from claude_tiu.infrastructure.projector import Projector
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.cli.running import done, refused
 from tests.docs.blocks import DOCS, Block, blocks_of, environment, section_of
 from tests.support.flows import flows
-from tests.support.history import PROJECT, START, create_user, history, store_history, uid
+from tests.support.history import EVENTS, PROJECT, START, create_user, history, store_history, uid
 from tests.support.postgres_server import database_url, find_clients, new_database
 from tests.support.stores import BACKENDS, Backend, PostgreSQLBackend, SQLiteBackend, append, copy_sqlite, event
 
 PAGE = DOCS / "how-to" / "back-up.md"
-EVENTS = len(history())
 
 
 class Place(ABC):
@@ -118,8 +117,9 @@ class PostgreSQLPlace(Place):
 
     def restore_below_the_read_tables(self) -> None:
         self.live.on_events("ALTER TABLE events DISABLE TRIGGER USER")
-        self.live.on_events("TRUNCATE events, reservations")
-        tables = ("--data-only", "--table=events", "--table=reservations")
+        events = ("events", "reservations", "personal_keys", *WRITE_SIDE)
+        self.live.on_events(f"TRUNCATE {', '.join(events)}")
+        tables = ("--data-only", *(f"--table={name}" for name in events))
         dump = self.backups()[-1]
         subprocess.run([self.clients / "pg_restore", *tables, f"--dbname={self.live.url}", dump], check=True)
         self.live.on_events("ALTER TABLE events ENABLE TRIGGER USER")

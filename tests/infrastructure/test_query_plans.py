@@ -23,8 +23,8 @@ from tests.support.many_tasks import NOW, fill, id_of
 from tests.support.postgres_server import database_url, new_database
 from tests.support.stores import BACKENDS, Backend, SQLiteBackend, new_backend
 
-SMALL = {"users", "workflows", "workflow_steps"}
-"""Tables that may be read whole: a hundred rows, or fewer."""
+SMALL = {"users", "workflows", "workflow_steps", "cleanup_log"}
+"""Tables that may be read whole: a hundred rows, or fewer, or none."""
 BIG, USUAL = id_of("project", 0), id_of("project", 1_000)
 BUSY, USER, RUN = id_of("user", 0), id_of("user", 50), id_of("run", 5)
 WEEK = timedelta(days=7)
@@ -84,6 +84,7 @@ QUESTIONS = {
     "metrics of a week": Question(lambda read: read.metrics(BIG, "real_progress", since=NOW - WEEK), SERIES),
     "counts": Question(lambda read: read.counts(USUAL), COUNTS),
     "counts of a big project": Question(lambda read: read.counts(BIG), COUNTS),
+    "cleanup_log": Question(lambda read: read.cleanup_log(since=NOW - WEEK), {}),
     "workflow_run": Question(lambda read: read.workflow_run(RUN), {"step_executions": STEPS_OF_RUN}),
     "ready_steps": Question(lambda read: read.ready_steps(RUN), {"step_executions": STEPS_OF_RUN}),
     "search projects": Question(lambda read: read.search_projects("zebra"), PROJECT_SEARCH),
