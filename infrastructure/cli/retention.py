@@ -34,9 +34,8 @@ def run(
     Reports are kept 90 days, and for as long as an issue of theirs is open; metrics 30 days, and one value a day for a
     year; projects are archived a year after their completion. Events are never dropped: a run is an event itself.
     """
-    now = datetime.now(UTC)
-    at = time_given("--as-of", as_of, now)
-    if at is not None and at > now and not dry_run:
+    at = time_given("--as-of", as_of, None)
+    if at is not None and at > now() and not dry_run:
         raise BadSettings("--as-of: a time to come: what is not old yet would go (--dry-run may look ahead)")
     with connected(db, project=True) as tiu:
         tiu.wait_for(tiu.lag().last_position, PROJECTING_SECONDS)
@@ -46,6 +45,10 @@ def run(
         print_json(plain(found) | {"dry_run": dry_run})
     else:
         _print(found, dry_run)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _executed(tiu: Tiu, command: RunRetention) -> RetentionReport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
-from claude_tiu.infrastructure.operations import STATEMENTS
+from claude_tiu.infrastructure.operations import IN_PYTHON, STATEMENTS
 from claude_tiu.infrastructure.sql import statements
 from claude_tiu.projections.tables import PRIVATE_TABLES
 
@@ -17,7 +17,8 @@ def named() -> set[str]:
 
 
 def test_every_operation_that_a_handler_names_is_there_and_no_other() -> None:
-    assert set(STATEMENTS) == named()
+    assert STATEMENTS.keys() | IN_PYTHON.keys() == named()
+    assert STATEMENTS.keys().isdisjoint(IN_PYTHON)
 
 
 def test_statements_of_an_operation_are_numbered_in_their_order() -> None:

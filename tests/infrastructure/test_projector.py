@@ -25,7 +25,6 @@ from claude_tiu.infrastructure.projector import BATCH_SIZE, Projector, poll_for
 from claude_tiu.infrastructure.read_store import ReadStore
 from claude_tiu.projections.projection import Projection
 from claude_tiu.projections.read_model import READ_MODEL
-from claude_tiu.projections.tables import READ_TABLES
 from tests.support.history import PASSWORD_HASH, START, create_user, history, store_history
 from tests.support.stores import (
     Backend,
@@ -62,8 +61,9 @@ NO_EVENTS_YET = {
     "workflow_steps",
     "step_executions",
     "templates",
-    "cleanup_log",
-    *(table.name for table in READ_TABLES if table.name.endswith("_archive")),
+    "project_files_archive",
+    "step_executions_archive",
+    "agent_assignments_archive",
 }
 """Tables that stand ready; each leaves this list with the first event that makes a row of it."""
 
@@ -169,18 +169,10 @@ class TestCatchingUp:
         assert all_tables(backend) == expected
 
     def test_both_stores_come_to_the_same_rows(self, sqlite: SQLiteBackend, postgresql: PostgreSQLBackend) -> None:
-        decoded = []
         for backend in (sqlite, postgresql):
             store_history(backend.events())
             another(backend).catch_up()
-            reads = backend.reads()
-            keys = [
-                (table, UUID(str(key)))
-                for table in READ_MODEL.tables
-                for (key,) in backend.on_reads(f"SELECT {table.key} FROM {table.name} ORDER BY {table.key}")
-            ]
-            decoded.append([(table.name, reads.row(table, key)) for table, key in keys])
-        assert decoded[0] == decoded[1]
+        assert sqlite.rows(READ_MODEL) == postgresql.rows(READ_MODEL)
 
 
 class TestRebuilding:

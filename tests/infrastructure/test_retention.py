@@ -13,6 +13,7 @@ import pytest
 from claude_tiu import (
     AddTask,
     ArchiveProject,
+    BeginIssue,
     ClaimProgress,
     Command,
     CompleteProject,
@@ -22,12 +23,14 @@ from claude_tiu import (
     OpenWork,
     RecordMetric,
     ReopenIssue,
+    ResolveIssue,
     RestoreProject,
     RunRetention,
     StartRun,
     StartTask,
     WrongStatus,
 )
+from claude_tiu.domain.agenda import COMPLETED_PROJECT
 from claude_tiu.infrastructure.event_store import EventStore
 from claude_tiu.infrastructure.executor import Executor
 from claude_tiu.infrastructure.ids import new_id
@@ -36,6 +39,7 @@ from claude_tiu.infrastructure.projector import Projector
 from claude_tiu.infrastructure.queries import Queries
 from claude_tiu.infrastructure.read_store import ReadStore
 from claude_tiu.infrastructure.retention import RetentionReport, rehearse, report
+from claude_tiu.infrastructure.write_side import rebuild_write_side
 from claude_tiu.projections.projection import Table
 from claude_tiu.projections.read_model import READ_MODEL
 from claude_tiu.projections.tables import READ_TABLES
@@ -112,12 +116,10 @@ class TestArchiving:
         do(ArchiveProject(project_id=KEPT, occurred_at=at))
         after = backend.tables(READ_MODEL)
         for name in ARCHIVED - {"projects"}:
-            moved, stayed, all_ = (
-                set(map(repr, rows)) for rows in (after[f"{name}_archive"], after[name], lived[name])
-            )
+            moved, stayed = set(map(repr, after[f"{name}_archive"])), set(map(repr, after[name]))
             assert moved, name
             assert stayed, name
-            assert moved | stayed == all_, name
+            assert moved | stayed == set(map(repr, lived[name])), name
             assert not moved & stayed, name
         untouched = {name for name in lived if name not in ARCHIVED and not name.endswith("_archive")}
         assert {name: after[name] for name in untouched} == {name: lived[name] for name in untouched}
@@ -186,6 +188,19 @@ class TestArchiving:
             executor.execute([ArchiveProject(project_id=KEPT)])
         assert caught.value.details["open"] == ["validation_run"]
         do(FailRun(run_id=RUN), ArchiveProject(project_id=KEPT))
+
+    def test_takes_a_project_off_the_agenda_and_restoring_does_not_bring_it_back(
+        self, do: Callable[..., None], events: EventStore
+    ) -> None:
+        do(*history([]), *(CompleteProject(project_id=one, occurred_at=START) for one in PROJECTS))
+        assert events.due(COMPLETED_PROJECT, days(1), 10) == sorted(PROJECTS)
+        do(ArchiveProject(project_id=KEPT))
+        assert events.due(COMPLETED_PROJECT, days(1), 10) == [OTHER]
+        do(RestoreProject(project_id=KEPT))
+        assert events.due(COMPLETED_PROJECT, days(1), 10) == [OTHER]
+        live = events.write_side()
+        rebuild_write_side(events)
+        assert events.write_side() == live
 
     def test_within_a_unit_it_sees_what_the_unit_did(self, executor: Executor, do: Callable[..., None]) -> None:
         do(*history([]))
@@ -260,6 +275,12 @@ class TestRunning:
         gone = uid("run 1")
         do(ReopenIssue(run_id=gone, issue_id=uid(f"{gone} issue 0"), occurred_at=days(401)))
         assert len(backend.on_reads("SELECT 1 FROM validation_issues")) == 1
+        issue: dict[str, Any] = {"run_id": RUN, "issue_id": uid(f"{RUN} issue 0")}
+        do(BeginIssue(**issue), RunRetention(occurred_at=days(402)))
+        assert len(backend.on_reads("SELECT 1 FROM validation_reports")) == 1
+        do(ResolveIssue(**issue), RunRetention(occurred_at=days(403)))
+        assert backend.on_reads("SELECT 1 FROM validation_reports") == []
+        assert backend.on_reads("SELECT 1 FROM validation_issues") == []
 
     def test_sessions_go_when_they_have_expired(
         self, begun: Callable[..., None], backend: Backend, reads: ReadStore

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_tiu import Command, Refused
-from claude_tiu.domain.registry import decode_event
+from claude_tiu.infrastructure.mapper import decode
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.model.machine import batch_sizes
 from tests.model.stores import PostgreSQL, SQLite, Store, exactly
@@ -36,9 +36,11 @@ def execute(store: Store, commands: Sequence[Command], sizes: Sequence[int]) -> 
 
 def told(store: Store) -> Operated:
     """What plain Python makes of the stored events."""
-    found = Operated()
-    for row in store.tiu.events.read(0, 100_000):
-        found.tell(decode_event(row.topic, row.state), row.stream_id, row.project_id)
+    found, events = Operated(), store.tiu.events.read(0, 100_000)
+    keys = store.tiu.events.keys({row.key_id for row in events if row.key_id})
+    for row in events:
+        event = decode(row.topic, row.state, row.stream_id, row.version, keys.get(row.key_id) if row.key_id else None)
+        found.tell(event, row.stream_id, row.project_id)
     return found
 
 

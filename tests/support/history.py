@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 from claude_tiu import (
     AddDependency,
     AddTask,
+    ArchiveProject,
     AssessTask,
     BeginIssue,
     ClaimNextTask,
@@ -35,6 +36,7 @@ from claude_tiu import (
     ReportAgentError,
     ReportIssue,
     ResolveIssue,
+    RunRetention,
     StartRun,
     StartTask,
 )
@@ -54,6 +56,7 @@ def uid(name: str) -> UUID:
 
 SEVERITIES: tuple[Severity, ...] = ("low", "high", "critical")
 USER, PROJECT, RUN = uid("user"), uid("project"), uid("run")
+ARCHIVED = uid("archived project")
 TASKS = [uid(f"task {number}") for number in range(4)]
 AGENTS = [uid(f"agent {number}") for number in range(2)]
 HOUR = 3600
@@ -115,6 +118,23 @@ def work() -> Iterator[Command]:
     )
 
 
+def archive() -> Iterator[Command]:
+    """A second project, that is archived with what it has, and a run of retention that finds nothing old."""
+    run, issue = uid("archived run"), uid("archived issue")
+    yield CreateProject(project_id=ARCHIVED, user_id=USER, name="Legacy")
+    first, second = uid("archived task"), uid("another archived task")
+    for task in (first, second):
+        yield AddTask(task_id=task, project_id=ARCHIVED, name="Port")
+    yield AddDependency(task_id=second, depends_on_task_id=first)
+    yield StartTask(task_id=first)
+    yield ClaimProgress(task_id=first, claimed=12.5)
+    yield StartRun(run_id=run, project_id=ARCHIVED, validation_type="quick")
+    yield ReportIssue(run_id=run, issue_id=issue, issue_type="mock_data", severity="low", description="Mock")
+    yield CompleteRun(run_id=run, quality_score=1.5)
+    yield ArchiveProject(project_id=ARCHIVED)
+    yield RunRetention()
+
+
 def claims() -> Iterator[Command]:
     """Two agents: one that works, and ends with a task in hand; and one that is lost, twice."""
     ada, eve = AGENTS
@@ -144,8 +164,8 @@ def claims() -> Iterator[Command]:
 
 
 def history() -> list[Command]:
-    """`plan` and `work`, an hour between one command and the next."""
-    commands = [*plan(), *work()]
+    """`plan`, `work` and `archive`, an hour between one command and the next."""
+    commands = [*plan(), *work(), *archive()]
     return [
         command.model_copy(update={"command_id": uid(f"command {n}"), "occurred_at": START + timedelta(hours=n)})
         for n, command in enumerate(commands)
