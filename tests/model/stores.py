@@ -36,6 +36,10 @@ READ_TABLES = (
     "validation_issues",
     "progress_metrics",
 )
+JSON_COLUMNS = ("issues_summary", "capabilities", "coordination_hooks", "assignment_metadata")
+"""Those that hold JSON, beside those named like fields of commands."""
+TIMES = ("in_progress_since", "last_login", "last_active")
+"""Those that hold a time, beside those that say when something was done."""
 ALL_TABLES = tuple(table.name for table in READ_MODEL.tables)
 
 
@@ -90,9 +94,11 @@ def plain(column: str, value: Any) -> Any:
     """A stored value in Python's terms, from either database's."""
     if value is None:
         return None
-    if column in JSON_FIELDS or column == "issues_summary":
+    if column in JSON_FIELDS or column in JSON_COLUMNS:
         return json.loads(value) if isinstance(value, str) else value
-    if isinstance(value, str) and (column.endswith("_at") or column in ("in_progress_since", "last_login")):
+    if isinstance(value, str) and (
+        column.endswith("_at") or column in ("in_progress_since", "last_login", "last_active")
+    ):
         return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     if isinstance(value, datetime):
         return value.astimezone(UTC)
