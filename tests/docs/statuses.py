@@ -148,7 +148,7 @@ class World:
         return []
 
     def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
-        return [AGENT_ID] if kind == ASSIGNMENT else []
+        return [AGENT_ID] if kind == ASSIGNMENT else [PROJECT_ID]
 
     def workflow(self, workflow_id: UUID) -> Workflow:
         return Workflow("active", {STEP_ID: WorkflowStep(1, ())})
@@ -247,9 +247,10 @@ def steps_of(command: type[Command]) -> list[Step]:
     if aggregate is CLAIM_EXPIRY:
         return [_expiring(command, attempts) for attempts in (0, 2)]
     example, found = example_of(command), []
+    world = World("completed" if aggregate is RETENTION else "active")
     for kind, before, state in _states(aggregate, command):
         try:
-            decided = aggregate.decide(state, example, World())
+            decided = aggregate.decide(state, example, world)
         except (WrongStatus, AlreadyExists, NotAssigned):
             continue
         after = _status(kind, aggregate.fold([one for one in decided if not isinstance(one, Elsewhere)], state))
