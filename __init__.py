@@ -30,6 +30,7 @@ from .domain.errors import (
     NotUnique,
     OpenWork,
     OutsideProject,
+    PrivateTemplate,
     Refused,
     StaleVersion,
     TiuError,
@@ -46,6 +47,7 @@ from .domain.project import (
     RestoreProject,
 )
 from .domain.project_file import CreateFile, DeleteFile, FailFileValidation, ModifyFile, ValidateFile
+from .domain.project_from_template import template_step_id, template_task_id, template_workflow_id
 from .domain.project_metrics import RecordMetric
 from .domain.registry import UndecodableEvent, parse_command
 from .domain.retention import RunRetention
@@ -98,14 +100,18 @@ from .infrastructure.errors import (
     KeyMissing,
     MigrationChanged,
     MigrationFailed,
+    MissingExtra,
     NotMigrated,
     NoWayBack,
     ProjectionFailed,
     SchemaTooNew,
+    StatisticsUnavailable,
     StoreUnavailable,
     UnknownMigration,
     WaitTimeout,
 )
+from .infrastructure.metrics import register_metrics
+from .infrastructure.monitor import IndexUse, PoolUse, SlowStatement, TableSize
 from .infrastructure.queries import (
     CleanupRow,
     DashboardRow,
@@ -175,6 +181,7 @@ __all__ = [
     "ForgetUser",
     "GoOffline",
     "IgnoreIssue",
+    "IndexUse",
     "InvalidCommand",
     "InvalidQuery",
     "IssueGroup",
@@ -183,6 +190,7 @@ __all__ = [
     "MetricRow",
     "MigrationChanged",
     "MigrationFailed",
+    "MissingExtra",
     "ModifyFile",
     "NoOwner",
     "NoWayBack",
@@ -194,6 +202,8 @@ __all__ = [
     "NothingReady",
     "OpenWork",
     "OutsideProject",
+    "PoolUse",
+    "PrivateTemplate",
     "ProjectCounts",
     "ProjectRow",
     "ProjectionFailed",
@@ -222,13 +232,16 @@ __all__ = [
     "RetryTask",
     "RunRetention",
     "SchemaTooNew",
+    "SlowStatement",
     "StaleVersion",
     "StartRun",
     "StartSession",
     "StartStep",
     "StartTask",
     "StartWorkflowRun",
+    "StatisticsUnavailable",
     "StoreUnavailable",
+    "TableSize",
     "TaskRow",
     "Tiu",
     "TiuError",
@@ -242,4 +255,8 @@ __all__ = [
     "WrongStatus",
     "connect",
     "parse_command",
+    "register_metrics",
+    "template_step_id",
+    "template_task_id",
+    "template_workflow_id",
 ]

@@ -4,6 +4,7 @@
 
     {"tasks": [{"key": "parser", "name": "Parser", "description": [null], "priority": ["medium"], "ai_prompt": [null],
                 "expected_outputs": [[]], "validation_criteria": [{}], "estimated_duration": [null] (minutes),
+                "agent_type": [null], "capabilities": [[]],
                 "depends_on": [[]] of {"key": "design", "dependency_type": ["blocks"]}, or of "design" alone}]}
 
 `workflow_template` (the same fields and bounds as CreateWorkflow and AddStep):
@@ -13,8 +14,9 @@
                 "validation_config": [{}]}, ...at least one]}
 
 A key is a name of the template's own, once among its tasks, and once among its steps. Entries may stand in any order:
-each becomes a task or step with a new id, its step_order being its place from 1. What is stored has every field of the
-form, so that what uses it needs no defaults; `in_running_order` puts entries behind those that they depend on.
+project_from_template.py makes a task or step of each, a step's step_order being its place from 1. What is stored has
+every field of the form, so that what uses it needs no defaults; `in_running_order` puts entries behind those that they
+depend on.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from .errors import Fault
 from .values import (
     MAX_JSON_BYTES,
+    AgentType,
+    Capabilities,
     DependencyType,
     JsonArray,
     JsonObject,
@@ -73,6 +77,8 @@ class PlannedTask(Part):
     expected_outputs: JsonArray = []
     validation_criteria: JsonObject = {}
     estimated_duration: Minutes | None = None
+    agent_type: AgentType | None = None
+    capabilities: Capabilities = []
     depends_on: Annotated[
         list[Annotated[PlannedDependency, BeforeValidator(_spelt_out)]], Field(max_length=MAX_TASK_DEPENDENCIES)
     ] = []

@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 
 from .aggregate import Aggregate
 from .errors import DependencyCycle, DuplicateDependency, NotFound, OutsideProject
+from .layered import having
 from .messages import Command, Event
 from .project_state import NOT_ARCHIVED, Project, require_project
 from .values import DependencyType
@@ -162,11 +163,11 @@ def _remove(graph: DependencyGraph, command: RemoveDependency, reads: Reads) -> 
 def evolve(graph: DependencyGraph | None, event: DependencyAdded | DependencyRemoved) -> DependencyGraph:
     if isinstance(event, DependencyAdded):
         graph = graph or DependencyGraph(event.project_id)
-        others = {**graph.of(event.task_id), event.depends_on_task_id: event.dependency_type}
+        others = having(graph.of(event.task_id), event.depends_on_task_id, event.dependency_type)
     else:
         assert graph is not None
         others = {other: type_ for other, type_ in graph.of(event.task_id).items() if other != event.depends_on_task_id}
-    return DependencyGraph(graph.project_id, {**graph.dependencies, event.task_id: others})
+    return DependencyGraph(graph.project_id, having(graph.dependencies, event.task_id, others))
 
 
 DEPENDENCY_GRAPH = Aggregate[DependencyGraph](

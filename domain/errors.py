@@ -129,7 +129,7 @@ class NotUnique(Refused):
 
 
 class LimitReached(Refused):
-    """One more than a bounded number allows."""
+    """More than a bound allows: of a number, or of what two commands bring together."""
 
     code = "limit_reached"
 
@@ -150,6 +150,12 @@ class OpenWork(Refused):
     """A project in which an assignment or a validation run is open may not be archived."""
 
     code = "open_work"
+
+
+class PrivateTemplate(Refused):
+    """A template that is not public is for its owner's projects alone."""
+
+    code = "private_template"
 
 
 class StaleVersion(Refused):

@@ -1,4 +1,7 @@
-"""A project: what users own, and what tasks, dependencies and validation runs belong to."""
+"""A project: what users own, and what tasks, dependencies and validation runs belong to.
+
+One that is created from a template has more than its own event: project_from_template.py.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from pydantic import ValidationInfo, field_validator
 
 from .aggregate import Aggregate, require_status
 from .errors import AlreadyExists, NotFound, OpenWork
-from .messages import Command, Event, given
+from .messages import Command, Decided, Event, given
+from .project_from_template import Reads as TemplateReads
+from .project_from_template import configuration_from, made_from, template_for
 from .project_state import NOT_ARCHIVED, Project
 from .user_state import NOT_FORGOTTEN, User, require_user
 from .values import JsonObject, LongText, Name, within_bytes
@@ -21,7 +26,9 @@ MAX_NAME_AND_DESCRIPTION_BYTES = 16 << 10  # both stand in one text index, rebui
 class CreateProject(Command):
     """Create an active project of a user who is not forgotten.
 
-    An inactive user may be given one: who may act for whom is for the embedding service to say.
+    An inactive user may be given one: who may act for whom is for the embedding service to say. From a template (a
+    public one, or the user's own) it has the tasks, their dependencies and an active workflow; its configuration is
+    the template's, but for the keys of its own.
     """
 
     stream: ClassVar = "project_id"
@@ -29,6 +36,7 @@ class CreateProject(Command):
 
     project_id: UUID | None = None
     user_id: UUID
+    template_id: UUID | None = None
     name: Name
     description: LongText | None = None
     configuration: JsonObject = {}
@@ -85,6 +93,7 @@ class ProjectCreated(Event):
     description: str | None
     configuration: dict[str, Any]
     metadata: dict[str, Any]
+    template_id: UUID | None = None
 
 
 class ProjectCompleted(Event):
@@ -109,14 +118,14 @@ class ProjectRestored(Event):
     topic: ClassVar = "project.restored.v1"
 
 
-class Reads(Protocol):
+class Reads(TemplateReads, Protocol):
     """What deciding on a project asks of other streams; what is open in it, of the agenda."""
 
     def user(self, user_id: UUID) -> User | None: ...
     def open_in(self, project_id: UUID) -> list[str]: ...
 
 
-def decide(project: Project | None, command: Command, reads: Reads) -> list[Event]:
+def decide(project: Project | None, command: Command, reads: Reads) -> list[Decided]:
     if isinstance(command, CreateProject):
         return _create(project, command, reads)
     assert isinstance(command, ProjectCommand)
@@ -146,19 +155,26 @@ def decide(project: Project | None, command: Command, reads: Reads) -> list[Even
     raise TypeError(f"no command of a project: {type(command).__name__}")
 
 
-def _create(project: Project | None, command: CreateProject, reads: Reads) -> list[Event]:
+def _create(project: Project | None, command: CreateProject, reads: Reads) -> list[Decided]:
+    project_id, template_id = given(command.project_id), command.template_id
     if project is not None:
-        raise AlreadyExists(f"project {command.project_id} exists already", id=given(command.project_id))
+        raise AlreadyExists(f"project {project_id} exists already", id=project_id)
     require_user(reads.user(command.user_id), command.user_id, NOT_FORGOTTEN, command)
+    created = ProjectCreated(
+        occurred_at=command.at,
+        user_id=command.user_id,
+        name=command.name,
+        description=command.description,
+        configuration=command.configuration,
+        metadata=command.metadata,
+    )
+    if template_id is None:
+        return [created]
+    template = template_for(command.user_id, template_id, reads)
+    configuration = configuration_from(template_id, template, command.configuration)
     return [
-        ProjectCreated(
-            occurred_at=command.at,
-            user_id=command.user_id,
-            name=command.name,
-            description=command.description,
-            configuration=command.configuration,
-            metadata=command.metadata,
-        )
+        created.model_copy(update={"template_id": template_id, "configuration": configuration}),
+        *made_from(template_id, template, project_id, command.at, reads),
     ]
 
 

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from .aggregate import Aggregate, require_status
 from .errors import AlreadyExists, NotFound, OutsideProject
+from .layered import having
 from .messages import Command, Event, given
 from .project_state import NOT_ARCHIVED, Project, require_project
 from .values import FilePath, Flag, IssueType, JsonObject, LineNumber, LongText, Percent, Severity, ValidationType
@@ -186,8 +187,8 @@ class ValidationRun:
     status: str = "started"
     assessments: Mapping[UUID, float] = field(default_factory=dict)
     """task -> its authenticity, in percent."""
-    reported: tuple[UUID, ...] = ()
-    """The issues of a run that is not completed yet: a tuple, for it is copied at each, and is quick to."""
+    reported: Mapping[UUID, str] = field(default_factory=dict)
+    """issue -> the status that it will begin with, of a run that is not completed yet."""
     issues: Mapping[UUID, str] = field(default_factory=dict)
     """issue -> its status, once the run is completed."""
 
@@ -298,15 +299,15 @@ def evolve(run: ValidationRun | None, event: Event) -> ValidationRun:
     assert run is not None
     match event:
         case TaskAssessed():
-            return replace(run, assessments={**run.assessments, event.task_id: event.authenticity})
+            return replace(run, assessments=having(run.assessments, event.task_id, event.authenticity))
         case IssueReported():
-            return replace(run, reported=(*run.reported, event.issue_id))
+            return replace(run, reported=having(run.reported, event.issue_id, "open"))
         case RunCompleted():
-            return replace(run, status="completed", issues=dict.fromkeys(run.reported, "open"), reported=())
+            return replace(run, status="completed", issues=run.reported, reported={})
         case RunFailed():
-            return replace(run, status="failed", reported=())
+            return replace(run, status="failed", reported={})
         case IssueEvent():
-            return replace(run, issues={**run.issues, event.issue_id: ISSUE_STATUS_AFTER[type(event)]})
+            return replace(run, issues=having(run.issues, event.issue_id, ISSUE_STATUS_AFTER[type(event)]))
     raise TypeError(f"no event of a validation run: {type(event).__name__}")
 
 

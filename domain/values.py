@@ -143,8 +143,13 @@ def _json_number(value: float) -> float:
     return int(value) if value == int(value) else float(value)
 
 
+def json_bytes(value: Any) -> int:
+    """Return how many bytes of UTF-8 a JSON value has."""
+    return len(json.dumps(value, ensure_ascii=False).encode())
+
+
 def _bounded(value: Any) -> Any:
-    if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_JSON_BYTES:
+    if json_bytes(value) > MAX_JSON_BYTES:
         raise PydanticCustomError(
             "too_many_bytes", "JSON should have at most {limit} bytes in UTF-8", {"limit": MAX_JSON_BYTES}
         )

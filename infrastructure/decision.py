@@ -224,7 +224,8 @@ class Decision:
         stream = self._stream(stream_id)
         self.guards.setdefault(stream_id, stream.version)
         if stream.aggregate not in (None, aggregate):
-            raise AlreadyExists(f"{stream_id} is another thing already", id=stream_id)
+            wanted = f"{type(request.command).__name__} would make a {aggregate.name} of {stream_id}"
+            raise AlreadyExists(f"{wanted}, which is a {stream.aggregate.name} already", id=stream_id)
         version, state = stream.version + 1, aggregate.evolve(stream.state, event)
         self.streams[stream_id] = Stream(aggregate, state, version)
         self._store(request, stream_id, version, event, aggregate.project_of(stream_id, state))

@@ -99,3 +99,15 @@ class WaitTimeout(TiuError):
     """The read tables did not reach a position in time."""
 
     code = "wait_timeout"
+
+
+class StatisticsUnavailable(TiuError):
+    """The database does not keep, or does not show, the statistics that were asked for."""
+
+    code = "statistics_unavailable"
+
+
+class MissingExtra(TiuError):
+    """An optional part of claude-tiu is used whose requirements are not installed."""
+
+    code = "missing_extra"

@@ -42,6 +42,20 @@ class Lag:
         return self.last_position - self.position
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where a projection's stored checkpoint stands, fit or not."""
+
+    lag: Lag
+    refused: CheckpointRefused | None
+    """Why no projector goes on from it."""
+
+    @property
+    def behind(self) -> int:
+        """How many events are yet to be projected: all of them, where the tables must be rebuilt."""
+        return self.lag.last_position if self.refused else self.lag.behind
+
+
 class Projector:
     """Keeps the tables of one projection in step with an event store."""
 
@@ -64,12 +78,28 @@ class Projector:
         """The position up to which this projector knows the tables to have come."""
         return self._before.position if self._before else 0
 
+    @property
+    def failure(self) -> Exception | None:
+        """What `run` stopped at; None while it runs, and where it was told to stop."""
+        return None if isinstance(self._failure, WaitTimeout) else self._failure
+
     def lag(self) -> Lag:
         """Return how far the stored checkpoint is behind the log; an unfit checkpoint is refused."""
+        standing = self.standing()
+        if standing.refused:
+            raise standing.refused
+        return standing.lag
+
+    def standing(self) -> Standing:
+        """Return how far the stored checkpoint is behind the log, and whether it would be refused."""
         checkpoint = self._reads.checkpoint(self._projection.name)
-        self._check(checkpoint)
+        refused = None
+        try:
+            self._check(checkpoint)
+        except CheckpointRefused as error:
+            refused = error
         last = self._events.max_notification_id() or 0
-        return Lag(self._projection.name, checkpoint.position if checkpoint else 0, last)
+        return Standing(Lag(self._projection.name, checkpoint.position if checkpoint else 0, last), refused)
 
     def _load(self) -> None:
         checkpoint = self._reads.checkpoint(self._projection.name)

@@ -1,12 +1,18 @@
 -- name: dashboard
+-- MATERIALIZED: else PostgreSQL may walk the projects of all users by time, until it has enough of this one's.
+WITH active AS MATERIALIZED (
+    SELECT id, name, status, real_progress, fake_progress, authenticity_rate, quality_score, updated_at
+    FROM projects
+    WHERE user_id = :user_id AND status = 'active'
+), newest AS (
+    SELECT * FROM active ORDER BY updated_at DESC, id LIMIT :limit
+)
 SELECT p.id, p.name, p.status, p.real_progress, p.fake_progress, p.authenticity_rate, p.quality_score,
        (SELECT count(*) FROM tasks t WHERE t.project_id = p.id) AS task_count,
        (SELECT count(*) FROM tasks t WHERE t.project_id = p.id AND t.status = 'completed') AS completed_tasks,
        (SELECT max(r.created_at) FROM validation_reports r WHERE r.project_id = p.id) AS last_validation
-FROM projects p
-WHERE p.user_id = :user_id AND p.status = 'active'
+FROM newest p
 ORDER BY p.updated_at DESC, p.id
-LIMIT :limit
 
 -- name: projects
 SELECT id, user_id, name, description, status, template_id, configuration, metadata,
@@ -49,19 +55,26 @@ WITH recent_reports AS (
     FROM validation_reports r
     WHERE r.created_at >= :since AND r.created_at <= :until
 )
-SELECT i.issue_type, i.severity, count(*) AS issue_count, avg(r.overall_authenticity) AS avg_authenticity
-FROM validation_issues i
-JOIN recent_reports r ON i.validation_report_id = r.id AND r.newest = 1
-WHERE i.status = 'open'
+SELECT i.issue_type, i.severity, count(*) AS issue_count, avg(recent.overall_authenticity) AS avg_authenticity
+-- CROSS JOIN keeps SQLite to this order of the tables, and || '' from the index of the status: without statistics it
+-- would read every open issue there is, instead of those of each report.
+FROM recent_reports recent CROSS JOIN validation_issues i
+WHERE i.validation_report_id = recent.id AND recent.newest = 1 AND i.status || '' = 'open'
 GROUP BY i.issue_type, i.severity
 ORDER BY CASE i.severity WHEN 'critical' THEN 1 WHEN 'high' THEN 2 WHEN 'medium' THEN 3 ELSE 4 END, i.issue_type
 
 -- name: reports
+-- MATERIALIZED: else PostgreSQL may walk the reports of all projects by time, until it has enough of this one's.
+WITH reports AS MATERIALIZED (
+    SELECT id, project_id, validation_type, overall_authenticity, real_progress, fake_progress,
+           quality_metrics, issues_summary, created_at
+    FROM validation_reports
+    WHERE project_id = :project_id
+)
 SELECT r.id, r.project_id, r.validation_type, r.overall_authenticity, r.real_progress, r.fake_progress,
        r.quality_metrics, r.issues_summary, r.created_at,
        (SELECT count(*) FROM validation_issues i WHERE i.validation_report_id = r.id) AS issue_count
-FROM validation_reports r
-WHERE r.project_id = :project_id
+FROM reports r
 ORDER BY r.created_at DESC, r.id
 LIMIT :limit
 
@@ -83,8 +96,10 @@ LIMIT :limit
 -- name: counts
 SELECT (SELECT count(*) FROM tasks WHERE project_id = :project_id) AS tasks,
        (SELECT count(*) FROM validation_reports WHERE project_id = :project_id) AS reports,
-       (SELECT count(*) FROM validation_issues i JOIN validation_reports r ON r.id = i.validation_report_id
-        WHERE r.project_id = :project_id) AS issues,
+       -- Counted report by report: as a join, PostgreSQL may read the issues of all projects.
+       (SELECT CAST(coalesce(sum((SELECT count(*) FROM validation_issues i WHERE i.validation_report_id = r.id)), 0)
+                    AS BIGINT)
+        FROM validation_reports r WHERE r.project_id = :project_id) AS issues,
        (SELECT count(*) FROM progress_metrics WHERE project_id = :project_id) AS metrics
 
 -- name: workflow_run
@@ -97,7 +112,7 @@ ORDER BY s.step_order, s.created_at, s.id
 -- name: ready_steps
 SELECT e.run_id, e.workflow_step_id, e.project_id, s.name, s.type, s.ai_prompt, s.validation_config, s.step_order
 FROM step_executions e JOIN workflow_steps s ON s.id = e.workflow_step_id
-WHERE e.run_id = :run_id AND e.status = 'pending'
+WHERE e.run_id = :run_id AND e.status || '' = 'pending' -- || '' keeps SQLite from reading every pending step there is
   AND NOT EXISTS (
       SELECT 1 FROM step_executions o
       WHERE o.run_id = e.run_id AND o.status <> 'completed'

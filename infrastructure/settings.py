@@ -77,8 +77,9 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        faults = "; ".join(f"{str(f['loc'][0]).upper()}: {f['msg']}" for f in error.errors())
-        raise BadSettings(faults) from None
+        faults = {str(fault["loc"][0]): fault["msg"] for fault in error.errors()}
+        said = "; ".join(f"{name.upper()}: {message}" for name, message in faults.items())
+        raise BadSettings(said, settings=list(faults)) from None
 
 
 def database(url: str | None, settings: Settings) -> Database:

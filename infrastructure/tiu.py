@@ -18,6 +18,7 @@ from . import migrations, retention
 from .decision import Answer
 from .event_store import EventStore, Listener
 from .executor import Executor
+from .monitoring import monitor_of
 from .postgresql.connections import Connections
 from .postgresql.event_store import PostgreSQLEventStore
 from .postgresql.read_store import PostgreSQLReadStore
@@ -70,6 +71,8 @@ class Tiu:
         self.events, self._reads = open_stores(where, settings)
         self.read = Queries(self._reads)
         """The questions that the read tables answer."""
+        self.monitor = monitor_of(self.events)
+        """What the database says of itself: sizes, slow statements, indexes, and the use of its connections."""
         self.projector = Projector(self.events, self._reads, READ_MODEL)
         """The read tables' projector; it runs by itself unless the connection was made with project=False."""
         self._executor = Executor(self.events)

@@ -23,7 +23,7 @@ def project_created(recorded: Recorded, event: ProjectCreated, rows: Rows) -> It
             "name": event.name,
             "description": event.description,
             "status": "active",
-            "template_id": None,
+            "template_id": None if event.template_id is None else str(event.template_id),
             "configuration": event.configuration,
             "metadata": event.metadata,
             "real_progress": real,

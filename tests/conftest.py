@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-import psycopg
 import pytest
 from hypothesis import settings
-from psycopg import sql
 
-from tests.support.postgres_server import database_url, find_bindir, temporary_server
+from tests.support.postgres_server import database_url, find_bindir, new_database, temporary_server
 
 # A shared machine's pauses say nothing about the code, hence no deadline.
 settings.register_profile("default", deadline=None, print_blob=True, max_examples=50, stateful_step_count=30)
@@ -40,7 +36,7 @@ def pg_template(pg_server: str) -> Iterator[str]:
     """The name of a migrated database that nobody is connected to: the template of the tests' own."""
     from claude_tiu.infrastructure.migrations import migrate_up
 
-    with _new_database(pg_server, "template") as name:
+    with new_database(pg_server, "template") as name:
         migrate_up(database_url(pg_server, name))
         yield name
 
@@ -48,26 +44,12 @@ def pg_template(pg_server: str) -> Iterator[str]:
 @pytest.fixture
 def pg_empty(pg_server: str) -> Iterator[str]:
     """The URL of an empty database of this test's own."""
-    with _new_database(pg_server, "empty") as name:
+    with new_database(pg_server, "empty") as name:
         yield database_url(pg_server, name)
 
 
 @pytest.fixture
 def pg_url(pg_server: str, pg_template: str) -> Iterator[str]:
     """The URL of a migrated database of this test's own."""
-    with _new_database(pg_server, "test", template=pg_template) as name:
+    with new_database(pg_server, "test", template=pg_template) as name:
         yield database_url(pg_server, name)
-
-
-@contextmanager
-def _new_database(server: str, kind: str, template: str = "template0") -> Iterator[str]:
-    name = f"tiu_{kind}_{uuid.uuid4().hex[:12]}"
-    create = sql.SQL(
-        "create database {} template {} strategy file_copy"
-    )  # 10 ms in RAM; the default takes five times that
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
-        try:
-            yield name
-        finally:
-            admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))

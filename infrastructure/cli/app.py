@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from ...domain.errors import TiuError
-from . import apply, demo, migrate, projector, retention, schema, show
+from . import apply, demo, doctor, migrate, monitor, privacy, projector, retention, schema, show
 from .output import print_error
 
 app = typer.Typer(
@@ -22,11 +22,15 @@ app = typer.Typer(
 )
 app.command()(apply.apply)
 app.command()(demo.demo)
+app.command()(doctor.doctor)
 app.command()(schema.schema)
 app.add_typer(migrate.migrate, name="migrate")
+app.add_typer(privacy.privacy, name="privacy")
 app.add_typer(projector.projector, name="projector")
 app.add_typer(retention.retention, name="retention")
 app.add_typer(show.show, name="show")
+for verb in (monitor.sizes, monitor.slow, monitor.indexes):
+    show.show.command()(verb)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

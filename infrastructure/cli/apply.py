@@ -33,7 +33,7 @@ def apply(
     Each is stored wholly or not at all. A line that is refused is answered with its error, later ones go on, and the
     exit status is 1. Output is JSON with and without --json. The read tables are brought up to date with them.
     """
-    with _opened(file) as stream, connected(db, project=True) as tiu:
+    with opened(file) as stream, connected(db, project=True) as tiu:
         refused = position = 0
         for number, line in enumerate(_lines(stream), 1):
             if line is not None and not line.strip():
@@ -49,7 +49,8 @@ def apply(
 
 
 @contextlib.contextmanager
-def _opened(file: str) -> Iterator[BinaryIO]:
+def opened(file: str) -> Iterator[BinaryIO]:
+    """Give a file, or standard input for -, to be read. Raises BadSettings."""
     if file == "-":
         if sys.stdin is None:  # it was closed
             raise BadSettings("cannot read standard input: it is closed")

@@ -20,7 +20,8 @@ ProjectArgument = Annotated[UUID, typer.Argument(metavar="PROJECT", help="A proj
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="How many rows at most.")]
 
 
-def _print(title: str, rows: list[Any], columns: Columns, as_json: bool) -> None:
+def print_found(title: str, rows: list[Any], columns: Columns, as_json: bool) -> None:
+    """Print rows in one of the two forms."""
     if as_json:
         print_json(rows)
     else:
@@ -39,7 +40,7 @@ def dashboard(
     with connected(db) as tiu:
         if user is None:
             projects = tiu.read.projects(limit=limit)
-            _print(
+            print_found(
                 "Projects",
                 projects,
                 {"project": "name", "status": "status", "real": "real_progress", "fake": "fake_progress", "id": "id"},
@@ -47,7 +48,7 @@ def dashboard(
             )
         else:
             rows = tiu.read.dashboard(_user_id(tiu.read, user), limit=limit)
-            _print("Dashboard", rows, {"project": "name", **numbers, "done": _done, "id": "id"}, as_json)
+            print_found("Dashboard", rows, {"project": "name", **numbers, "done": _done, "id": "id"}, as_json)
 
 
 def _done(row: DashboardRow) -> str:
@@ -76,7 +77,7 @@ def issues(
         end = time_given("--until", until, None)
         rows = tiu.read.validation_issues(until=end, within=timedelta(hours=hours))
         columns = {"type": "issue_type", "severity": "severity", "open": "issue_count", "authentic": "avg_authenticity"}
-        _print(f"Open issues in the newest reports of {hours:g} hours", rows, columns, as_json)
+        print_found(f"Open issues in the newest reports of {hours:g} hours", rows, columns, as_json)
 
 
 @show.command()
@@ -85,7 +86,7 @@ def ready(project: ProjectArgument, limit: LimitOption = 100, db: DbOption = Non
     with connected(db) as tiu:
         _require(tiu.read, project)
         columns = {"task": "name", "priority": "priority", "created": "created_at", "id": "id"}
-        _print("Ready tasks", tiu.read.ready_tasks(project, limit=limit), columns, as_json)
+        print_found("Ready tasks", tiu.read.ready_tasks(project, limit=limit), columns, as_json)
 
 
 @show.command()
@@ -103,7 +104,9 @@ def metrics(
         _require(tiu.read, project)
         start, end = time_given("--since", since, FIRST_TIME), time_given("--until", until, LAST_TIME)
         rows = tiu.read.metrics(project, name, since=start or FIRST_TIME, until=end or LAST_TIME, limit=limit)
-        _print(f"{name} of {project}", rows, {"at": "recorded_at", "value": "value", "metadata": "metadata"}, as_json)
+        print_found(
+            f"{name} of {project}", rows, {"at": "recorded_at", "value": "value", "metadata": "metadata"}, as_json
+        )
 
 
 @show.command()

@@ -22,6 +22,7 @@ _SECRETS = ("password", "sslpassword", "passfile")
 _DEFAULTS: dict[str, str | int] = {
     "connect_timeout": CONNECT_SECONDS,
     "application_name": "claude-tiu",
+    "client_encoding": "UTF8",  # whatever PGCLIENTENCODING says, and with a database in SQL_ASCII too
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
@@ -119,6 +120,10 @@ class Connections:
             except psycopg.OperationalError:
                 self._pool.check()  # what cut this connection cut others: the next caller should not meet them
                 raise
+
+    def stats(self) -> dict[str, int]:
+        """Return psycopg_pool's figures: `pool_size`, `pool_available`, `requests_waiting` and others."""
+        return self._pool.get_stats()
 
     def close(self) -> None:
         self._pool.close()

@@ -53,6 +53,7 @@ class PostgreSQLEventStore(EventStore):
 
     def __init__(self, connections: Connections, *, key_ring: KeyRing | None = None) -> None:
         self.key_ring = key_ring or KeyRing()
+        self.connections = connections
         self._connections: Connections | Held = connections
         ((self.epoch, self.reservation_key, self._channel),) = self._all("store")
 

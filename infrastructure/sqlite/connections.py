@@ -83,7 +83,7 @@ class Connections:
 
     def __init__(self, path: Path, *, timeout: float, synchronous: str = "FULL") -> None:
         self.path = path
-        self._timeout = timeout
+        self.timeout = timeout
         self._synchronous = synchronous
         self._writer = self._open()
         self._write_lock = threading.Lock()
@@ -92,13 +92,13 @@ class Connections:
         self._closed = False
 
     def _open(self) -> sqlite3.Connection:
-        return open_database(self.path, timeout=self._timeout, synchronous=self._synchronous)
+        return open_database(self.path, timeout=self.timeout, synchronous=self._synchronous)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Give the writer inside a transaction of its own."""
         self._require_open()
-        if not self._write_lock.acquire(timeout=self._timeout):
+        if not self._write_lock.acquire(timeout=self.timeout):
             raise StoreUnavailable(f"{self.path}: database is locked", path=self.path)
         try:
             with translated(self.path), transaction(self._writer) as connection:

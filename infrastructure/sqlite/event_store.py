@@ -103,7 +103,8 @@ class SQLiteEventStore(EventStore):
 
     def __init__(self, path: Path, *, timeout: float, key_ring: KeyRing | None = None) -> None:
         self.key_ring = key_ring or KeyRing()
-        self._connections: Connections | Held = Connections(path, timeout=timeout)
+        self.connections = Connections(path, timeout=timeout)
+        self._connections: Connections | Held = self.connections
         self._timeout = timeout
         self._listeners: weakref.WeakSet[SQLiteListener] = weakref.WeakSet()
         with self._connections.reading() as connection:

@@ -20,6 +20,9 @@ LOOKING = {
     "ready": ("show", "ready", PROJECT),
     "metrics": ("show", "metrics", PROJECT),
     "projector status": ("projector", "status"),
+    "sizes": ("show", "sizes"),
+    "slow": ("show", "slow"),
+    "indexes": ("show", "indexes"),
 }
 WORKING = {
     "apply": ("apply", "-"),

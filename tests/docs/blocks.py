@@ -37,6 +37,15 @@ def blocks_of(page: Path) -> list[Block]:
     return [Block(m[1], m[2], source.count("\n", 0, m.start()) + 1) for m in FENCE.finditer(source)]
 
 
+def section_of(page: Path, heading: str) -> list[Block]:
+    """Return the fenced blocks under a heading of a page's second level, in order."""
+    source = page.read_text(encoding="utf-8")
+    first = source.index(f"\n## {heading}\n") + 1
+    last = source.find("\n## ", first)
+    lines = source.count("\n", 0, first) + 1, source.count("\n", 0, last if last > 0 else None) + 1
+    return [block for block in blocks_of(page) if lines[0] < block.line <= lines[1]]
+
+
 def environment(**more: str) -> dict[str, str]:
     """Return an environment with this Python's scripts first, none of the settings, and a terminal of 80 columns."""
     kept = {name: value for name, value in os.environ.items() if not SETTINGS.match(name)}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import product
 from typing import Any, get_args
 from uuid import UUID, uuid5
 
@@ -15,18 +16,20 @@ from claude_tiu.domain.agent import AGENT, Agent, ClaimNextTask, HeldTaskCommand
 from claude_tiu.domain.agent_metrics import AGENT_METRICS, AgentMetrics
 from claude_tiu.domain.aggregate import Aggregate
 from claude_tiu.domain.assignment import Assigned, Assignment
+from claude_tiu.domain.blueprint import PlannedProject, PlannedWorkflow
 from claude_tiu.domain.claim_expiry import CLAIM_EXPIRY
 from claude_tiu.domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph
 from claude_tiu.domain.messages import Decided, Elsewhere, Event
-from claude_tiu.domain.project import PROJECT
+from claude_tiu.domain.project import PROJECT, CreateProject
 from claude_tiu.domain.project_file import PROJECT_FILE, CreateFile, ProjectFile
+from claude_tiu.domain.project_from_template import template_task_id, template_workflow_id
 from claude_tiu.domain.project_metrics import PROJECT_METRICS, ProjectMetrics
 from claude_tiu.domain.project_state import Project
 from claude_tiu.domain.registry import AGGREGATES
 from claude_tiu.domain.retention import RETENTION, Retention
 from claude_tiu.domain.session import SESSION, Session, StartSession
 from claude_tiu.domain.task import TASK, Task
-from claude_tiu.domain.template import TEMPLATE, Template
+from claude_tiu.domain.template import TEMPLATE, CreateTemplate, Template, TemplateCreated
 from claude_tiu.domain.user import USER, CreateUser
 from claude_tiu.domain.user_state import User
 from claude_tiu.domain.validation_run import VALIDATION_RUN, IssueCommand, ValidationRun
@@ -91,6 +94,25 @@ GIVEN: dict[str, Any] = {
     "metric_type": "tokens",
 }
 """A good value for every field that some command requires; a file's content is one, unless its hash is given."""
+GIVEN_TOO = ("is_public", "content")
+NEW_ID = USER_ID
+"""Of whatever a command creates."""
+MADE_FROM_TEMPLATE = (template_task_id(NEW_ID, "a"), template_task_id(NEW_ID, "b"), template_workflow_id(NEW_ID))
+
+
+def template() -> Template:
+    """A template of whose tasks one depends on the other, with a workflow."""
+    steps = [{"key": "a", "name": "A", "type": "validation"}]
+    tasks = [{"key": "a", "name": "A", "depends_on": ["b"]}, {"key": "b", "name": "B"}]
+    command = CreateTemplate(
+        name="name",
+        structure=PlannedProject.model_validate({"tasks": tasks}),
+        workflow_template=PlannedWorkflow.model_validate({"name": "name", "steps": steps}),
+        is_public=True,
+    )
+    (created,) = TEMPLATE.decide(None, command.stamped(at=AT, command_id=NEW_ID, new_id=TEMPLATE_ID), World())
+    assert isinstance(created, TemplateCreated)
+    return TEMPLATE.evolve(None, created)
 
 
 HELD = Assignment(ASSIGNMENT_ID, TASK_ID, PROJECT_ID, AT - timedelta(seconds=1), 900)
@@ -106,6 +128,8 @@ class Step:
     before: str | None
     after: str | None
     events: tuple[type[Event], ...]
+    elsewhere: tuple[type[Event], ...] = ()
+    """Those that it makes in other streams."""
 
 
 @dataclass
@@ -125,7 +149,9 @@ class World:
     def project_of_task(self, task_id: UUID) -> UUID:
         return PROJECT_ID
 
-    def task(self, task_id: UUID) -> Task:
+    def task(self, task_id: UUID) -> Task | None:
+        if task_id in MADE_FROM_TEMPLATE:
+            return None
         if task_id == HELD.task_id:
             return Task(
                 PROJECT_ID, "name", "medium", "in_progress", 0.0, Assigned(AGENT_ID, ASSIGNMENT_ID), self.attempts
@@ -150,18 +176,27 @@ class World:
     def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
         return [AGENT_ID] if kind == ASSIGNMENT else [PROJECT_ID]
 
-    def workflow(self, workflow_id: UUID) -> Workflow:
-        return Workflow("active", {STEP_ID: WorkflowStep(1, ())})
+    def template(self, template_id: UUID) -> Template:
+        return template()
+
+    def workflow(self, workflow_id: UUID) -> Workflow | None:
+        return None if workflow_id in MADE_FROM_TEMPLATE else Workflow("active", {STEP_ID: WorkflowStep(1, ())})
 
 
 def example_of(command: type[Command]) -> Command:
     """Return a command with a good value for each field that it requires."""
-    needed = {
-        name for name, field in command.model_fields.items() if field.is_required() or name in ("is_public", "content")
-    }
+    needed = {name for name, field in command.model_fields.items() if field.is_required() or name in GIVEN_TOO}
     required = {name: GIVEN[name] for name in command.model_fields if name in needed}
-    stamps = {"occurred_at": AT, "command_id": USER_ID} | ({command.creates: USER_ID} if command.creates else {})
+    stamps = {"occurred_at": AT, "command_id": USER_ID} | ({command.creates: NEW_ID} if command.creates else {})
     return command(**required).model_copy(update=stamps)
+
+
+def examples_of(command: type[Command]) -> list[Command]:
+    """Return the command's example, and one with a template where it may do without."""
+    example = example_of(command)
+    if command is CreateProject:
+        return [example, example.model_copy(update={"template_id": TEMPLATE_ID})]
+    return [example]
 
 
 def _states(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple[str, str | None, Any]]:
@@ -246,9 +281,9 @@ def steps_of(command: type[Command]) -> list[Step]:
     (aggregate,) = (one for one in AGGREGATES if command in one.commands)
     if aggregate is CLAIM_EXPIRY:
         return [_expiring(command, attempts) for attempts in (0, 2)]
-    example, found = example_of(command), []
     world = World("completed" if aggregate is RETENTION else "active")
-    for kind, before, state in _states(aggregate, command):
+    found = []
+    for (kind, before, state), example in product(_states(aggregate, command), examples_of(command)):
         try:
             decided = aggregate.decide(state, example, world)
         except (WrongStatus, AlreadyExists, NotAssigned):

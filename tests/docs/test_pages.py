@@ -50,6 +50,14 @@ def test_how_to_embed_runs(tmp_path: Path) -> None:
     assert run_page(DOCS / "how-to" / "embed.md", tmp_path) > 5
 
 
+def test_how_to_create_projects_from_a_template_runs(tmp_path: Path) -> None:
+    assert run_page(DOCS / "how-to" / "templates.md", tmp_path) > 4
+
+
+def test_how_to_let_agents_claim_runs(tmp_path: Path) -> None:
+    assert run_page(DOCS / "how-to" / "agents.md", tmp_path) > 4
+
+
 def test_how_to_operate_runs_on_sqlite(tmp_path: Path) -> None:
     assert run_page(DOCS / "how-to" / "operate.md", tmp_path, DB="sqlite:///app.db") > 3
 
@@ -58,12 +66,28 @@ def test_how_to_operate_runs_on_postgresql(tmp_path: Path, pg_empty: str) -> Non
     assert run_page(DOCS / "how-to" / "operate.md", tmp_path, DB=pg_empty) > 3
 
 
+def test_how_to_forget_a_user_runs_on_sqlite(tmp_path: Path) -> None:
+    assert run_page(DOCS / "how-to" / "forget-a-user.md", tmp_path, DB="sqlite:///app.db") > 3
+
+
+def test_how_to_forget_a_user_runs_on_postgresql(tmp_path: Path, pg_empty: str) -> None:
+    assert run_page(DOCS / "how-to" / "forget-a-user.md", tmp_path, DB=pg_empty) > 3
+
+
 def test_how_to_let_old_rows_go_runs_on_sqlite(tmp_path: Path) -> None:
     assert run_page(DOCS / "how-to" / "retention.md", tmp_path, DB="sqlite:///app.db") == 5
 
 
 def test_how_to_let_old_rows_go_runs_on_postgresql(tmp_path: Path, pg_empty: str) -> None:
     assert run_page(DOCS / "how-to" / "retention.md", tmp_path, DB=pg_empty) == 5
+
+
+def test_how_to_monitor_runs_on_sqlite(tmp_path: Path) -> None:
+    assert run_page(DOCS / "how-to" / "monitor.md", tmp_path, DB="sqlite:///app.db") > 5
+
+
+def test_how_to_monitor_runs_on_postgresql(tmp_path: Path, pg_empty: str) -> None:
+    assert run_page(DOCS / "how-to" / "monitor.md", tmp_path, DB=pg_empty) > 5
 
 
 def test_the_pages_that_explain_run(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from claude_tiu.domain.agenda import OPEN_WORK
 from claude_tiu.domain.agent import AGENT, Agent
 from claude_tiu.domain.aggregate import Aggregate
 from claude_tiu.domain.dependency_graph import BINDING, DEPENDENCY_GRAPH, DependencyGraph, graph_id
@@ -70,6 +71,9 @@ class Memory:
 
     def user(self, user_id: UUID) -> User:
         return User("developer")
+
+    def open_in(self, project_id: UUID) -> list[str]:
+        return sorted({kind for (kind, _), (of, _) in self.agenda.items() if of == project_id and kind in OPEN_WORK})
 
     def project(self, project_id: UUID) -> Project | None:
         project: Project | None = self._state(PROJECT, project_id)

@@ -25,6 +25,7 @@ from claude_tiu.domain.errors import Refused
 from claude_tiu.domain.messages import Command, Decided, Elsewhere, Event
 from claude_tiu.domain.project_state import Project
 from claude_tiu.domain.task import Task
+from claude_tiu.domain.template import Template
 from claude_tiu.domain.user_state import User
 from claude_tiu.domain.workflow import Workflow
 
@@ -68,6 +69,7 @@ class DictReads:
     agents: dict[UUID, Agent] = field(default_factory=dict)
     ready: dict[tuple[Any, ...], UUID] = field(default_factory=dict)
     """What was asked of the queue -> the task that it names."""
+    templates: dict[UUID, Template] = field(default_factory=dict)
 
     def user(self, user_id: UUID) -> User | None:
         return self.users.get(user_id)
@@ -105,6 +107,9 @@ class DictReads:
         self, project_id: UUID, agent_type: str, capabilities: Sequence[str], priority: str | None
     ) -> UUID | None:
         return self.ready.get((project_id, agent_type, tuple(capabilities), priority))
+
+    def template(self, template_id: UUID) -> Template | None:
+        return self.templates.get(template_id)
 
 
 def user(status: str = "active") -> User:

@@ -90,6 +90,7 @@ from tests.domain.given import (
     PROJECT_ID,
     STEP_ID,
     TASK_ID,
+    TEMPLATE_ID,
     USER_ID,
     WORKFLOW_ID,
     uid,
@@ -135,6 +136,7 @@ EXAMPLES: dict[str, Event] = {
         description='Two lines,\n"quoted"',
         configuration=JSON,
         metadata={"team": 7},
+        template_id=TEMPLATE_ID,
     ),
     "project.completed.v1": ProjectCompleted(occurred_at=AT),
     "project.failed.v1": ProjectFailed(occurred_at=AT, reason="no money"),
@@ -339,7 +341,10 @@ EXAMPLES: dict[str, Event] = {
 }
 """topic -> what its golden file decodes to today. A topic that an upcaster replaced stays, with the newer event."""
 
-ADDED_LATER: dict[str, dict[str, Any]] = {"task.added.v1": {"agent_type": None, "capabilities": []}}
+ADDED_LATER: dict[str, dict[str, Any]] = {
+    "project.created.v1": {"template_id": None},
+    "task.added.v1": {"agent_type": None, "capabilities": []},
+}
 """topic -> the fields that it got after it was first stored, and what an event that was stored without them has."""
 
 

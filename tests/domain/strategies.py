@@ -52,13 +52,19 @@ def one_of(literal: Any) -> st.SearchStrategy[Any]:
 keys = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,9}", fullmatch=True)
 
 
+def dependencies(key: str) -> st.SearchStrategy[dict[str, str]]:
+    return st.fixed_dictionaries({"key": st.just(key)}, optional={"dependency_type": one_of(values.DependencyType)})
+
+
 @st.composite
 def planned(draw: st.DrawFn, entry: dict[str, st.SearchStrategy[Any]], least: int = 0) -> list[dict[str, Any]]:
-    """A template's tasks or steps, in any order: each depends on some that were drawn before it."""
+    """A template's tasks or steps, in any order: each depends on some that were drawn before it; tasks in some way."""
     drawn: list[dict[str, Any]] = []
     for key in draw(st.lists(keys, unique=True, min_size=least, max_size=4)):
         others = [other["key"] for other in drawn]
         depends_on = draw(st.lists(st.sampled_from(others), unique=True)) if others else []
+        if "priority" in entry:
+            depends_on = [draw(st.just(other) | dependencies(other)) for other in depends_on]
         drawn.append({"key": key, "depends_on": depends_on, **draw(st.fixed_dictionaries(entry))})
     return draw(st.permutations(drawn))
 

@@ -27,7 +27,15 @@ from claude_tiu.domain.claim_expiry import ExpireClaims
 from claude_tiu.domain.dependency_graph import AddDependency, RemoveDependency
 from claude_tiu.domain.errors import Refused
 from claude_tiu.domain.messages import Command, Event
-from claude_tiu.domain.project import PROJECT, CompleteProject, CreateProject, FailProject, ReactivateProject
+from claude_tiu.domain.project import (
+    PROJECT,
+    ArchiveProject,
+    CompleteProject,
+    CreateProject,
+    FailProject,
+    ReactivateProject,
+    RestoreProject,
+)
 from claude_tiu.domain.task import (
     TASK,
     AddTask,
@@ -163,6 +171,8 @@ class Walk:
         assert len(by_agents) == len(held)
         assert all(all_tasks[task_id].status == "in_progress" for task_id in by_tasks)
         assert all(task.attempts < LIMIT for task in all_tasks.values())
+        projects_of_held = {self.memory.of(PROJECT)[one.project_id].status for one in held.values()}
+        assert "archived" not in projects_of_held
 
         opened = Counter(one.assignment_id for _, one in self.memory.log if isinstance(one, AssignmentOpened))
         closed = Counter(one.assignment_id for _, one in self.memory.log if isinstance(one, AssignmentClosed))
@@ -203,7 +213,9 @@ STEPS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "depend": {"task_id": tasks, "other": tasks, "kind": st.sampled_from(["blocks", "requires", "suggests", None])},
     "end_a_project": {
         "project_id": projects,
-        "command": one_of(CompleteProject, FailProject, ReactivateProject, ReactivateProject),
+        "command": one_of(
+            CompleteProject, FailProject, ReactivateProject, ArchiveProject, RestoreProject, RestoreProject
+        ),
     },
 }
 OFTEN = ("claim", "claim", "claim", "expire", "move")

@@ -114,6 +114,8 @@ class TestItsForm:
             "expected_outputs": [],
             "validation_criteria": {},
             "estimated_duration": None,
+            "agent_type": None,
+            "capabilities": [],
         }
         depends_on = [{"key": "b", "dependency_type": "blocks"}, {"key": "c", "dependency_type": "suggests"}]
         tasks = [task("a", *depends_on) | rest, task("b") | rest, task("c") | rest]

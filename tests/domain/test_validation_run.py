@@ -281,7 +281,7 @@ class TestIssues:
 def test_a_failed_run_has_neither_assessments_in_force_nor_issues() -> None:
     history = [STARTED, assessed("task", 10), reported()]
     run = given(VALIDATION_RUN, history, reads=READS).when(FAIL).then([RunFailed(occurred_at=AT, reason="no agent")])
-    assert (run.status, run.issues, run.reported) == ("failed", {}, ())
+    assert (run.status, run.issues, run.reported) == ("failed", {}, {})
 
 
 class TestInsideTheProject:

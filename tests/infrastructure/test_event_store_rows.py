@@ -16,6 +16,7 @@ from claude_tiu.infrastructure.event_hash import NO_EVENT, event_hash
 from claude_tiu.infrastructure.event_store import EventRow, EventStore, NewEvent, Stored, Unit
 from claude_tiu.infrastructure.sqlite import event_store as sqlite_event_store
 from claude_tiu.infrastructure.sqlite.values import time_text
+from tests.support.postgres_server import database_url, new_database
 from tests.support.stores import BACKENDS, Backend, PostgreSQLBackend, SQLiteBackend, append, event, new_backend
 
 
@@ -58,10 +59,8 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def pg_module_url(pg_server: str, pg_template: str) -> Iterator[str]:
-    from tests.conftest import _new_database  # the database of this module's own, not of each test
-    from tests.support.postgres_server import database_url
-
-    with _new_database(pg_server, "rows", template=pg_template) as name:
+    """The database of this module's own, not of each test."""
+    with new_database(pg_server, "rows", template=pg_template) as name:
         yield database_url(pg_server, name)
 
 

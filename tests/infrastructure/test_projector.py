@@ -35,7 +35,8 @@ from tests.support.stores import (
     event,
 )
 
-EVENTS = len(history())
+EVENTS = len(history()) + 14
+"""One a command; a claim makes three, and what closes an assignment two."""
 
 
 @pytest.fixture
@@ -59,9 +60,6 @@ NO_EVENTS_YET = {
     "workflows",
     "workflow_steps",
     "step_executions",
-    "agents",
-    "agent_assignments",
-    "agent_metrics",
     "templates",
     "project_files_archive",
     "step_executions_archive",
@@ -171,18 +169,10 @@ class TestCatchingUp:
         assert all_tables(backend) == expected
 
     def test_both_stores_come_to_the_same_rows(self, sqlite: SQLiteBackend, postgresql: PostgreSQLBackend) -> None:
-        decoded = []
         for backend in (sqlite, postgresql):
             store_history(backend.events())
             another(backend).catch_up()
-            reads = backend.reads()
-            keys = [
-                (table, UUID(str(key)))
-                for table in READ_MODEL.tables
-                for (key,) in backend.on_reads(f"SELECT {table.key} FROM {table.name} ORDER BY {table.key}")
-            ]
-            decoded.append([(table.name, reads.row(table, key)) for table, key in keys])
-        assert decoded[0] == decoded[1]
+        assert sqlite.rows(READ_MODEL) == postgresql.rows(READ_MODEL)
 
 
 class TestRebuilding:

@@ -13,14 +13,18 @@ import pytest
 from claude_tiu import (
     AddDependency,
     AddTask,
+    AlreadyExists,
     Answer,
     ClaimProgress,
     Command,
     CompleteProject,
     CompleteTask,
+    CreateProject,
+    CreateTemplate,
     DependencyCycle,
     DuplicateDependency,
     NotUnique,
+    PrivateTemplate,
     PutBackTask,
     Refused,
     RemoveDependency,
@@ -28,13 +32,15 @@ from claude_tiu import (
     StartTask,
     TiuError,
     UnmetDependencies,
+    UnpublishTemplate,
     WrongStatus,
+    template_task_id,
 )
 from claude_tiu.domain.dependency_graph import graph_id
 from claude_tiu.infrastructure.event_store import EventStore, Unit
 from claude_tiu.infrastructure.executor import Executor
 from claude_tiu.infrastructure.streams import load_stream
-from tests.support.history import PROJECT, TASKS, create_user, plan, uid
+from tests.support.history import PROJECT, TASKS, USER, create_user, plan, uid
 from tests.support.stores import Backend
 
 THREADS = 8
@@ -162,6 +168,53 @@ def test_a_project_that_is_completed_meanwhile_takes_no_task(
     late = overtaken_by(events, executing(backend, CompleteProject(project_id=PROJECT)), monkeypatch)
     with pytest.raises(WrongStatus):
         late.execute([AddTask(project_id=PROJECT, name="late")])
+
+
+class TestAProjectFromATemplate:
+    create = CreateProject(project_id=uid("from template"), user_id=USER, name="P", template_id=uid("template"))
+    task = template_task_id(uid("from template"), "a")
+
+    @pytest.fixture(autouse=True)
+    def _public_template(self, executor: Executor) -> None:
+        structure: Any = {"tasks": [{"key": "a", "name": "A"}, {"key": "b", "name": "B", "depends_on": ["a"]}]}
+        owner = create_user("owner", user_id=uid("owner"))
+        fields = {"name": "T", "structure": structure, "created_by": uid("owner"), "is_public": True}
+        executor.execute([owner, CreateTemplate(template_id=uid("template"), **fields)])
+
+    def refused(self, late: Executor, events: EventStore, error: type[Refused]) -> None:
+        with pytest.raises(error):
+            late.execute([self.create])
+        assert events.load(uid("from template")) == []
+        assert events.load(graph_id(uid("from template"))) == []
+
+    def test_that_is_unpublished_meanwhile_is_refused(
+        self, backend: Backend, events: EventStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        unpublish = executing(backend, UnpublishTemplate(template_id=uid("template")))
+        self.refused(overtaken_by(events, unpublish, monkeypatch), events, PrivateTemplate)
+
+    def test_one_of_whose_ids_is_taken_meanwhile_is_refused(
+        self, backend: Backend, events: EventStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add = executing(backend, AddTask(task_id=self.task, project_id=PROJECT, name="Squatter"))
+        self.refused(overtaken_by(events, add, monkeypatch), events, AlreadyExists)
+        assert events.load(self.task)[-1].version == 1
+
+    def test_is_stored_though_another_is_made_of_it_meanwhile(
+        self, backend: Backend, events: EventStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = self.create.model_copy(update={"project_id": uid("another")})
+        late = overtaken_by(events, executing(backend, other), monkeypatch)
+        (answer,) = late.execute([self.create])
+        assert len(events.load(graph_id(answer.id))) == 1
+
+    def test_sent_by_many_at_once_is_stored_once(self, backend: Backend, events: EventStore) -> None:
+        before = events.max_notification_id() or 0
+        command = self.create.model_copy(update={"command_id": uid("sent by many")})
+        outcomes = race(*[executing(backend, command) for _ in range(THREADS)])
+        assert len(set(outcomes)) == 1
+        assert isinstance(outcomes[0], Answer)
+        assert events.max_notification_id() == before + 4
 
 
 @pytest.mark.parametrize("same", ["username", "email"])

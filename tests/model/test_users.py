@@ -270,3 +270,23 @@ def test_a_project_of_a_forgotten_user_stays() -> None:
         (row,) = store.rows("projects")
         assert (row["id"], row["user_id"]) == (project, ADA)
         assert [row["username"] for row in store.rows("users")] == [f"forgotten:{ADA}", "bob"]
+
+
+def test_a_session_that_retention_has_taken_can_still_be_ended_by_what_is_told_late() -> None:
+    """It ended within its time; the news of that came behind the retention that removed its row."""
+    session = claude_tiu.StartSession(
+        session_id=SESSIONS[0], user_id=ADA, token_hash="t" * 32, expires_at=minutes(60), occurred_at=START
+    )
+    with closing(SQLite()) as store:
+        store.tiu.execute_all([*people(), session])
+        store.projector(1).catch_up()
+        assert len(store.rows("user_sessions")) == 1
+        store.tiu.execute(claude_tiu.RunRetention(occurred_at=minutes(120)))
+        late = claude_tiu.EndSession(session_id=SESSIONS[0], occurred_at=minutes(30))
+        store.tiu.execute(late)
+        for size in (1, 1_000):
+            store.projector(size).catch_up()
+            assert store.rows("user_sessions") == []
+            store.tiu.rebuild()
+        with pytest.raises(claude_tiu.WrongStatus, match="is ended"):
+            store.tiu.execute(late)

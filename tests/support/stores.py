@@ -24,7 +24,7 @@ from claude_tiu.infrastructure.read_store import ReadStore
 from claude_tiu.infrastructure.settings import Database, sqlite_url
 from claude_tiu.infrastructure.sqlite.event_store import SQLiteEventStore
 from claude_tiu.infrastructure.sqlite.read_store import SQLiteReadStore, read_path
-from claude_tiu.projections.projection import Kind, Projection
+from claude_tiu.projections.projection import Kind, Projection, Row
 
 BACKENDS = ("sqlite", "postgresql")
 VERSIONS = [f"{number:03}" for number in range(1, 13)]
@@ -79,6 +79,17 @@ class Backend(ABC):
         """Return every row of a projection's tables, as the database holds them."""
         return {
             table.name: self.on_reads(f"SELECT {', '.join(table.columns)} FROM {table.name} ORDER BY {table.key}")
+            for table in projection.tables
+        }
+
+    def rows(self, projection: Projection) -> dict[str, list[Row | None]]:
+        """Return every row of a projection's tables in Python's terms: what the stores can be compared by."""
+        reads = self.reads()
+        return {
+            table.name: [
+                reads.row(table, UUID(str(key)))
+                for (key,) in self.on_reads(f"SELECT {table.key} FROM {table.name} ORDER BY {table.key}")
+            ]
             for table in projection.tables
         }
 

@@ -43,5 +43,7 @@ CREATE INDEX idx_projects_real_progress ON projects(real_progress);
 CREATE INDEX idx_projects_authenticity_rate ON projects(authenticity_rate);
 CREATE INDEX idx_projects_active ON projects(user_id, updated_at DESC) WHERE status = 'active';
 CREATE INDEX idx_projects_list_covering ON projects(user_id, status) INCLUDE (name, real_progress, updated_at);
+-- Beyond the specification: the listing of all projects, the one that changed last first.
+CREATE INDEX idx_projects_updated_at ON projects(updated_at DESC, id);
 CREATE INDEX idx_projects_search ON projects
     USING gin(to_tsvector('english', name || ' ' || COALESCE(description, '')));

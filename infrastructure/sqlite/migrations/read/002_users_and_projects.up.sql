@@ -47,6 +47,8 @@ CREATE INDEX idx_projects_authenticity_rate ON projects(authenticity_rate);
 CREATE INDEX idx_projects_active ON projects(user_id, updated_at DESC) WHERE status = 'active';
 -- SQLite has no INCLUDE: the covered columns trail.
 CREATE INDEX idx_projects_list_covering ON projects(user_id, status, name, real_progress, updated_at);
+-- Beyond the specification: the listing of all projects, the one that changed last first.
+CREATE INDEX idx_projects_updated_at ON projects(updated_at DESC, id);
 
 -- The text search is an FTS5 index of external content: it keeps no second copy of the text. FTS5 counts in integers,
 -- and rowids of a table with a text key may change in a VACUUM, so projects_search_ids holds each project's number.

@@ -1,0 +1,266 @@
+"""`tiu doctor`: what is configured, reachable, migrated and lagging. It looks, makes no files, and never raises."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import SecretStr
+
+from ..domain.errors import TiuError
+from ..projections.read_model import READ_MODEL
+from . import migrations
+from .errors import BadSettings, NotMigrated
+from .postgresql import monitor as postgresql
+from .projector import POLL_SECONDS, Projector, Standing
+from .settings import Database, Settings, database, load_settings
+from .sqlite import monitor as sqlite
+from .sqlite.read_store import read_path
+from .sqlite.schema import SQLiteFile
+from .tiu import open_stores
+
+MOVING_SECONDS = 2 * POLL_SECONDS
+"""How long tables that are behind may stand still before that is wrong: a projector looks once in POLL_SECONDS."""
+LOOK_SECONDS = 0.1
+Found = TypeVar("Found")
+NAMES_A_DATABASE = {name for name in Settings.model_fields if name.startswith("db_")} | {"sqlite_path"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """`problem` says what is wrong where `ok` is False, and why it could not be checked where `ok` is None."""
+
+    ok: bool | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class SettingFound:
+    """`value` is None where there is none, or a bad one; of a secret it is `set` or `not set`."""
+
+    name: str
+    value: str | int | float | None
+    source: str
+    """`environment` or `default`."""
+
+
+@dataclass(frozen=True)
+class SettingsCheck(Check):
+    named_by: str
+    """What names the database: `--db`, `DB_HOST` or `SQLITE_PATH`."""
+    values: Sequence[SettingFound]
+
+
+@dataclass(frozen=True)
+class DatabaseCheck(Check):
+    kind: str | None = None
+    version: str | None = None
+    """The server's, or SQLite's; None where it was not reached."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MigrationsCheck(Check):
+    """Versions, in order: what the database has, lacks, has and this code does not know, has with other contents."""
+
+    applied: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    newer: Sequence[str] = ()
+    edited: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class LagCheck(Check):
+    projection: str = READ_MODEL.name
+    position: int | None = None
+    last_position: int | None = None
+    behind: int | None = None
+    refused: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    ok: bool
+    """Whether everything was checked, and is well."""
+    db: str | None
+    settings: SettingsCheck
+    database: DatabaseCheck
+    migrations: MigrationsCheck
+    lag: LagCheck
+
+
+def examine(url: str | None = None) -> Report:
+    """Return what is found of the database at a URL, or of the settings. What fails keeps nothing else from being
+    checked, but what stands on it."""
+    settings, bad, faults = _settings()
+    where, fault = None, None
+    if url is not None or not NAMES_A_DATABASE & bad:
+        where, fault = _attempt(lambda: database(url, settings))
+    problem = _joined([faults, fault])
+    configured = SettingsCheck(problem is None, problem, _named_by(url, settings), _values(settings, bad))
+    reached = DatabaseCheck(None, "not checked: it is not known which database is meant")
+    migrated = MigrationsCheck(None, "not checked: the database was not reached")
+    lag = LagCheck(None, "not checked: the database was not reached")
+    if where is not None:
+        reached = _reached(where, settings)
+    if where is not None and reached.version is not None:
+        migrated = _migrated(where, settings)
+        lag = _lag(where, settings, migrated)
+    ok = all(check.ok for check in (configured, reached, migrated, lag))
+    return Report(ok, None if where is None else str(where), configured, reached, migrated, lag)
+
+
+def _attempt(check: Callable[[], Found]) -> tuple[Found | None, str | None]:
+    """Return what a check finds, or in one line why it finds nothing."""
+    try:
+        return check(), None
+    except TiuError as error:
+        return None, error.message
+    except Exception as error:  # noqa: BLE001 - a doctor says what is wrong, whatever it is
+        return None, " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _settings() -> tuple[Settings, set[str], str | None]:
+    """Return the settings, with the default for each that is bad; which are, and what is wrong with them."""
+    try:
+        return load_settings(), set(), None
+    except BadSettings as error:
+        bad = set(error.details["settings"])
+        good: Any = {name: Settings.model_fields[name].get_default() for name in bad}
+        return Settings(**good), bad, error.message
+
+
+def _named_by(url: str | None, settings: Settings) -> str:
+    if url is not None:
+        return "--db"
+    return "SQLITE_PATH" if settings.db_host is None else "DB_HOST"
+
+
+def _values(settings: Settings, bad: set[str]) -> list[SettingFound]:
+    found = []
+    for name, field_info in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if name in bad:
+            value = None
+        elif field_info.annotation == SecretStr | None:
+            value = "not set" if value is None else "set"
+        elif not isinstance(value, int | float | None):
+            value = str(value)
+        source = "environment" if name in settings.model_fields_set else "default"
+        found.append(SettingFound(name.upper(), value, source))
+    return found
+
+
+def _reached(where: Database, settings: Settings) -> DatabaseCheck:
+    return _postgresql(where) if where.path is None else _sqlite(where, where.path, settings.sqlite_timeout)
+
+
+def _postgresql(where: Database) -> DatabaseCheck:
+    found, problem = _attempt(lambda: postgresql.facts(where.url))
+    if found is None:
+        return DatabaseCheck(False, problem, "postgresql")
+    version = found.pop("version")
+    if found["encoding"] != "UTF8":
+        problem = f"the database's encoding is {found['encoding']}: it must be UTF8"
+    return DatabaseCheck(problem is None, problem, "postgresql", version, found)
+
+
+def _sqlite(where: Database, path: Path, timeout: float) -> DatabaseCheck:
+    reads, problem = _attempt(lambda: _read_file(where, path, timeout))
+    if reads is None:
+        return DatabaseCheck(False, problem, "sqlite")
+    version, files, problems = None, {}, []
+    for name, file in (("events", path), ("read", reads)):
+        found, problem = _attempt(partial(_file_facts, file, timeout))
+        if found is None:
+            problems.append(problem)
+            continue
+        version = found.pop("version")
+        files[name] = {"path": str(file), **found}
+        if found["journal_mode"] != "wal":
+            problems.append(f"{file}: its journal mode is {found['journal_mode']}: it must be wal")
+    return DatabaseCheck(not problems, _joined(problems), "sqlite", version, files)
+
+
+def _read_file(where: Database, path: Path, timeout: float) -> Path:
+    """Return the file of the read tables, which the file of events names."""
+    migrations.require_reachable(where)
+    if not path.exists():
+        raise NotMigrated(f"there is no database {where}: `tiu migrate up --db {where}` makes one")
+    return read_path(path, SQLiteFile(path, [], timeout).read_generation())
+
+
+def _file_facts(path: Path, timeout: float) -> dict[str, Any]:
+    if not path.exists():
+        raise NotMigrated(f"there is no file {path}: `tiu migrate up` makes it, and a projector fills it")
+    return sqlite.facts(path, timeout)
+
+
+def _migrated(where: Database, settings: Settings) -> MigrationsCheck:
+    found, problem = _attempt(lambda: _versions(where, settings.sqlite_timeout))
+    if found is None:
+        return MigrationsCheck(False, problem)
+    applied, missing, newer, edited = found
+    problems = []
+    if missing:
+        problems.append(f"it lacks migration {', '.join(missing)}: run `tiu migrate up --db {where}`")
+    if newer:
+        problems.append(f"it was migrated by newer code than this (migration {', '.join(newer)}): upgrade claude-tiu")
+    if edited:
+        problems.append(f"migration {', '.join(edited)} was applied with other contents than this code has")
+    return MigrationsCheck(not problems, _joined(problems), applied, missing, newer, edited)
+
+
+def _versions(where: Database, timeout: float) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Return the versions of a MigrationsCheck; migrations.status would stop at the first that was edited."""
+    checksums, known = {}, {}
+    for target in migrations.targets(where, timeout):
+        checksums.update({version: checksum for version, (_, _, checksum) in target.recorded().items()})
+        known.update({migration.version: migration.checksum for migration in target.migrations})
+    missing, newer = sorted(known.keys() - checksums.keys()), sorted(checksums.keys() - known.keys())
+    edited = sorted(version for version in known.keys() & checksums.keys() if known[version] != checksums[version])
+    return sorted(checksums), missing, newer, edited
+
+
+def _lag(where: Database, settings: Settings, migrated: MigrationsCheck) -> LagCheck:
+    found, problem = _attempt(lambda: _standings(where, settings))
+    if found is None:
+        if migrated.missing:
+            return LagCheck(None, "not checked: the database lacks migrations")
+        return LagCheck(False, problem)
+    before, now = found
+    refused = now.refused.message if now.refused else None
+    if refused is None and now.behind and now.lag.position == before.lag.position:
+        problem = f"the read tables have not moved for {MOVING_SECONDS:g} s: is a projector running?"
+    return LagCheck(
+        refused is None and problem is None,
+        refused or problem,
+        position=now.lag.position,
+        last_position=now.lag.last_position,
+        behind=now.behind,
+        refused=refused,
+    )
+
+
+def _standings(where: Database, settings: Settings) -> tuple[Standing, Standing]:
+    """Return where the read tables stand; and, where they are behind, what a projector has made of that since."""
+    events, reads = open_stores(where, settings)
+    with closing(events), closing(reads):
+        projector = Projector(events, reads, READ_MODEL)
+        before = now = projector.standing()
+        deadline = time.monotonic() + MOVING_SECONDS
+        while now.behind and not now.refused and now.lag.position == before.lag.position:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(LOOK_SECONDS)
+            now = projector.standing()
+    return before, now
+
+
+def _joined(problems: Sequence[str | None]) -> str | None:
+    return "; ".join(filter(None, problems)) or None

@@ -1,0 +1,207 @@
+"""The gauges for Prometheus: what they say, and that a scrape never raises and never waits for long."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from claude_tiu import MissingExtra, Tiu, connect, register_metrics
+from claude_tiu.infrastructure.metrics import GAUGES, TiuCollector
+from claude_tiu.projections.read_model import READ_MODEL
+from tests.support.history import create_user
+from tests.support.stores import Backend, PostgreSQLBackend, append, event
+
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "monitor.md"
+POOL = {"claude_tiu_pool_size", "claude_tiu_pool_available", "claude_tiu_pool_requests_waiting"}
+PROCESS = {"claude_tiu_up", "claude_tiu_projector_stopped"}
+
+
+def scraped(collector: TiuCollector) -> dict[str, float]:
+    """Return the gauges that have a value."""
+    return {sample.name: sample.value for metric in collector.collect() for sample in metric.samples}
+
+
+def until(found: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while not found() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry(auto_describe=True)
+
+
+@pytest.fixture
+def tiu(backend: Backend) -> Iterator[Tiu]:
+    with connect(backend.url, project=False) as connection:
+        yield connection
+
+
+def test_lag_and_positions(tiu: Tiu, registry: CollectorRegistry) -> None:
+    register_metrics(tiu, registry)
+
+    def values() -> list[float | None]:
+        labels = {"projection": READ_MODEL.name}
+        return [
+            registry.get_sample_value("claude_tiu_up"),
+            registry.get_sample_value("claude_tiu_log_position"),
+            registry.get_sample_value("claude_tiu_checkpoint_position", labels),
+            registry.get_sample_value("claude_tiu_projector_lag_events", labels),
+            registry.get_sample_value("claude_tiu_checkpoint_refused", labels),
+            registry.get_sample_value("claude_tiu_projector_stopped", labels),
+        ]
+
+    assert values() == [1, 0, 0, 0, 0, 0]
+    tiu.execute_all([create_user("ada"), create_user("bob"), create_user("eve")])
+    assert values() == [1, 3, 0, 3, 0, 0]
+    tiu.projector.catch_up()
+    assert values() == [1, 3, 3, 0, 0, 0]
+
+
+def test_every_gauge_is_described_and_has_a_value(tiu: Tiu, backend: Backend) -> None:
+    collector = TiuCollector(tiu)
+
+    assert [metric.name for metric in collector.describe()] == list(GAUGES)
+    assert all(metric.documentation for metric in collector.describe())
+    assert set(scraped(collector)) == set(GAUGES) - (POOL if backend.name == "sqlite" else set())
+
+
+def test_the_how_to_lists_every_gauge() -> None:
+    assert [name for name in GAUGES if f"| `{name}` |" not in HOW_TO.read_text(encoding="utf-8")] == []
+
+
+def test_the_text_that_is_scraped(tiu: Tiu, registry: CollectorRegistry) -> None:
+    register_metrics(tiu, registry)
+    lines = generate_latest(registry).decode().splitlines()
+
+    assert "claude_tiu_up 1.0" in lines
+    assert 'claude_tiu_projector_lag_events{projection="read_model"} 0.0' in lines
+    assert "# TYPE claude_tiu_projector_lag_events gauge" in lines
+
+
+def test_a_projector_that_stopped_at_an_event(backend: Backend) -> None:
+    with connect(backend.url) as tiu:
+        collector = TiuCollector(tiu)
+        tiu.wait_for(tiu.execute(create_user()))
+        assert scraped(collector)["claude_tiu_projector_stopped"] == 0
+        append(backend.events(), event(topic="nobody.knows.v1"))
+        assert until(lambda: scraped(collector)["claude_tiu_projector_stopped"] == 1)
+        found = scraped(collector)
+    assert (found["claude_tiu_up"], found["claude_tiu_projector_lag_events"]) == (1, 1)
+
+
+def test_a_projector_that_was_told_to_stop_has_not_failed(backend: Backend) -> None:
+    with connect(backend.url) as tiu:
+        tiu.wait_for(tiu.execute(create_user()))
+    assert tiu.projector.failure is None
+    assert scraped(TiuCollector(tiu))["claude_tiu_projector_stopped"] == 0
+
+
+def test_a_refused_checkpoint_leaves_all_events_to_be_projected(tiu: Tiu, backend: Backend) -> None:
+    tiu.execute_all([create_user("ada"), create_user("bob")])
+    tiu.projector.catch_up()
+    backend.on_reads("UPDATE checkpoints SET version = version + 1")
+    found = scraped(TiuCollector(tiu))
+
+    assert found["claude_tiu_checkpoint_refused"] == 1
+    assert found["claude_tiu_projector_lag_events"] == found["claude_tiu_checkpoint_position"] == 2
+
+
+def test_of_a_connection_that_was_closed_nothing_is_up(backend: Backend) -> None:
+    with connect(backend.url, project=False) as tiu:
+        collector = TiuCollector(tiu)
+    found = scraped(collector)
+
+    assert found["claude_tiu_up"] == 0
+    assert set(found) - POOL == PROCESS
+
+
+def test_tables_that_cannot_be_read(tiu: Tiu, backend: Backend, registry: CollectorRegistry) -> None:
+    collector = register_metrics(tiu, registry)
+    backend.on_reads("DROP TABLE checkpoints")
+
+    assert scraped(collector)["claude_tiu_up"] == 0
+    assert b"claude_tiu_up 0.0" in generate_latest(registry)
+
+
+@contextmanager
+def away(postgresql: PostgreSQLBackend, server: str) -> Iterator[None]:
+    """Let nobody connect to a database, and cut those who are."""
+    name = psycopg.conninfo.conninfo_to_dict(postgresql.url)["dbname"]
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        try:
+            yield
+        finally:
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
+
+
+def test_a_database_that_is_away_and_comes_back(postgresql: PostgreSQLBackend, pg_server: str) -> None:
+    with connect(postgresql.url, project=False) as tiu:
+        collector = TiuCollector(tiu, wait=0.5)
+        assert scraped(collector)["claude_tiu_up"] == 1
+        with away(postgresql, pg_server):
+            for _ in range(3):
+                found = scraped(collector)
+                assert found["claude_tiu_up"] == 0
+                assert set(found) == PROCESS | POOL
+        assert until(lambda: scraped(collector)["claude_tiu_up"] == 1)
+
+
+def test_a_database_that_does_not_answer_is_not_waited_for(postgresql: PostgreSQLBackend) -> None:
+    with connect(postgresql.url, project=False) as tiu:
+        collector = TiuCollector(tiu, wait=0.1)
+        assert until(lambda: scraped(collector)["claude_tiu_up"] == 1)
+        with psycopg.connect(postgresql.url) as other:
+            other.execute("LOCK TABLE checkpoints")
+            started = time.monotonic()
+            for _ in range(5):
+                assert scraped(collector)["claude_tiu_up"] == 0
+            assert time.monotonic() - started < 5
+            reading = [thread for thread in threading.enumerate() if thread.name.startswith("tiu-metrics")]
+            assert len(reading) == 1, "however many scrapes, one reads"
+        assert until(lambda: scraped(collector)["claude_tiu_up"] == 1)
+
+
+def test_the_use_of_the_pool(postgresql: PostgreSQLBackend) -> None:
+    with connect(postgresql.url, project=False) as tiu:
+        found = scraped(TiuCollector(tiu))
+        pool = tiu.monitor.pool()
+        assert pool is not None
+        assert {name: found[name] for name in POOL} == {
+            "claude_tiu_pool_size": pool.size,
+            "claude_tiu_pool_available": pool.available,
+            "claude_tiu_pool_requests_waiting": 0,
+        }
+        assert 1 <= pool.size <= 5
+
+
+def test_a_registry_takes_one_connection_at_a_time(tiu: Tiu, registry: CollectorRegistry) -> None:
+    collector = register_metrics(tiu, registry)
+    with pytest.raises(ValueError, match="claude_tiu_up"):
+        register_metrics(tiu, registry)
+    registry.unregister(collector)
+    register_metrics(tiu, registry)
+
+
+def test_without_the_extra_it_is_named(tiu: Tiu, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(MissingExtra, match=r"claude-tiu\[prometheus\]"):
+        register_metrics(tiu)
+
+
+def test_the_extra_is_not_imported_before_it_is_asked_for() -> None:
+    code = "import sys, claude_tiu.infrastructure.cli; sys.exit('prometheus_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
