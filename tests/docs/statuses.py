@@ -174,7 +174,7 @@ class World:
         return []
 
     def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
-        return [AGENT_ID] if kind == ASSIGNMENT else []
+        return [AGENT_ID] if kind == ASSIGNMENT else [PROJECT_ID]
 
     def template(self, template_id: UUID) -> Template:
         return template()
@@ -281,10 +281,11 @@ def steps_of(command: type[Command]) -> list[Step]:
     (aggregate,) = (one for one in AGGREGATES if command in one.commands)
     if aggregate is CLAIM_EXPIRY:
         return [_expiring(command, attempts) for attempts in (0, 2)]
+    world = World("completed" if aggregate is RETENTION else "active")
     found = []
     for (kind, before, state), example in product(_states(aggregate, command), examples_of(command)):
         try:
-            decided = aggregate.decide(state, example, World())
+            decided = aggregate.decide(state, example, world)
         except (WrongStatus, AlreadyExists, NotAssigned):
             continue
         after = _status(kind, aggregate.fold([one for one in decided if not isinstance(one, Elsewhere)], state))

@@ -24,6 +24,10 @@ from tests.support.keeping import KINDS, PASSES, Move, drawn, history
 moves = st.builds(Move, st.sampled_from(KINDS), st.integers(0, 1_000), st.sampled_from(PASSES))
 
 
+SEEDS = (0, 2, 3)
+"""Of long histories."""
+
+
 def execute(store: Store, commands: Sequence[Command], sizes: Sequence[int]) -> None:
     """Execute what the rules allow; project now and then, in batches of these sizes."""
     for number, command in enumerate(commands):
@@ -72,7 +76,7 @@ def test_the_rows_are_what_plain_python_makes_and_a_rebuild_is_the_same(drawn: l
             assert exactly(store.dump()) == exactly(live), f"rebuilt in batches of {size}"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_both_stores_hold_the_same(pg_server: str, pg_template: str, seed: int) -> None:
     commands = history(drawn(seed, 300))
     with closing(SQLite()) as one, closing(PostgreSQL(pg_server, pg_template)) as other:
@@ -86,14 +90,17 @@ def test_both_stores_hold_the_same(pg_server: str, pg_template: str, seed: int) 
         assert rows_of(one) == rows_of(other)
 
 
-def test_such_a_history_has_all_that_it_is_about() -> None:
+def test_such_histories_have_all_that_they_are_about() -> None:
     """Or the tests above would show little."""
+    happened: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
-    with closing(SQLite()) as store:
-        execute(store, history(drawn(0, 300)), [100])
-        happened = Counter(row.topic for row in store.tiu.events.read(0, 100_000))
-        for row in store.rows("cleanup_log"):
-            dropped[row["table_name"]] += row["rows_deleted"]
+    for seed in SEEDS:
+        with closing(SQLite()) as store:
+            execute(store, history(drawn(seed, 300)), [100])
+            happened.update(row.topic for row in store.tiu.events.read(0, 100_000))
+            for row in store.rows("cleanup_log"):
+                dropped[row["table_name"]] += row["rows_deleted"]
     topics = ("project.archived.v1", "project.restored.v1", "retention.ran.v1", "validation_run.issue_reopened.v1")
     assert min(happened[topic] for topic in topics) >= 5
-    assert {table for table, rows in dropped.items() if not rows} == {"user_sessions"}
+    assert happened["task.assigned.v1"] >= 5
+    assert all(dropped.values()), dropped

@@ -121,6 +121,9 @@ class Operated(Told):
             self.drop(given, f"validation_issues{suffix}", with_them)
             self.drop(given, f"validation_reports{suffix}", gone)
 
+    def end_session(self, given: Mapping[str, Any]) -> None:
+        self.tables["user_sessions"].pop(given["session_id"], None)
+
     def drop_sessions(self, given: Mapping[str, Any]) -> None:
         sessions = self.tables["user_sessions"].values()
         self.drop(given, "user_sessions", [row["id"] for row in sessions if row["expires_at"] < given["before"]])
@@ -155,4 +158,5 @@ OPERATIONS: Mapping[str, Callable[[Operated, Mapping[str, Any]], None]] = {
     "drop_dailies": lambda told, given: told.drop_metrics(given, daily=True),
     "drop_reports": Operated.drop_reports,
     "drop_sessions": Operated.drop_sessions,
+    "end_session": Operated.end_session,
 }

@@ -20,6 +20,7 @@ from claude_tiu import (
     ArchiveProject,
     AssessTask,
     BeginIssue,
+    ClaimNextTask,
     ClaimProgress,
     Command,
     CompleteProject,
@@ -30,12 +31,17 @@ from claude_tiu import (
     CreateProject,
     CreateWorkflow,
     DeleteFile,
+    EndSession,
+    ExpireClaims,
     FailProject,
     FailRun,
+    FinishTask,
     IgnoreIssue,
     ModifyFile,
     ReactivateProject,
     RecordMetric,
+    RegisterAgent,
+    ReleaseTask,
     ReopenIssue,
     ReopenTask,
     ReportIssue,
@@ -43,6 +49,7 @@ from claude_tiu import (
     RestoreProject,
     RunRetention,
     StartRun,
+    StartSession,
     StartStep,
     StartTask,
     StartWorkflowRun,
@@ -50,6 +57,7 @@ from claude_tiu import (
 from tests.support.history import START, USER, create_user, uid
 
 PROJECTS = [uid("kept"), uid("also kept")]
+AGENTS = [uid("agent"), uid("another agent")]
 WORKFLOW, STEPS = uid("workflow"), [uid("first step"), uid("second step")]
 KINDS = (
     "work",
@@ -61,6 +69,8 @@ KINDS = (
     "issue",
     "file",
     "flow",
+    "agent",
+    "session",
     "project",
     "project",
     "retention",
@@ -82,12 +92,14 @@ def task_of(project: UUID, turn: int) -> UUID:
 
 
 def begun() -> Iterator[Command]:
-    """A user, a workflow, and two projects of three tasks, one of which waits for another."""
+    """A user, a workflow, two agents, and two projects of three tasks, one of which waits for another."""
     yield create_user(user_id=USER)
     yield CreateWorkflow(workflow_id=WORKFLOW, name="Review")
     for number, step in enumerate(STEPS):
         yield AddStep(workflow_id=WORKFLOW, step_id=step, name="Lint", type="validation", depends_on=STEPS[:number])
     yield ActivateWorkflow(workflow_id=WORKFLOW)
+    for agent in AGENTS:
+        yield RegisterAgent(agent_id=agent, agent_type="tester")
     for project in PROJECTS:
         yield CreateProject(project_id=project, user_id=USER, name="Billing", description="Invoices ☃")
         for turn in range(3):
@@ -127,6 +139,19 @@ def commands_of(move: Move, number: int) -> Iterator[Command]:
             for step in STEPS[: turn % 3]:
                 yield StartStep(workflow_run_id=run, step_id=step)
                 yield CompleteStep(workflow_run_id=run, step_id=step, result_data={"n": 0.5})
+        case "agent":
+            agent = AGENTS[turn % 2]
+            yield ExpireClaims()
+            yield ClaimNextTask(agent_id=agent, project_id=project, assignment_id=uid(f"assignment {number}"))
+            if turn % 8:
+                end_of_claim = (FinishTask, ReleaseTask, FinishTask)[turn % 3]
+                yield from (end_of_claim(agent_id=agent, task_id=task_of(project, one)) for one in range(3))
+        case "session":
+            at = START + timedelta(days=20 * turn)
+            session = uid(f"session {number}")
+            yield StartSession(session_id=session, user_id=USER, token_hash="f" * 64, expires_at=at)
+            if turn % 3 == 0:
+                yield EndSession(session_id=session)
         case "project":
             end = (CompleteProject, CompleteProject, FailProject)[turn % 3]
             yield (end, ArchiveProject, RestoreProject, ReactivateProject)[turn % 4](project_id=project)
