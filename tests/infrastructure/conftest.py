@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from claude_tiu.infrastructure.event_store import EventStore
 from claude_tiu.infrastructure.read_store import ReadStore
+from tests.support.places import Place, PostgreSQLPlace, SQLitePlace
 from tests.support.stores import BACKENDS, Backend, PostgreSQLBackend, SQLiteBackend, copy_sqlite, new_backend
 
 
@@ -50,3 +51,22 @@ def events(backend: Backend) -> EventStore:
 @pytest.fixture
 def reads(backend: Backend) -> ReadStore:
     return backend.reads()
+
+
+@pytest.fixture
+def sqlite_place(tmp_path: Path, sqlite_template: SQLiteBackend) -> Iterator[SQLitePlace]:
+    with closing(copy_sqlite(sqlite_template, tmp_path / "app.db")) as live:
+        live.new_identity()
+        yield SQLitePlace(live, tmp_path, "SQLite")
+
+
+@pytest.fixture
+def postgresql_place(tmp_path: Path, pg_server: str, postgresql: PostgreSQLBackend) -> Iterator[PostgreSQLPlace]:
+    with ExitStack() as databases:
+        yield PostgreSQLPlace(postgresql, tmp_path, pg_server, databases)
+
+
+@pytest.fixture(params=BACKENDS)
+def place(request: pytest.FixtureRequest) -> Place:
+    made: Place = request.getfixturevalue(f"{request.param}_place")
+    return made

@@ -2,151 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
-from pathlib import Path
+from contextlib import closing, contextmanager, suppress
 
 import psycopg
 import pytest
 
-from claude_tiu import CheckpointRefused, Command, CreateFile, NotUnique, Refused, connect
-from claude_tiu.infrastructure.event_hash import NO_EVENT, event_hash
-from claude_tiu.infrastructure.event_store import WRITE_SIDE, EventRow
+from claude_tiu import (
+    CheckpointRefused,
+    Command,
+    CreateFile,
+    NotUnique,
+    Refused,
+    connect,
+)
 from claude_tiu.infrastructure.executor import Executor
 from claude_tiu.infrastructure.projector import Projector
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.cli.running import done, refused
-from tests.docs.blocks import DOCS, Block, blocks_of, environment, section_of
+from tests.docs.blocks import blocks_of, section_of
 from tests.support.flows import flows
 from tests.support.history import EVENTS, PROJECT, START, create_user, history, store_history, uid
-from tests.support.postgres_server import database_url, find_clients, new_database
-from tests.support.stores import BACKENDS, Backend, PostgreSQLBackend, SQLiteBackend, append, copy_sqlite, event
-
-PAGE = DOCS / "how-to" / "back-up.md"
-
-
-class Place(ABC):
-    """A live database, and the folder in which the page's commands are run on it."""
-
-    kept: str
-    """What the backups are called."""
-    printed: str
-    """By the commands of the last restore."""
-
-    def __init__(self, live: Backend, folder: Path, name: str, **more: str) -> None:
-        self.live = live
-        self.folder = folder
-        self.environment = environment(**more)
-        self.back_ups = section_of(PAGE, f"Back up {name}")
-        self.restores = section_of(PAGE, f"Restore {name}")
-
-    def attempt(self, block: Block, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run a block in a process of its own."""
-        start = {"sh": ["sh", "-c"], "python": [sys.executable, "-W", "error", "-c"]}[block.language]
-        return subprocess.run(
-            [*start, block.text],
-            check=False,
-            cwd=self.folder,
-            env=self.environment | more,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    def run(self, block: Block, **more: str) -> str:
-        """Run a block, which must succeed and complain of nothing; return what it printed."""
-        ended = self.attempt(block, **more)
-        assert (ended.returncode, ended.stderr) == (0, ""), f"{PAGE.name}, line {block.line}"
-        return ended.stdout
-
-    def back_up(self) -> None:
-        self.run(self.back_ups[0])
-
-    def backups(self) -> list[Path]:
-        """The backups that there are, the newest last."""
-        return sorted(self.folder.glob(self.kept))
-
-    @abstractmethod
-    def restore(self) -> Backend:
-        """Restore the last backup, into a new database."""
-
-    @abstractmethod
-    def restore_below_the_read_tables(self) -> None:
-        """Put the events of the last backup in the place of the live ones, and leave the read tables: a mistake."""
-
-
-class SQLitePlace(Place):
-    kept = "events-*.db"
-
-    def restore(self) -> Backend:
-        (block,) = self.restores
-        self.printed = self.run(block)
-        return SQLiteBackend(self.folder / "restored.db")
-
-    def restore_below_the_read_tables(self) -> None:
-        self.live.close()
-        for name in ("app.db", "app.db-wal", "app.db-shm"):
-            (self.folder / name).unlink(missing_ok=True)
-        shutil.copyfile(self.backups()[-1], self.folder / "app.db")
-
-
-class PostgreSQLPlace(Place):
-    kept = "events-*.dump"
-
-    def __init__(self, live: Backend, folder: Path, server: str, databases: ExitStack) -> None:
-        self.clients = find_clients(server)
-        path = os.pathsep.join([str(self.clients), environment()["PATH"]])
-        super().__init__(live, folder, "PostgreSQL", DB=live.url, PATH=path)
-        self._server = server
-        self._databases = databases
-
-    def restore(self, dumps: str = "events-*") -> Backend:
-        url = database_url(self._server, self._databases.enter_context(new_database(self._server, "restored")))
-        (block,) = self.restores
-        self.printed = self.run(block._replace(text=block.text.replace("events-*", dumps)), NEW=url)
-        return PostgreSQLBackend(url)
-
-    def restore_below_the_read_tables(self) -> None:
-        self.live.on_events("ALTER TABLE events DISABLE TRIGGER USER")
-        events = ("events", "reservations", "personal_keys", *WRITE_SIDE)
-        self.live.on_events(f"TRUNCATE {', '.join(events)}")
-        tables = ("--data-only", *(f"--table={name}" for name in events))
-        dump = self.backups()[-1]
-        subprocess.run([self.clients / "pg_restore", *tables, f"--dbname={self.live.url}", dump], check=True)
-        self.live.on_events("ALTER TABLE events ENABLE TRIGGER USER")
-
-
-@pytest.fixture
-def sqlite_place(tmp_path: Path, sqlite_template: SQLiteBackend) -> Iterator[SQLitePlace]:
-    with closing(copy_sqlite(sqlite_template, tmp_path / "app.db")) as live:
-        live.new_identity()
-        yield SQLitePlace(live, tmp_path, "SQLite")
-
-
-@pytest.fixture
-def postgresql_place(tmp_path: Path, pg_server: str, postgresql: PostgreSQLBackend) -> Iterator[PostgreSQLPlace]:
-    with ExitStack() as databases:
-        yield PostgreSQLPlace(postgresql, tmp_path, pg_server, databases)
-
-
-@pytest.fixture(params=BACKENDS)
-def place(request: pytest.FixtureRequest) -> Place:
-    made: Place = request.getfixturevalue(f"{request.param}_place")
-    return made
-
-
-def rows_of(backend: Backend) -> list[EventRow]:
-    with closing(backend.events()) as events:
-        return list(events.read_rows(0, 1_000_000))
+from tests.support.places import PAGE, Place, PostgreSQLPlace, SQLitePlace, assert_chained, rows_of
+from tests.support.postgres_server import database_url
+from tests.support.stores import Backend, append, event
 
 
 def tables_of(backend: Backend) -> dict[str, list[tuple[str, ...]]]:
@@ -177,16 +60,6 @@ def fill(backend: Backend) -> None:
     project(backend)
 
 
-def assert_chained(rows: Sequence[EventRow]) -> None:
-    """Every position is there once, and every hash is that of its row and of the one before."""
-    assert [row.position for row in rows] == list(range(1, len(rows) + 1))
-    previous = NO_EVENT
-    for row in rows:
-        assert row.previous_hash == previous
-        assert row.hash == event_hash(previous, *row[:-2])
-        previous = row.hash
-
-
 def test_what_is_restored_equals_the_original_row_by_row(place: Place) -> None:
     fill(place.live)
     place.back_up()
@@ -207,7 +80,7 @@ def test_a_dump_of_everything_brings_the_read_tables_along(postgresql_place: Pos
     place = postgresql_place
     fill(place.live)
     place.run(place.back_ups[1])
-    with closing(place.restore("whole-*")) as restored:
+    with closing(place.restore("whole-*", keys=False)) as restored:
         assert place.printed.splitlines()[-1].startswith("0 events projected; ")
         assert rows_of(restored) == rows_of(place.live)
         assert tables_of(restored) == tables_of(place.live)
@@ -295,7 +168,8 @@ def test_a_restored_database_takes_commands_and_tells_of_them(place: Place) -> N
 
 def test_a_backup_is_its_owners_alone(place: Place) -> None:
     place.back_up()
-    assert [path.stat().st_mode & 0o077 for path in place.backups()] == [0]
+    made = [path for path in place.folder.glob("*-*Z.*") if path.is_file()]
+    assert [path.stat().st_mode & 0o077 for path in made] == [0] * (1 if isinstance(place, SQLitePlace) else 2)
 
 
 def test_a_run_that_fails_leaves_the_backups_that_there_are(place: Place) -> None:
@@ -326,7 +200,14 @@ def test_the_dump_leaves_out_what_is_made_from_events_and_nothing_else(postgresq
     tables = {name for (name,) in place.live.on_events("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
     left_out = {name for name in tables if re.fullmatch(pattern, name)}
     assert left_out == {"checkpoints", *(table.name for table in READ_MODEL.tables)}
-    assert tables - left_out >= {"events", "store", "reservations", "schema_migrations", "migration_rollbacks"}
+    assert tables - left_out >= {
+        "events",
+        "personal_keys",
+        "store",
+        "reservations",
+        "schema_migrations",
+        "migration_rollbacks",
+    }
 
 
 def test_vacuum_into_copies_a_sqlite_file_too(sqlite_place: SQLitePlace) -> None:
@@ -400,5 +281,5 @@ class TestReadTablesNewerThanTheRestoredEvents:
 
 
 def test_every_block_of_the_page_is_run() -> None:
-    headings = ("Back up PostgreSQL", "Restore PostgreSQL", "Back up SQLite", "Restore SQLite")
+    headings = ("Back up PostgreSQL", "Restore PostgreSQL", "Back up SQLite", "Restore SQLite", "Keys")
     assert [block for heading in headings for block in section_of(PAGE, heading)] == blocks_of(PAGE)
