@@ -18,7 +18,7 @@ from .decision import Answer, Decision, Request, created_id, prepare
 from .errors import Contended, KeyMissing, StoreUnavailable
 from .event_store import Conflict, EventStore, Known, Stored, Taken
 from .mapper import decode
-from .streams import Stream, StreamCache
+from .streams import Stream, StreamCache, load_stream
 
 ATTEMPTS = 20
 """How often a unit is decided before its command is told that others are always faster."""
@@ -79,8 +79,9 @@ class Executor:
     def _attempt_exclusively(self, requests: Sequence[Request]) -> dict[UUID, Answer]:
         """Decide and append one command after the other, in one transaction that holds the ordering lock.
 
-        So each finds in the write-side tables what those before it did. One at a time of this process waits for the
-        lock.
+        So each finds in the write-side tables what those before it did. One that rested on a stale state is decided
+        again at once, on streams as they stand: nobody else moves them now. One at a time of this process waits for
+        the lock.
         """
         answers: dict[UUID, Answer] = {}
         streams: dict[UUID, Stream] = {}
@@ -88,22 +89,33 @@ class Executor:
             if (known := _known(store, requests)) is not None:
                 return known
             for request in requests:
-                answers |= self._attempt_on(store, [request], streams)
+                try:
+                    answers |= self._attempt_on(store, [request], streams)
+                except _Moved as moved:
+                    self._cache.drop(moved.stream_ids)
+                    answers |= self._attempt_on(store, [request], streams, cached=False)
         self._cache.put(streams)
         return answers
 
     def _attempt_on(
-        self, store: EventStore, requests: Sequence[Request], written: dict[UUID, Stream] | None = None
+        self,
+        store: EventStore,
+        requests: Sequence[Request],
+        written: dict[UUID, Stream] | None = None,
+        *,
+        cached: bool = True,
     ) -> dict[UUID, Answer]:
         """Return the answers by command_id. Raises Refused, or _Moved where something moved meanwhile.
 
-        States come from the cache where it has them: the guards find out, at the append, whether they had moved. A
-        refusal is given only if nothing that it rests on has. In an exclusive store, `written` are the streams as its
-        transaction has left them; what is not stored yet does not come into the cache.
+        States come from the cache (if `cached`) where it has them: the guards find out, at the append, whether they
+        had moved. A refusal is given only if nothing that it rests on has. In an exclusive store, `written` are the
+        streams as its transaction has left them; what is not stored yet does not come into the cache.
         """
 
         def load(stream_id: UUID) -> Stream:
-            return (written or {}).get(stream_id) or self._cache.get(store, stream_id)
+            if written and stream_id in written:
+                return written[stream_id]
+            return self._cache.get(store, stream_id) if cached else load_stream(store, stream_id)
 
         decision = Decision(store, load, exclusive=written is not None)
         try:
