@@ -13,6 +13,7 @@ from claude_tiu import (
     AddTask,
     AlreadyExists,
     Answer,
+    ClaimNextTask,
     ClaimProgress,
     Command,
     CommandIdReused,
@@ -20,9 +21,11 @@ from claude_tiu import (
     Contended,
     CreateProject,
     CreateUser,
+    ExpireClaims,
     NotFound,
     NotUnique,
     Refused,
+    RegisterAgent,
     ReportIssue,
     StaleVersion,
     StartRun,
@@ -36,7 +39,7 @@ from claude_tiu.domain.validation_run import IssueReported
 from claude_tiu.infrastructure import executor as module
 from claude_tiu.infrastructure.event_store import EventStore, Unit
 from claude_tiu.infrastructure.executor import Executor
-from tests.support.history import PROJECT, TASKS, USER, create_user, plan
+from tests.support.history import PROJECT, START, TASKS, USER, create_user, plan
 from tests.support.stores import event
 
 
@@ -279,6 +282,16 @@ class TestExpectedVersion:
     def test_counts_what_its_own_unit_did(self, planned: EventStore, executor: Executor) -> None:
         claim = ClaimProgress(task_id=TASKS[0], claimed=1, expected_version=2)
         executor.execute([StartTask(task_id=TASKS[0], expected_version=1), claim])
+
+    def test_of_what_has_no_stream_is_zero(self, planned: EventStore, executor: Executor) -> None:
+        agent_id, last = uuid4(), end(planned)
+        claim = ClaimNextTask(agent_id=agent_id, project_id=PROJECT, occurred_at=START)
+        executor.execute([RegisterAgent(agent_id=agent_id, agent_type="tester"), claim])
+        with pytest.raises(StaleVersion) as caught:
+            execute(executor, ExpireClaims(expected_version=1))
+        assert caught.value.details == {"id": None, "version": 0, "expected_version": 1}
+        assert end(planned) == last + 4
+        execute(executor, ExpireClaims(expected_version=0))
 
 
 class TestIdsOfAnotherKind:
