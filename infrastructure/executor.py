@@ -22,6 +22,8 @@ from .streams import Stream, StreamCache, load_stream
 
 ATTEMPTS = 20
 """How often a unit is decided before its command is told that others are always faster."""
+CACHED_ATTEMPTS = 5
+"""How often it is decided on what the cache has: each attempt may come upon one more stream there that had moved."""
 PAUSE_SECONDS = 0.002
 
 
@@ -53,7 +55,7 @@ class Executor:
         for attempt in range(ATTEMPTS):
             try:
                 with self._retrying if raced else nullcontext():  # those that lost a race do not race each other
-                    answers = self._attempt(distinct)
+                    answers = self._attempt(distinct, cached=attempt < CACHED_ATTEMPTS)
             except StoreUnavailable:
                 self._cache.clear()  # what comes back may be a store restored from before
                 if lost:
@@ -66,12 +68,12 @@ class Executor:
             time.sleep(random.uniform(0, PAUSE_SECONDS * 2 ** min(attempt, 6)))  # noqa: S311 - spreads retries
         raise Contended(f"other writers moved what the command rests on, {ATTEMPTS} times; try again")
 
-    def _attempt(self, requests: Sequence[Request]) -> dict[UUID, Answer] | None:
+    def _attempt(self, requests: Sequence[Request], *, cached: bool) -> dict[UUID, Answer] | None:
         """Return the answers by command_id, or None where something moved meanwhile."""
         try:
             if any(request.command.exclusive for request in requests):
                 return self._attempt_exclusively(requests)
-            return self._attempt_on(self._store, requests)
+            return self._attempt_on(self._store, requests, cached=cached)
         except _Moved as moved:
             self._cache.drop(moved.stream_ids)
             return None

@@ -24,6 +24,7 @@ from claude_tiu import (
     ExpireClaims,
     NotFound,
     NotUnique,
+    PutBackTask,
     Refused,
     RegisterAgent,
     ReportIssue,
@@ -40,7 +41,7 @@ from claude_tiu.infrastructure import executor as module
 from claude_tiu.infrastructure.event_store import EventStore, Unit
 from claude_tiu.infrastructure.executor import Executor
 from tests.support.history import PROJECT, START, TASKS, USER, create_user, plan
-from tests.support.stores import event
+from tests.support.stores import Backend, event
 
 
 @pytest.fixture
@@ -454,6 +455,17 @@ class TestContention:
 
         monkeypatch.setattr(planned, "append", overtake)
         assert execute(executor, StartTask(task_id=TASKS[0])).version == 3
+
+    def test_is_none_where_nobody_writes_now_however_much_was_moved_before(
+        self, planned: EventStore, executor: Executor, backend: Backend
+    ) -> None:
+        """Each attempt is refused at the next task, which is in progress as far as this process knows."""
+        tasks = [uuid4() for _ in range(module.ATTEMPTS + 1)]
+        started = [StartTask(task_id=task_id) for task_id in tasks]
+        executor.execute([AddTask(task_id=task_id, project_id=PROJECT, name="Task") for task_id in tasks])
+        executor.execute(started)
+        Executor(backend.events()).execute([PutBackTask(task_id=task_id) for task_id in tasks])
+        assert {answer.version for answer in executor.execute(started)} == {4}
 
 
 STARTED = b'{"occurred_at":"2026-03-01T12:00:00Z"}'
