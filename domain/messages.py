@@ -32,7 +32,7 @@ class Command(BaseModel):
     Raises InvalidCommand, with every fault at once, when it is made of bad values.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     stream: ClassVar[str | None] = None
     creates: ClassVar[str | None] = None
@@ -100,8 +100,8 @@ def _faults(error: ValidationError, personal: frozenset[str]) -> list[Fault]:
     faults = []
     for fault in error.errors(include_url=False, include_context=False):
         field = _short(ascii(".".join(str(part) for part in fault["loc"]))[1:-1])
-        misspelt = bool(personal) and fault["type"] == "extra_forbidden"
-        hidden = not fault["loc"] or fault["loc"][0] in personal or misspelt or fault["type"] == "missing"
+        unknown = fault["type"] in ("extra_forbidden", "missing")  # a field that we do not know may hold anything
+        hidden = unknown or not fault["loc"] or fault["loc"][0] in personal
         faults.append(Fault(field, fault["msg"], None if hidden else _shown(fault["input"])))
     return faults
 
@@ -130,7 +130,7 @@ class Event(BaseModel):
     `personal` those that are a person's own, and `person` the field of that person's id (None: it is the stream's):
     they are stored encrypted under a key that forgetting the person destroys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     topic: ClassVar[str]
     creates: ClassVar[str | None] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple, TypeVar
@@ -48,46 +48,45 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command ready to be decided; its content as the caller gave it, and the digest by which a retry is known."""
+    """A command ready to be decided, and its content as the caller gave it: in clear, so no repr shows it."""
 
     command: Command
     command_id: UUID
-    content: bytes
-    digest: bytes
+    content: bytes = field(repr=False)
 
-    def digest_under(self, key: bytes) -> bytes:
-        """Return the digest of a command about a person, as it is stored: under the person's key."""
-        return hmac.digest(key, self.content, "sha256")
+    @property
+    def person_id(self) -> UUID | None:
+        """The existing person whose personal data the command brings."""
+        name = self.command.person
+        person_id: UUID | None = getattr(self.command, name) if name else None
+        return person_id
+
+    def digest(self, key: bytes | None) -> bytes:
+        """Return the digest by which a retry is known: under a key, where the command holds personal data.
+
+        So nobody can try what was in it. The key is that of the person, which forgetting destroys; of a command that
+        makes the person, the store's secret.
+        """
+        return sha256(self.content).digest() if key is None else hmac.digest(key, self.content, "sha256")
+
+    def known_digest(self, store: EventStore) -> bytes:
+        """Return the digest that is stored if this command is. That of one whose person is forgotten fits none."""
+        if not self.command.personal:
+            return self.digest(None)
+        person_id = self.person_id
+        key = None if person_id is None else store.keys([person_id]).get(person_id)
+        return self.digest(key or store.reservation_key)
 
 
-def prepare(command: Command, store: EventStore) -> Request:
-    """Stamp a command with the present time and new ids where its caller gave none. Raises TypeError for others.
-
-    The digest of a command with personal data is keyed, so that nobody can try what was in it: by the key of the
-    person, where there is one yet, which forgetting destroys; else by the store's secret. (What is stored of a command
-    about a person is always under the person's key, though the unit may make the person first: see `Decision`.)
-    """
+def prepare(command: Command) -> Request:
+    """Stamp a command with the present time and new ids where its caller gave none. Raises TypeError for others."""
     if not isinstance(command, Command):
-        raise TypeError(f"a command is executed, or a list of them by execute_all: not {command!r:.80}")
+        raise TypeError(f"a command is executed, or a list of them by execute_all: not a {type(command).__name__}")
     content = type(command).__name__.encode() + b"\0" + command.asked()
     command_id = command.command_id or new_id()
     created = new_id() if command.lacks_id else command_id
     stamped = command.stamped(at=datetime.now(UTC), command_id=command_id, new_id=created)
-    return Request(stamped, command_id, content, _digest(command, content, store))
-
-
-def _person_of(command: Command) -> UUID | None:
-    """Return the existing person whose personal data a command brings."""
-    person_id: UUID | None = getattr(command, command.person) if command.person else None
-    return person_id
-
-
-def _digest(command: Command, content: bytes, store: EventStore) -> bytes:
-    if not command.personal:
-        return sha256(content).digest()
-    person_id = _person_of(command)
-    key = store.keys([person_id]).get(person_id) if person_id else None
-    return hmac.digest(key or store.reservation_key, content, "sha256")
+    return Request(stamped, command_id, content)
 
 
 class Decision:
@@ -234,8 +233,6 @@ class Decision:
         person_id = person_of(event, stream_id)
         key = None if person_id is None else self._key_of(person_id, is_new=version == 1 and event.person is None)
         command = request.command
-        asked_of = _person_of(command)
-        digest = request.digest if asked_of is None else request.digest_under(self._key_of(asked_of, is_new=False))
         self.events.append(
             NewEvent(
                 stream_id,
@@ -243,7 +240,7 @@ class Decision:
                 event.topic,
                 encode(event, stream_id, version, key),
                 request.command_id,
-                digest,
+                self._digest(request),
                 command.correlation_id,
                 command.causation_id,
                 command.actor,
@@ -257,6 +254,14 @@ class Decision:
                 self._release(stream_id, change["space"])
         for name in event.unique:
             self._reserve(name, event, stream_id)
+
+    def _digest(self, request: Request) -> bytes:
+        if not request.command.personal:
+            return request.digest(None)
+        asked_of = request.person_id
+        return request.digest(
+            self._event_store.reservation_key if asked_of is None else self._key_of(asked_of, is_new=False)
+        )
 
     def _key_of(self, person_id: UUID, *, is_new: bool) -> bytes:
         """Return the key of a person's data; one is made with the person's first event."""

@@ -49,7 +49,7 @@ class Executor:
         Raises Refused (of the first command that is; that a unique value is taken is found last), Contended or
         StoreUnavailable. A unit whose commit was lost sight of is found again by its command_ids, never stored twice.
         """
-        requests = [prepare(command, self._store) for command in commands]
+        requests = [prepare(command) for command in commands]
         distinct = _distinct(requests)
         lost = raced = False
         for attempt in range(ATTEMPTS):
@@ -155,19 +155,24 @@ def _known(store: EventStore, requests: Sequence[Request]) -> dict[UUID, Answer]
 
     Raises CommandIdReused where some are and some are not, or where one had other content.
     """
-    digests = {request.command_id: request.digest for request in requests}
+    asked = {request.command_id: request for request in requests}
+    digests: dict[
+        UUID, bytes
+    ] = {}  # made when they are found: meanwhile another may have made their person, with a key
     answers: dict[UUID, Answer] = {}
     first_streams: dict[UUID, UUID] = {}
-    for command_id, digest, stream_id, version, topic, state, position in store.trace(list(digests)):
+    for command_id, digest, stream_id, version, topic, state, position in store.trace(list(asked)):
+        if command_id not in digests:
+            digests[command_id] = asked[command_id].known_digest(store)
         if digest != digests[command_id]:
             raise _reused(command_id)
         first = answers.get(command_id) or Answer(created_id(decode(topic, state, stream_id, version), stream_id), 0, 0)
         own = first_streams.setdefault(command_id, stream_id) == stream_id
         answers[command_id] = Answer(first.id, version if own else first.version, position)
-    if answers and len(answers) < len(digests):
-        unknown = [str(command_id) for command_id in digests if command_id not in answers]
+    if answers and len(answers) < len(asked):
+        unknown = [str(command_id) for command_id in asked if command_id not in answers]
         raise CommandIdReused(
-            f"of these {len(digests)} commands, {len(answers)} are stored already: a unit is retried whole",
+            f"of these {len(asked)} commands, {len(answers)} are stored already: a unit is retried whole",
             unknown=unknown,
         )
     return answers or None
@@ -183,7 +188,7 @@ def _distinct(requests: Sequence[Request]) -> list[Request]:
     """Leave out what is a retry of a command in the same unit. Raises CommandIdReused where its content differs."""
     by_id: dict[UUID, Request] = {}
     for request in requests:
-        if by_id.setdefault(request.command_id, request).digest != request.digest:
+        if by_id.setdefault(request.command_id, request).content != request.content:
             raise _reused(request.command_id)
     return list(by_id.values())
 

@@ -17,7 +17,7 @@ PAGE = 1_000
 
 class ForgottenAgain(NamedTuple):
     """What was done of a user: `forgotten` as by ForgetUser, its `key_destroyed` because the events had it forgotten
-    already, or nothing where the id is `unknown` (the user came after the backup)."""
+    already, or nothing where the id is that of no user here: `unknown` (the user came after the backup)."""
 
     user_id: UUID
     done: Literal["forgotten", "key_destroyed", "unknown"]
@@ -43,5 +43,6 @@ def forget_again(events: EventStore, execute: Callable[[Command], Answer], user_
     user: Any = load_stream(events, user_id)
     if user.aggregate is USER and not user.state.forgotten:
         return ForgottenAgain(user_id, "forgotten", execute(ForgetUser(user_id=user_id)).position)
-    events.destroy_keys([user_id])
+    if user.aggregate in (None, USER):  # what is of another kind keeps its unique values
+        events.destroy_keys([user_id])
     return ForgottenAgain(user_id, "key_destroyed" if user.aggregate is USER else "unknown")

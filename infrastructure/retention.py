@@ -48,7 +48,7 @@ class RetentionReport:
 
 def rehearse(events: EventStore, reads: ReadStore, command: RunRetention) -> RetentionReport:
     """Return what a command would do now, to the read tables as they stand; nothing is stored, and nothing changes."""
-    ran = cutoffs(cast(RunRetention, prepare(command, events).command))
+    ran = cutoffs(cast(RunRetention, prepare(command).command))
     with events.exclusive() as store:
         projects = long_completed(ran.projects_before, Decision(store, partial(load_stream, store), exclusive=True))
     at, id_ = ran.occurred_at, event_id(RETENTION_ID, 0)  # which no event has

@@ -76,7 +76,11 @@ def release(stream_id: UUID, space: str | None = None) -> Change:
 
 
 def create_key(person_id: UUID, key: bytes, *, wrapped: bool) -> Change:
-    """Keep the key of a person's data, as it is to be stored."""
+    """Keep the key of a person's data, as it is to be stored.
+
+    The person's events begin with it. So a key that is there seals nothing: keys were restored that are newer than the
+    events, and it is replaced.
+    """
     return {"op": "create_key", "id": person_id, "key": key, "wrapped": wrapped}
 
 

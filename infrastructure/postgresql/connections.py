@@ -79,7 +79,9 @@ def _configure(connection: Connection) -> None:
 
 
 def unavailable(url: str, error: Exception) -> StoreUnavailable:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    """What the server says besides its message (detail, context) may hold the values of a statement."""
+    said = isinstance(error, psycopg.Error) and error.diag.message_primary
+    reason = " ".join((said or str(error)).split()) or type(error).__name__
     return StoreUnavailable(f"{shown(url)}: {reason}", database=shown(url))
 
 
@@ -91,7 +93,7 @@ def translated(url: str) -> Iterator[None]:
     except PoolClosed:
         raise ConnectionClosed(f"{shown(url)}: this connection was closed", database=shown(url)) from None
     except _UNUSABLE as error:
-        raise unavailable(url, error) from error
+        raise unavailable(url, error) from None
 
 
 class Connections:

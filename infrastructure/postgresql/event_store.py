@@ -61,7 +61,7 @@ class PostgreSQLEventStore(EventStore):
         try:
             rows = self._all("append", **_arrays(units))
         except psycopg.errors.UniqueViolation as error:
-            raise IntegrityError(str(error)) from error
+            raise IntegrityError(error.diag.message_primary) from None
         return [_outcome(unit, *row) for unit, row in zip(units, rows, strict=True)]
 
     @contextmanager

@@ -39,6 +39,7 @@ DELETE FROM reservations WHERE stream_id = :id AND (:space IS NULL OR space = :s
 
 -- name: create_key_1
 INSERT INTO personal_keys VALUES (:id, :key, :wrapped)
+ON CONFLICT (person_id) DO UPDATE SET key = excluded.key, wrapped = excluded.wrapped
 
 -- name: destroy_key_1
 DELETE FROM personal_keys WHERE person_id = :id

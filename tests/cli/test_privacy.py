@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from claude_tiu import ForgetUser, NotUnique, connect
+from claude_tiu import CreateProject, ForgetUser, NotUnique, connect
 from tests.cli.running import contents, done, refused
 from tests.support.history import create_user, uid
 from tests.support.stores import Backend, SQLiteBackend
@@ -78,6 +78,18 @@ class TestForgetAgain:
         )
         assert first == ["1 listed: 1 forgotten, 0 were already, 0 not known here"]
         assert second == ["1 listed: 0 forgotten, 1 were already, 0 not known here"]
+
+    def test_leaves_alone_what_is_no_user(self, db: Backend) -> None:
+        """Its unique values stay taken."""
+        told(db)
+        project = uid("project")
+        db.on_events("UPDATE reservations SET stream_id = ? WHERE stream_id = ? AND space = 'email'", project, EVE)
+        with connect(db.url) as tiu:
+            tiu.execute(CreateProject(project_id=project, user_id=ADA, name="Billing"))
+        reserved = db.on_events("SELECT * FROM reservations ORDER BY 1, 2")
+        ran = done("privacy", "forget-again", "-", "--db", db.url, stdin=listed(project))
+        assert ran.lines == ["1 listed: 0 forgotten, 0 were already, 1 not known here"]
+        assert db.on_events("SELECT * FROM reservations ORDER BY 1, 2") == reserved != []
 
     def test_is_for_a_backup(self, sqlite: SQLiteBackend, here: Path) -> None:
         """A list kept beside a backup from before: its events know Ada, and are shown without her."""

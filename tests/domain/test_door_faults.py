@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from claude_tiu.domain.errors import Fault, InvalidCommand
+from claude_tiu.domain.messages import Command
+from claude_tiu.domain.session import EndSession
 from claude_tiu.domain.task import ClaimProgress
-from claude_tiu.domain.user import CreateUser
+from claude_tiu.domain.user import CreateUser, ForgetUser
 from tests.domain.door import HASH, faults, faulty_fields, made
 
 SHA512 = "{}$GsWBVvcE.po8dsZ9xFfgAIL6WXDEL.EOu7Hr10fGAHXoT/pNwNDy6Mv44WulLE4ovbF/Re5bfDJJ/hJb1HR8j1"
@@ -101,6 +103,13 @@ class TestWhatIsPersonal:
     @pytest.mark.parametrize("field", ["password", "Username", "e_mail", "password_hash "])
     def test_nor_one_under_a_misspelt_name(self, field: str) -> None:
         self.assert_told_without_the_secret([field], **{field: "s3cr3t"})
+
+    @pytest.mark.parametrize("command", [ForgetUser, EndSession, ClaimProgress])
+    def test_nor_one_that_a_command_does_not_take(self, command: type[Command]) -> None:
+        with pytest.raises(InvalidCommand) as caught:
+            command(username="s3cr3t")
+        assert "username: Extra inputs are not permitted" in caught.value.message
+        assert "s3cr3t" not in json.dumps(caught.value.as_json())
 
     def test_nor_the_personal_values_beside_a_fault_elsewhere(self) -> None:
         self.assert_told_without_the_secret(["role"], username="s3cr3t", role="king")

@@ -14,7 +14,9 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
+from pydantic import ValidationError
 
 from claude_tiu import (
     ChangeEmail,
@@ -25,20 +27,26 @@ from claude_tiu import (
     EndSession,
     ForgetUser,
     InvalidCommand,
+    KeyMissing,
     NotUnique,
     ProjectionFailed,
     RenameUser,
+    RunRetention,
     StartSession,
+    StoreUnavailable,
     TiuError,
     WrongStatus,
     connect,
 )
-from claude_tiu.infrastructure.event_store import EventStore
+from claude_tiu.domain.messages import Event
+from claude_tiu.domain.user import UserCreated
+from claude_tiu.infrastructure.decision import Answer, prepare
+from claude_tiu.infrastructure.event_store import EventStore, Outcome, Unit
 from claude_tiu.infrastructure.executor import Executor
 from claude_tiu.infrastructure.projector import Projector
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.history import START, history, uid
-from tests.support.stores import Backend, SQLiteBackend
+from tests.support.stores import Backend, PostgreSQLBackend, SQLiteBackend
 
 ADA, EVE = uid("ada"), uid("eve")
 PROJECT = uid("ada's project")
@@ -159,6 +167,17 @@ class TestWhatIsStored:
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         assert found(ADAS, places(sqlite)) == {}
 
+    def test_nor_in_the_write_ahead_log_where_it_is_a_unit_with_an_exclusive_command(
+        self, sqlite: SQLiteBackend
+    ) -> None:
+        """SQLite empties the log in no transaction."""
+        with closing(sqlite.events()), connect(sqlite.url, project=False) as tiu:
+            tiu.execute_all(told())
+            (key,) = tiu.events.keys([ADA]).values()
+            tiu.execute_all([*FORGET, RunRetention(occurred_at=later(50))])
+            assert tiu.get(ADA).status == "forgotten"
+            assert [path.name for path in sqlite.path.parent.glob("tiu.db*") if key in path.read_bytes()] == []
+
     def test_its_events_stay_as_they_were(self, story: Backend) -> None:
         before = story.events().read_rows(0, 1_000)
         forget(story)
@@ -269,12 +288,59 @@ class TestRetriesOfAUnitThatMakesThePerson:
         first = Executor(events).execute(unit)
         assert Executor(events).execute(unit) == first
 
+    def test_find_it_again_where_the_answer_was_lost(self, events: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        append, answered = events.append, list[bool]()
+
+        def losing(units: Sequence[Unit]) -> list[Outcome]:
+            outcomes = append(units)
+            answered.append(bool(answered))
+            if not answered[-1]:
+                raise StoreUnavailable("the connection was lost")
+            return outcomes
+
+        monkeypatch.setattr(events, "append", losing)
+        answers = Executor(events).execute(told(self.UNIT))
+        assert [answer.position for answer in answers] == [1, 2, 3, 4]
+        assert events.max_notification_id() == 4
+
+    def test_find_it_where_another_was_faster(
+        self, backend: Backend, events: EventStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        unit, append, first = told(self.UNIT), events.append, list[Answer]()
+
+        def overtaken(units: Sequence[Unit]) -> list[Outcome]:
+            first[:] = first or Executor(backend.events()).execute(unit)
+            return append(units)
+
+        monkeypatch.setattr(events, "append", overtaken)
+        assert Executor(events).execute(unit) == first
+
     def test_of_other_content_are_refused(self, events: EventStore) -> None:
         unit = told(self.UNIT)
         Executor(events).execute(unit)
         other = [*unit[:-1], unit[-1].model_copy(update={"email": "other@example.org"})]
         with pytest.raises(TiuError, match="used before, with other content"):
             Executor(events).execute(other)
+
+
+class TestKeysOfAnotherDayThanTheEvents:
+    def test_a_key_of_nobody_makes_way_for_that_of_the_user_who_comes(self, backend: Backend) -> None:
+        """The keys were dumped behind the events, and the commands that the restored log lacks are handed in again."""
+        wrapped = 0 if isinstance(backend, SQLiteBackend) else False
+        backend.on_events("INSERT INTO personal_keys VALUES (?, ?, ?)", ADA, bytes(32), wrapped)
+        with connect(backend.url) as tiu:
+            tiu.wait_for(tiu.execute_all(told())[-1].position)
+            assert tiu.events.keys([ADA])[ADA] != bytes(32)
+            assert tiu.read.user_id("Augusta Kïng") == ADA
+
+    def test_without_it_a_user_takes_nothing_personal_and_can_be_forgotten(self, story: Backend) -> None:
+        story.on_events("DELETE FROM personal_keys WHERE person_id = ?", ADA)
+        with connect(story.url) as tiu:
+            for command in (RenameUser(user_id=ADA, username="Ada again"), begin(ADA, 2)):
+                with pytest.raises(KeyMissing, match="were the keys restored"):
+                    tiu.execute(command.model_copy(update={"session_id": uid("new"), "occurred_at": later(40)}))
+            tiu.execute(FORGET[0])
+            assert tiu.get(ADA).status == "forgotten"
 
 
 class TestWhatIsTold:
@@ -315,6 +381,41 @@ class TestWhatIsTold:
             tiu.execute(command)
         self.assert_silent(caught.value)
         assert found([*ADAS, *EVES], {"repr": repr(command).encode()}) == {}
+
+    def test_by_what_is_no_command(self, story: Backend) -> None:
+        with connect(story.url) as tiu, pytest.raises(TypeError, match="not a dict") as caught:
+            tiu.execute({"command": "CreateUser", "username": ADAS[0]})  # type: ignore[arg-type]
+        self.assert_silent(caught.value)
+
+    @pytest.mark.parametrize("model", [CreateUser, UserCreated])
+    def test_by_pydantic_itself(self, model: type[Command] | type[Event]) -> None:
+        with pytest.raises(ValidationError) as caught:
+            model.model_validate([ADAS[0], ADAS[2]])
+        self.assert_silent(caught.value)
+
+    def test_by_what_stands_behind_a_fault(self) -> None:
+        """Tools that report errors follow the context, though a traceback does not show it."""
+        with pytest.raises(InvalidCommand) as caught:
+            RenameUser(user_id=ADA, username=[ADAS[0]])  # type: ignore[arg-type]
+        assert isinstance(caught.value.__context__, ValidationError)
+        self.assert_silent(caught.value.__context__)
+
+    @pytest.mark.parametrize("command", STORY[:1] + STORY[3:4] + STORY[6:7], ids=lambda command: type(command).__name__)
+    def test_by_the_local_values_of_a_frame(self, command: Command) -> None:
+        assert found([*ADAS, *EVES], {"repr": repr(prepare(command)).encode()}) == {}
+
+    def test_by_a_server_that_tells_parameters(self, postgresql: PostgreSQLBackend) -> None:
+        """With log_parameter_max_length_on_error the context of an error repeats a statement's values."""
+        Executor(postgresql.events()).execute(told())
+        name = postgresql.on_events("SELECT current_database()")[0][0]
+        for setting in ("log_parameter_max_length_on_error = -1", "lock_timeout = '50ms'"):
+            postgresql.on_events(f'ALTER DATABASE "{name}" SET {setting}')
+        projector = Projector(postgresql.events(), postgresql.reads(), READ_MODEL)
+        with psycopg.connect(postgresql.url) as other:
+            other.execute("INSERT INTO users (id, username, email, password_hash) VALUES (%s, 'x', 'x', '!')", [ADA])
+            with pytest.raises(StoreUnavailable, match="lock timeout") as caught:
+                projector.step()
+        self.assert_silent(caught.value)
 
     def test_by_a_fault(self) -> None:
         metadata = {f"{ADAS[-2]}\0": TOKENS[0]}

@@ -134,7 +134,9 @@ BEGIN
             WHEN 'release' THEN
                 DELETE FROM reservations r WHERE r.stream_id = c.id AND (c.space IS NULL OR r.space = c.space);
             WHEN 'create_key' THEN
-                INSERT INTO personal_keys VALUES (c.id, decode(c.key, 'base64'), c.wrapped);
+                INSERT INTO personal_keys VALUES (c.id, decode(c.key, 'base64'), c.wrapped)
+                ON CONFLICT ON CONSTRAINT personal_keys_pkey
+                DO UPDATE SET key = excluded.key, wrapped = excluded.wrapped;
             WHEN 'destroy_key' THEN
                 DELETE FROM personal_keys k WHERE k.person_id = c.id;
         END CASE;
