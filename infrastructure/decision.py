@@ -194,17 +194,17 @@ class Decision:
     def _own_stream(self, aggregate: Aggregate[Any], command: Command) -> tuple[UUID | None, Stream]:
         """Return the stream that a command is about (None: it has none of its own), as it stands."""
         stream_id = self._stream_of(aggregate, command)
-        if stream_id is None:
-            return None, Stream(None, None, 0)
-        stream = self._stream(stream_id)
-        self.guards.setdefault(stream_id, stream.version)
+        stream = Stream(None, None, 0)
+        if stream_id is not None:
+            stream = self._stream(stream_id)
+            self.guards.setdefault(stream_id, stream.version)
         if stream.aggregate is not None and stream.aggregate is not aggregate:
             if aggregate.stream_of is not None or command.stream == command.creates:
                 raise AlreadyExists(f"{stream_id} is a {stream.aggregate.name} already", id=stream_id)
             stream = Stream(None, None, 0)
         if command.expected_version is not None and command.expected_version != stream.version:
             raise StaleVersion(
-                f"{stream_id} is at version {stream.version}, not {command.expected_version}",
+                f"{stream_id or type(command).__name__} is at version {stream.version}, not {command.expected_version}",
                 id=stream_id,
                 version=stream.version,
                 expected_version=command.expected_version,

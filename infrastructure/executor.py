@@ -18,10 +18,12 @@ from .decision import Answer, Decision, Request, created_id, prepare
 from .errors import Contended, KeyMissing, StoreUnavailable
 from .event_store import Conflict, EventStore, Known, Stored, Taken
 from .mapper import decode
-from .streams import Stream, StreamCache
+from .streams import Stream, StreamCache, load_stream
 
 ATTEMPTS = 20
 """How often a unit is decided before its command is told that others are always faster."""
+CACHED_ATTEMPTS = 5
+"""How often it is decided on what the cache has: each attempt may come upon one more stream there that had moved."""
 PAUSE_SECONDS = 0.002
 
 
@@ -53,7 +55,7 @@ class Executor:
         for attempt in range(ATTEMPTS):
             try:
                 with self._retrying if raced else nullcontext():  # those that lost a race do not race each other
-                    answers = self._attempt(distinct)
+                    answers = self._attempt(distinct, cached=attempt < CACHED_ATTEMPTS)
             except StoreUnavailable:
                 self._cache.clear()  # what comes back may be a store restored from before
                 if lost:
@@ -66,12 +68,12 @@ class Executor:
             time.sleep(random.uniform(0, PAUSE_SECONDS * 2 ** min(attempt, 6)))  # noqa: S311 - spreads retries
         raise Contended(f"other writers moved what the command rests on, {ATTEMPTS} times; try again")
 
-    def _attempt(self, requests: Sequence[Request]) -> dict[UUID, Answer] | None:
+    def _attempt(self, requests: Sequence[Request], *, cached: bool) -> dict[UUID, Answer] | None:
         """Return the answers by command_id, or None where something moved meanwhile."""
         try:
             if any(request.command.exclusive for request in requests):
                 return self._attempt_exclusively(requests)
-            return self._attempt_on(self._store, requests)
+            return self._attempt_on(self._store, requests, cached=cached)
         except _Moved as moved:
             self._cache.drop(moved.stream_ids)
             return None
@@ -79,8 +81,9 @@ class Executor:
     def _attempt_exclusively(self, requests: Sequence[Request]) -> dict[UUID, Answer]:
         """Decide and append one command after the other, in one transaction that holds the ordering lock.
 
-        So each finds in the write-side tables what those before it did. One at a time of this process waits for the
-        lock.
+        So each finds in the write-side tables what those before it did. One that rested on a stale state is decided
+        again at once, on streams as they stand: nobody else moves them now. One at a time of this process waits for
+        the lock.
         """
         answers: dict[UUID, Answer] = {}
         streams: dict[UUID, Stream] = {}
@@ -88,22 +91,33 @@ class Executor:
             if (known := _known(store, requests)) is not None:
                 return known
             for request in requests:
-                answers |= self._attempt_on(store, [request], streams)
+                try:
+                    answers |= self._attempt_on(store, [request], streams)
+                except _Moved as moved:
+                    self._cache.drop(moved.stream_ids)
+                    answers |= self._attempt_on(store, [request], streams, cached=False)
         self._cache.put(streams)
         return answers
 
     def _attempt_on(
-        self, store: EventStore, requests: Sequence[Request], written: dict[UUID, Stream] | None = None
+        self,
+        store: EventStore,
+        requests: Sequence[Request],
+        written: dict[UUID, Stream] | None = None,
+        *,
+        cached: bool = True,
     ) -> dict[UUID, Answer]:
         """Return the answers by command_id. Raises Refused, or _Moved where something moved meanwhile.
 
-        States come from the cache where it has them: the guards find out, at the append, whether they had moved. A
-        refusal is given only if nothing that it rests on has. In an exclusive store, `written` are the streams as its
-        transaction has left them; what is not stored yet does not come into the cache.
+        States come from the cache (if `cached`) where it has them: the guards find out, at the append, whether they
+        had moved. A refusal is given only if nothing that it rests on has. In an exclusive store, `written` are the
+        streams as its transaction has left them; what is not stored yet does not come into the cache.
         """
 
         def load(stream_id: UUID) -> Stream:
-            return (written or {}).get(stream_id) or self._cache.get(store, stream_id)
+            if written and stream_id in written:
+                return written[stream_id]
+            return self._cache.get(store, stream_id) if cached else load_stream(store, stream_id)
 
         decision = Decision(store, load, exclusive=written is not None)
         try:
@@ -142,9 +156,7 @@ def _known(store: EventStore, requests: Sequence[Request]) -> dict[UUID, Answer]
     Raises CommandIdReused where some are and some are not, or where one had other content.
     """
     asked = {request.command_id: request for request in requests}
-    digests: dict[
-        UUID, bytes
-    ] = {}  # made when they are found: meanwhile another may have made their person, with a key
+    digests: dict[UUID, bytes] = {}  # made as commands are found: by then another may have made their person, with a key
     answers: dict[UUID, Answer] = {}
     first_streams: dict[UUID, UUID] = {}
     for command_id, digest, stream_id, version, topic, state, position in store.trace(list(asked)):

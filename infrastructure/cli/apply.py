@@ -24,14 +24,15 @@ PROJECTING_SECONDS = 3600.0
 
 
 def apply(
-    file: Annotated[str, typer.Argument(help="A file of JSON Lines, or - for standard input.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file of JSON Lines, or - for standard input.")],
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Execute commands, one JSON object {"command": NAME, …} a line; print one JSON answer a line, in order.
+    """Execute commands, one a line of JSON; print one answer a line.
 
-    Each is stored wholly or not at all. A line that is refused is answered with its error, later ones go on, and the
-    exit status is 1. Output is JSON with and without --json. The read tables are brought up to date with them.
+    A line is an object {"command": NAME, …}, and is stored wholly or not at all. One that is refused is answered with
+    its error, later ones go on, and the exit status is 1. Output is JSON with and without --json. The read tables are
+    brought up to date with them.
     """
     with opened(file) as stream, connected(db, project=True) as tiu:
         refused = position = 0

@@ -59,7 +59,9 @@ class Outcome:
 
 
 def demo(facts: FactsOption = None, db: NewDbOption = None, as_json: JsonOption = False) -> None:
-    """Turn the history of a code base into a project, its tasks and validation runs, and show how it went."""
+    """Turn the history of a code base into a project, and show it.
+
+    The project gets tasks, claims and validation runs; what is shown comes from the read tables."""
     started = time.perf_counter()
     history = read_facts(facts) if facts else packaged_facts()
     with connect(prepared(db)) as tiu:

@@ -11,7 +11,7 @@ from .output import DbOption, JsonOption, console, print_json, print_rows, print
 
 
 def doctor(db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Say what is configured, reachable, migrated and lagging; the exit status is 1 where anything is wrong.
+    """Say what is configured, reachable, migrated and lagging. The exit status is 1 where anything is wrong.
 
     What fails keeps nothing else from being checked. It makes no files and changes nothing; of secrets it says whether
     they are set.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -12,13 +13,13 @@ from .output import DbOption, JsonOption, console, print_json, print_rows
 
 migrate = typer.Typer(help="Migrate a database, or show what it lacks.", no_args_is_help=True)
 
-UpArgument = Annotated[str | None, typer.Argument(metavar="[N]", help="The last version to apply.")]
-DownArgument = Annotated[str | None, typer.Argument(metavar="[N]", help="The version to go back to; it stays.")]
+UpArgument = Annotated[str | None, typer.Argument(metavar="N", help="The last version to apply.")]
+DownArgument = Annotated[str | None, typer.Argument(metavar="N", help="The version to go back to; it stays.")]
 
 
 @migrate.command()
 def up(version: UpArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Apply every migration that the database lacks, up to and with N where it is given."""
+    """Apply the migrations that the database lacks, up to N if given."""
     settings = load_settings()
     where = database(db, settings)
     migrations.make_folder(where)
@@ -33,7 +34,7 @@ def up(version: UpArgument = None, db: DbOption = None, as_json: JsonOption = Fa
 
 @migrate.command()
 def down(version: DownArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Undo every migration above N, or the last one where no N is given. N itself stays.
+    """Undo the last migration, or every one above N. N itself stays.
 
     Undoing one empties the read tables: after `migrate up`, the projector fills them again from the events. Events and
     keys are never dropped.
@@ -61,5 +62,9 @@ def status(db: DbOption = None, as_json: JsonOption = False) -> None:
         print_rows(
             f"Migrations of {where}",
             steps,
-            {"version": "version", "description": "description", "applied": "applied_at", "known": "known"},
+            {"version": "version", "description": "description", "applied": _applied, "known": "known"},
         )
+
+
+def _applied(step: migrations.Applied) -> datetime | None:
+    return datetime.fromisoformat(step.applied_at) if step.applied_at else None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from ..monitor import SlowStatement
+from collections.abc import Sequence
+
+from ..monitor import IndexUse, SlowStatement, TableSize
 from .output import Columns, DbOption, JsonOption
 from .session import connected
 from .show import LimitOption, print_found
 
 
 def sizes(limit: LimitOption = 1_000, db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Show how large each table is, its indexes included, and about how many rows it has; the largest first."""
+    """Show how large each table is, the largest first. Sizes are with indexes; rows are estimates, on PostgreSQL."""
     with connected(db) as tiu:
         columns = {
             "schema": "schemaname",
@@ -19,11 +21,12 @@ def sizes(limit: LimitOption = 1_000, db: DbOption = None, as_json: JsonOption =
             "indexes": "index_bytes",
             "rows, about": "row_estimate",
         }
-        print_found("Table sizes", tiu.monitor.sizes(limit=limit), columns, as_json)
+        rows = tiu.monitor.sizes(limit=limit)
+        print_found("Table sizes", rows, _known(rows, columns), as_json)
 
 
 def slow(limit: LimitOption = 10, db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Show the statements that took the most time together, in milliseconds (pg_stat_statements; not on SQLite)."""
+    """Show the statements that took the most time together. In milliseconds, from pg_stat_statements: not on SQLite."""
     with connected(db) as tiu:
         columns: Columns = {
             "total": "total_exec_time",
@@ -40,7 +43,7 @@ def _on_one_line(row: SlowStatement) -> str:
 
 
 def indexes(limit: LimitOption = 1_000, db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Show the indexes, their sizes in bytes, and on PostgreSQL how often each was used; the most used first."""
+    """Show the indexes, the most used first. On SQLite use is not counted."""
     with connected(db) as tiu:
         columns = {
             "schema": "schemaname",
@@ -51,4 +54,10 @@ def indexes(limit: LimitOption = 1_000, db: DbOption = None, as_json: JsonOption
             "fetched": "idx_tup_fetch",
             "bytes": "size_bytes",
         }
-        print_found("Indexes", tiu.monitor.indexes(limit=limit), columns, as_json)
+        rows = tiu.monitor.indexes(limit=limit)
+        print_found("Indexes", rows, _known(rows, columns), as_json)
+
+
+def _known(rows: Sequence[TableSize | IndexUse], columns: dict[str, str]) -> dict[str, str]:
+    """Leave out the columns of which the database knows nothing: SQLite counts no use, and estimates no rows."""
+    return {heading: name for heading, name in columns.items() if any(getattr(row, name) is not None for row in rows)}

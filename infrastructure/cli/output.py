@@ -86,9 +86,6 @@ def shown(value: Any) -> str:
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print rows as a table: numbers to the right, ids and numbers never broken, texts folded where it is narrow."""
     table = Table(
-        title=shown(title),
-        title_justify="left",
-        title_style="bold",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
@@ -105,6 +102,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
         )
     for row in rows:
         table.add_row(*map(shown, row))
+    console.print(shown(title), style="bold", soft_wrap=True)
     console.print(table, crop=False)  # where ids do not fit, lines are longer than the terminal is wide
 
 

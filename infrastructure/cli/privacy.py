@@ -15,12 +15,12 @@ from .apply import PROJECTING_SECONDS, opened
 from .output import DbOption, JsonOption, console, print_json
 from .session import connected
 
-privacy = typer.Typer(help="Keep the list of forgotten users; forget them again after a restore.", no_args_is_help=True)
+privacy = typer.Typer(help="List forgotten users; forget them again after a restore.", no_args_is_help=True)
 
 
 @privacy.command()
 def forgotten(db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Print the ids of forgotten users, one a line; with --json, as the JSON Lines that forget-again reads."""
+    """Print the ids of forgotten users, one a line. With --json, as the JSON Lines that forget-again reads."""
     with connected(db) as tiu:
         for user_id in forgotten_users(tiu.events):
             if as_json:
@@ -31,11 +31,13 @@ def forgotten(db: DbOption = None, as_json: JsonOption = False) -> None:
 
 @privacy.command(name="forget-again")
 def again(
-    file: Annotated[str, typer.Argument(help="What `tiu privacy forgotten --json` printed, or - for standard input.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="What `privacy forgotten --json` printed, or - for standard input.")
+    ],
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Forget again whom a list names, in a database that was restored; do it before anybody uses that.
+    """Forget again whom a list names, in a restored database. Do it before anybody uses that.
 
     A user who is not forgotten in it is forgotten; of one who is, the key is destroyed if it is there again. With
     --json, one line for each user says which. Nothing is done where a line is no id.

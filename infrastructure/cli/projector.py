@@ -24,7 +24,7 @@ OnceOption = Annotated[bool, typer.Option("--once", help="Stop at the end of the
 
 @projector.command()
 def run(db: DbOption = None, once: OnceOption = False, as_json: JsonOption = False) -> None:
-    """Project events into the read tables, until interrupted (or, with --once, until there are no more)."""
+    """Project events into the read tables, until interrupted. With --once, until there are no more."""
     with connected(db) as tiu:
         if not once:
             _follow(tiu, as_json)

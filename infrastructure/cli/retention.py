@@ -29,10 +29,11 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what a run wo
 def run(
     as_of: AsOfOption = None, dry_run: DryRunOption = False, db: DbOption = None, as_json: JsonOption = False
 ) -> None:
-    """Drop old reports, metrics and sessions from the read tables, and archive projects completed long ago.
+    """Drop old rows from the read tables, and archive old projects.
 
     Reports are kept 90 days, and for as long as an issue of theirs is open; metrics 30 days, and one value a day for a
-    year; projects are archived a year after their completion. Events are never dropped: a run is an event itself.
+    year; sessions until they expire. Projects are archived a year after their completion. Events are never dropped: a
+    run is an event itself.
     """
     at = time_given("--as-of", as_of, None)
     if at is not None and at > now() and not dry_run:

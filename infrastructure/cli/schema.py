@@ -11,10 +11,12 @@ from .output import JsonOption, console, print_json, print_table
 
 
 def schema(
-    command: Annotated[str | None, typer.Argument(help="A command's name; without it, all of them.")] = None,
+    command: Annotated[
+        str | None, typer.Argument(metavar="COMMAND", help="A command's name; without it, all of them.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the JSON Schema of a command, or list the commands (with --json: all their schemas)."""
+    """Show the JSON Schema of a command, or list the commands. The list with --json has all their schemas."""
     if command is not None:
         console.print_json(data=command_schema(command)) if not as_json else print_json(command_schema(command))
     elif as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,10 +11,11 @@ import typer
 from ...domain.errors import NotFound
 from ...domain.project_metrics import STANDARD_METRICS
 from ..queries import FIRST_TIME, LAST_TIME, DashboardRow, Queries
+from ..tiu import Tiu
 from .output import Columns, DbOption, JsonOption, print_json, print_rows, time_given
 from .session import connected
 
-show = typer.Typer(help="Show what the read tables hold.", no_args_is_help=True)
+show = typer.Typer(help="Show what the read tables hold, and how the database does.", no_args_is_help=True)
 
 ProjectArgument = Annotated[UUID, typer.Argument(metavar="PROJECT", help="A project's id.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="How many rows at most.")]
@@ -30,12 +31,12 @@ def print_found(title: str, rows: list[Any], columns: Columns, as_json: bool) ->
 
 @show.command()
 def dashboard(
-    user: Annotated[str | None, typer.Option("--user", help="A user's id or name; without it, every project.")] = None,
+    user: Annotated[str | None, typer.Option("--user", metavar="USER", help="A user's id or name.")] = None,
     limit: LimitOption = 20,
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a user's active projects, the one that changed last first; without --user, those of all users."""
+    """Show a user's active projects, or all projects without --user. What changed last comes first."""
     numbers = {"real": "real_progress", "fake": "fake_progress", "authentic": "authenticity_rate"}
     with connected(db) as tiu:
         if user is None:
@@ -47,7 +48,7 @@ def dashboard(
                 as_json,
             )
         else:
-            rows = tiu.read.dashboard(_user_id(tiu.read, user), limit=limit)
+            rows = tiu.read.dashboard(_user_id(tiu, user), limit=limit)
             print_found("Dashboard", rows, {"project": "name", **numbers, "done": _done, "id": "id"}, as_json)
 
 
@@ -55,34 +56,43 @@ def _done(row: DashboardRow) -> str:
     return f"{row.completed_tasks}/{row.task_count}"
 
 
-def _user_id(read: Queries, user: str) -> UUID:
+def _user_id(tiu: Tiu, user: str) -> UUID:
     try:
-        return UUID(user)
+        found = UUID(user)
     except ValueError:
-        found = read.user_id(user)
-    if found is None:
-        raise NotFound("no user has this name")
+        named = tiu.read.user_id(user)
+        if named is None:
+            raise NotFound("no user has this name") from None
+        return named
+    tiu.get(found)  # refuses an id that nothing has
     return found
 
 
 @show.command()
 def issues(
-    until: Annotated[str | None, typer.Option("--until", help="Reports up to this time (default: now).")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Reports up to this time; default: now.")
+    ] = None,
     hours: Annotated[float, typer.Option("--hours", min=0, max=1_000_000, help="… and from so long before.")] = 24,
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the open issues of each project's newest report of the last 24 hours, by type and severity."""
+    """Show which issues are open in the newest reports.
+
+    They are counted by type and severity, in each project's newest report of the last 24 hours (--hours, --until)."""
     with connected(db) as tiu:
         end = time_given("--until", until, None)
         rows = tiu.read.validation_issues(until=end, within=timedelta(hours=hours))
         columns = {"type": "issue_type", "severity": "severity", "open": "issue_count", "authentic": "avg_authenticity"}
-        print_found(f"Open issues in the newest reports of {hours:g} hours", rows, columns, as_json)
+        span = "the last" if end is None else "the"
+        before = "" if end is None else f" before {end.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        hours_long = "hour" if hours == 1 else f"{hours:g} hours"
+        print_found(f"Open issues in the newest reports of {span} {hours_long}{before}", rows, columns, as_json)
 
 
 @show.command()
 def ready(project: ProjectArgument, limit: LimitOption = 100, db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Show a project's tasks that can be started, in the order in which agents claim them."""
+    """Show a project's tasks that can be started. They come in the order in which agents claim them."""
     with connected(db) as tiu:
         _require(tiu.read, project)
         columns = {"task": "name", "priority": "priority", "created": "created_at", "id": "id"}
@@ -92,14 +102,18 @@ def ready(project: ProjectArgument, limit: LimitOption = 100, db: DbOption = Non
 @show.command()
 def metrics(
     project: ProjectArgument,
-    name: Annotated[str, typer.Argument(help="A metric's name.")] = STANDARD_METRICS[0],
-    since: Annotated[str | None, typer.Option("--since", help="From this time on (ISO 8601).")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Up to this time (ISO 8601).")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A metric's name.")] = STANDARD_METRICS[0],
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="From this time on, with an offset.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Up to this time, with an offset.")
+    ] = None,
     limit: LimitOption = 10_000,
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the series of a project's metric (real_progress by default), in order."""
+    """Show the series of a project's metric, the oldest value first."""
     with connected(db) as tiu:
         _require(tiu.read, project)
         start, end = time_given("--since", since, FIRST_TIME), time_given("--until", until, LAST_TIME)
@@ -111,13 +125,17 @@ def metrics(
 
 @show.command()
 def search(
-    text: Annotated[str, typer.Argument(help="The words to look for, all of them.")],
-    project: Annotated[UUID | None, typer.Option("--project", help="Look in this project's files alone.")] = None,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The words to look for, all of them.")],
+    project: Annotated[
+        UUID | None, typer.Option("--project", metavar="PROJECT", help="Look in this project's files alone.")
+    ] = None,
     limit: LimitOption = 20,
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Search the names and descriptions of projects, and the content of files: what changed last comes first."""
+    """Search projects and files for words. What changed last comes first.
+
+    Searched are the names and descriptions of projects, and the content of files."""
     with connected(db) as tiu:
         if project is not None:
             _require(tiu.read, project)

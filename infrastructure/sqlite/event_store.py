@@ -106,7 +106,7 @@ class SQLiteEventStore(EventStore):
         self.connections = Connections(path, timeout=timeout)
         self._connections: Connections | Held = self.connections
         self._timeout = timeout
-        self._wipes_later = False
+        self._wipes = False
         self._listeners: weakref.WeakSet[SQLiteListener] = weakref.WeakSet()
         with self._connections.reading() as connection:
             epoch, self.reservation_key, self.read_generation = connection.execute(SQL["store"]).fetchone()
@@ -127,10 +127,10 @@ class SQLiteEventStore(EventStore):
     def _wipe(self) -> None:
         """Empty the write-ahead log: it still holds pages as they were. Where somebody reads it, a later one will.
 
-        Within a transaction SQLite refuses that: it is done when that has ended.
+        No transaction can do that to its own: in an exclusive store it waits for the end.
         """
         if isinstance(self._connections, Held):
-            self._wipes_later = True
+            self._wipes = True
             return
         with self._connections.reading() as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -146,7 +146,7 @@ class SQLiteEventStore(EventStore):
             held._connections = Held(self._connections.path, connection)
             yield held
         self._tell()
-        if held._wipes_later:
+        if held._wipes:
             self._wipe()
 
     def next_ready(

@@ -31,6 +31,17 @@ def test_indexes(shared: Backend) -> None:
     assert "events_project_id" in done("show", "indexes", "--db", shared.url).out
 
 
+def test_the_tables_leave_out_what_the_database_does_not_know(shared: Backend) -> None:
+    headings = {verb: done("show", verb, "--db", shared.url).lines[1].split() for verb in ("sizes", "indexes")}
+
+    uses = ["scans", "read", "fetched"] if shared.name == "postgresql" else []
+    assert headings["indexes"] == ["schema", "table", "index", *uses, "bytes"]
+    assert headings["sizes"][:5] == ["schema", "table", "size", "bytes", "indexes"]
+    assert ("rows," in headings["sizes"]) == any(
+        row["row_estimate"] is not None for row in done("show", "sizes", "--db", shared.url, "--json").json
+    )
+
+
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_slow_says_in_one_line_why_it_cannot_tell(shared: Backend, form: tuple[str, ...]) -> None:
     why = {"sqlite": "SQLite keeps no statistics", "postgresql": "CREATE EXTENSION pg_stat_statements"}

@@ -104,6 +104,10 @@ class TestDashboard:
     def test_a_name_that_no_user_has_is_refused(self, shared: Backend) -> None:
         assert "no user" in refused("show", "dashboard", "--user", "grace", "--db", shared.url)
 
+    def test_an_id_that_nothing_has_is_refused(self, shared: Backend) -> None:
+        absent = "00000000-0000-7000-8000-00000000dead"
+        assert absent in refused("show", "dashboard", "--user", absent, "--db", shared.url)
+
     @pytest.mark.parametrize("json", [(), ("--json",)])
     @pytest.mark.parametrize("name", ["\udcff", "'; DROP TABLE users; --", "%", "x" * 10_000])
     def test_a_user_is_a_value_and_never_a_part_of_a_statement(
@@ -133,6 +137,7 @@ class TestIssues:
         ran = done("show", "issues", *self.WHEN, "--db", shared.url)
 
         assert ran.rows[-1].split() == ["mock_data", "high", "2", "50.00"]
+        assert ran.lines[0] == "Open issues in the newest reports of the hour before 2026-03-01 13:00:00 UTC"
 
     @pytest.mark.parametrize(
         "options",
@@ -146,7 +151,8 @@ class TestIssues:
     )
     def test_other_times_have_none(self, shared: Backend, options: tuple[str, ...]) -> None:
         shown = done("show", "issues", *options, "--db", shared.url).out
-        assert re.fullmatch(r"Open issues in the newest reports of \S+ hours: none\n", shown)
+        span = r"(last \S+ hours|\S+ hours before \S+ \S+ UTC)"
+        assert re.fullmatch(rf"Open issues in the newest reports of the {span}: none\n", shown)
 
     @pytest.mark.parametrize("hours", ["0", "1000000"])
     @pytest.mark.parametrize("until", ["1900-01-01T00:00:00Z", "2999-12-31T23:59:59.999999Z"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ class TestMigrate:
 
         assert [row.split()[0] for row in ran.rows] == VERSIONS
         assert all(len(line.rstrip()) <= 80 for line in ran.lines[1:])
+        assert all(re.search(r" \d{4}-\d\d-\d\d \d\d:\d\d:\d\d +yes$", row.rstrip()) for row in ran.rows)
+
+    def test_the_title_is_one_line_however_long_the_url_is(self, url: str) -> None:
+        done("migrate", "up", "--db", url)
+        title = done("migrate", "status", "--db", url).lines[0]
+
+        assert title.startswith("Migrations of ")
+        assert title.endswith(done("migrate", "status", "--db", url, "--json").json["db"])
 
     def test_an_url_without_secrets_is_shown(self, url: str) -> None:
         shown = done("migrate", "up", "--db", url, "--json").json["db"]

@@ -80,6 +80,15 @@ def test_help_is_printed(verb: str) -> None:
     assert "--help" in ran.out
 
 
+@pytest.mark.parametrize("group", ["", *sorted(set(EVERY) - set(LEAVES))])
+def test_a_list_of_verbs_says_what_each_does_in_a_whole_sentence(group: str) -> None:
+    listed = done(*group.split(), "--help").out.partition("Commands:\n")[2].splitlines()
+
+    inner = {name.removeprefix(group).strip() for name in EVERY if name.rpartition(" ")[0] == group}
+    assert {line.split()[0] for line in listed} == inner
+    assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []
+
+
 @pytest.mark.parametrize("verb", ["", "show", "migrate", "projector"])
 def test_a_group_alone_shows_how_it_is_used(verb: str) -> None:
     ran = tiu(*verb.split())

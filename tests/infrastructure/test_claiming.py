@@ -37,7 +37,7 @@ from claude_tiu.domain import claim_expiry
 from claude_tiu.domain.assignment import AssignmentOpened
 from claude_tiu.domain.registry import decode_event
 from claude_tiu.infrastructure.event_store import EventStore
-from claude_tiu.infrastructure.executor import Executor
+from claude_tiu.infrastructure.executor import ATTEMPTS, Executor
 from claude_tiu.infrastructure.projector import Projector
 from claude_tiu.infrastructure.read_store import ReadStore
 from claude_tiu.infrastructure.streams import load_stream
@@ -142,6 +142,17 @@ class TestAClaim:
             give(claim(), claim())  # busy by then
         assert (events.max_notification_id(), events.write_side()) == (before, live)
         assert give(claim(EVE)).id == FIRST
+
+    def test_is_made_however_many_tasks_another_process_has_moved(self, backend: Backend, events: EventStore) -> None:
+        tasks, agents = ([uid(f"{kind} {number}") for number in range(ATTEMPTS + 1)] for kind in ("task", "agent"))
+        here, elsewhere = Executor(events), Executor(backend.events())
+        here.execute([create_user(user_id=USER), CreateProject(project_id=PROJECT, user_id=USER, name="Billing")])
+        here.execute([RegisterAgent(agent_id=agent_id, agent_type="tester") for agent_id in agents])
+        here.execute([AddTask(task_id=task_id, project_id=PROJECT, name="Task") for task_id in tasks])
+        elsewhere.execute([move(task_id=task_id) for task_id in tasks for move in (StartTask, PutBackTask)])
+        answers = here.execute([claim(agent_id) for agent_id in agents])
+        assert [answer.id for answer in answers] == tasks
+        assert [load_stream(events, task_id).version for task_id in tasks] == [5] * len(tasks)
 
     def test_takes_an_id_for_its_assignment_once(self, give: Give) -> None:
         give(claim(assignment_id=uid("mine")))

@@ -13,6 +13,7 @@ from claude_tiu import (
     AddTask,
     AlreadyExists,
     Answer,
+    ClaimNextTask,
     ClaimProgress,
     Command,
     CommandIdReused,
@@ -20,9 +21,12 @@ from claude_tiu import (
     Contended,
     CreateProject,
     CreateUser,
+    ExpireClaims,
     NotFound,
     NotUnique,
+    PutBackTask,
     Refused,
+    RegisterAgent,
     ReportIssue,
     StaleVersion,
     StartRun,
@@ -36,8 +40,8 @@ from claude_tiu.domain.validation_run import IssueReported
 from claude_tiu.infrastructure import executor as module
 from claude_tiu.infrastructure.event_store import EventStore, Unit
 from claude_tiu.infrastructure.executor import Executor
-from tests.support.history import PROJECT, TASKS, USER, create_user, plan
-from tests.support.stores import event
+from tests.support.history import PROJECT, START, TASKS, USER, create_user, plan
+from tests.support.stores import Backend, event
 
 
 @pytest.fixture
@@ -280,6 +284,16 @@ class TestExpectedVersion:
         claim = ClaimProgress(task_id=TASKS[0], claimed=1, expected_version=2)
         executor.execute([StartTask(task_id=TASKS[0], expected_version=1), claim])
 
+    def test_of_what_has_no_stream_is_zero(self, planned: EventStore, executor: Executor) -> None:
+        agent_id, last = uuid4(), end(planned)
+        claim = ClaimNextTask(agent_id=agent_id, project_id=PROJECT, occurred_at=START)
+        executor.execute([RegisterAgent(agent_id=agent_id, agent_type="tester"), claim])
+        with pytest.raises(StaleVersion) as caught:
+            execute(executor, ExpireClaims(expected_version=1))
+        assert caught.value.details == {"id": None, "version": 0, "expected_version": 1}
+        assert end(planned) == last + 4
+        execute(executor, ExpireClaims(expected_version=0))
+
 
 class TestIdsOfAnotherKind:
     def test_are_not_found(self, planned: EventStore, executor: Executor) -> None:
@@ -441,6 +455,17 @@ class TestContention:
 
         monkeypatch.setattr(planned, "append", overtake)
         assert execute(executor, StartTask(task_id=TASKS[0])).version == 3
+
+    def test_is_none_where_nobody_writes_now_however_much_was_moved_before(
+        self, planned: EventStore, executor: Executor, backend: Backend
+    ) -> None:
+        """Each attempt is refused at the next task, which is in progress as far as this process knows."""
+        tasks = [uuid4() for _ in range(module.ATTEMPTS + 1)]
+        started = [StartTask(task_id=task_id) for task_id in tasks]
+        executor.execute([AddTask(task_id=task_id, project_id=PROJECT, name="Task") for task_id in tasks])
+        executor.execute(started)
+        Executor(backend.events()).execute([PutBackTask(task_id=task_id) for task_id in tasks])
+        assert {answer.version for answer in executor.execute(started)} == {4}
 
 
 STARTED = b'{"occurred_at":"2026-03-01T12:00:00Z"}'

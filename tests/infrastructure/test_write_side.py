@@ -40,9 +40,9 @@ from claude_tiu.infrastructure.event_store import EventStore, Reservation, Store
 from claude_tiu.infrastructure.executor import Executor
 from claude_tiu.infrastructure.streams import load_stream
 from claude_tiu.infrastructure.write_side import rebuild_write_side
-from claude_tiu.projections.write_side import PRIORITY_RANK, release
+from claude_tiu.projections.write_side import PRIORITY_RANK, destroy_key, release
 from tests.support.history import PROJECT, START, USER, create_user, uid
-from tests.support.stores import append, event
+from tests.support.stores import SQLiteBackend, append, event
 
 TASKS = [uid(f"task {number}") for number in range(6)]
 RUNS = [uid(f"run {number}") for number in range(3)]
@@ -186,3 +186,21 @@ class TestExclusive:
             failing()
         assert events.max_notification_id() is None
         assert append(events, event()) == Stored(1)
+
+    def test_a_key_destroyed_in_it_is_gone_at_its_end(self, events: EventStore) -> None:
+        Executor(events).execute([create_user(user_id=USER)])
+        (key,) = events.keys([USER]).values()
+        with events.exclusive() as held:
+            append(held, event(), changes=[(0, destroy_key(USER))])
+            assert events.keys([USER]) == {USER: key}
+        assert events.keys([USER]) == {}
+        assert events.max_notification_id() == 2
+
+    def test_and_stands_in_the_write_ahead_log_no_more(self, sqlite: SQLiteBackend) -> None:
+        store, log = sqlite.events(), sqlite.path.with_name("tiu.db-wal")
+        Executor(store).execute([create_user(user_id=USER)])
+        (key,) = store.keys([USER]).values()
+        assert key in log.read_bytes()
+        with store.exclusive() as held:
+            append(held, event(), changes=[(0, destroy_key(USER))])
+        assert key not in log.read_bytes()
