@@ -156,7 +156,7 @@ def _known(store: EventStore, requests: Sequence[Request]) -> dict[UUID, Answer]
     Raises CommandIdReused where some are and some are not, or where one had other content.
     """
     asked = {request.command_id: request for request in requests}
-    digests: dict[UUID, bytes] = {}  # made as commands are found: by then another may have made their person, with a key
+    digests: dict[UUID, bytes] = {}  # made when found: by then another may have made the person, with a key
     answers: dict[UUID, Answer] = {}
     first_streams: dict[UUID, UUID] = {}
     for command_id, digest, stream_id, version, topic, state, position in store.trace(list(asked)):
