@@ -183,12 +183,12 @@ class Decision:
         """
         aggregate = AGGREGATE_OF[type(request.command)]
         stream_id, stream = self._own_stream(aggregate, request.command)
-        places: list[tuple[UUID, Event]] = []
-        for decided in aggregate.decide(stream.state, request.command, self):
-            place = decided if isinstance(decided, Elsewhere) else Elsewhere(given(stream_id), decided)
-            self._add(request, *place)
-            places.append(place)
-        first_stream, first = places[0]
+        decided = aggregate.decide(stream.state, request.command, self)
+        placed = [one if isinstance(one, Elsewhere) else Elsewhere(given(stream_id), one) for one in decided]
+        digest = self._digest(request)
+        for target, event in placed:
+            self._add(request, digest, target, event)
+        first_stream, first = placed[0]
         return Answer(created_id(first, first_stream), self.streams[first_stream].version, len(self.events))
 
     def _own_stream(self, aggregate: Aggregate[Any], command: Command) -> tuple[UUID | None, Stream]:
@@ -217,7 +217,7 @@ class Decision:
         stream_id: UUID = getattr(command, given(command.stream))
         return stream_id
 
-    def _add(self, request: Request, stream_id: UUID, event: Event) -> None:
+    def _add(self, request: Request, digest: bytes, stream_id: UUID, event: Event) -> None:
         """Add an event to its stream, as it stands behind the events decided so far."""
         aggregate = AGGREGATE_OF[type(event)]
         stream = self._stream(stream_id)
@@ -227,9 +227,17 @@ class Decision:
             raise AlreadyExists(f"{wanted}, which is a {stream.aggregate.name} already", id=stream_id)
         version, state = stream.version + 1, aggregate.evolve(stream.state, event)
         self.streams[stream_id] = Stream(aggregate, state, version)
-        self._store(request, stream_id, version, event, aggregate.project_of(stream_id, state))
+        self._store(request, digest, stream_id, version, event, aggregate.project_of(stream_id, state))
 
-    def _store(self, request: Request, stream_id: UUID, version: int, event: Event, project_id: UUID | None) -> None:
+    def _store(
+        self,
+        request: Request,
+        digest: bytes,
+        stream_id: UUID,
+        version: int,
+        event: Event,
+        project_id: UUID | None,
+    ) -> None:
         person_id = person_of(event, stream_id)
         key = None if person_id is None else self._key_of(person_id, is_new=version == 1 and event.person is None)
         command = request.command
@@ -240,7 +248,7 @@ class Decision:
                 event.topic,
                 encode(event, stream_id, version, key),
                 request.command_id,
-                self._digest(request),
+                digest,
                 command.correlation_id,
                 command.causation_id,
                 command.actor,

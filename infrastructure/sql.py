@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -14,14 +13,6 @@ def statements(file: str) -> dict[str, str]:
     text = files(__package__).joinpath(*file.split("/")).read_text(encoding="utf-8")
     parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
     return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
-
-
-def steps_of(named: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the statements NAME_1, NAME_2 ... of each NAME, in order."""
-    steps: dict[str, list[str]] = {}
-    for name, statement in named.items():
-        steps.setdefault(name.rpartition("_")[0], []).append(statement)
-    return steps
 
 
 @cache

@@ -36,12 +36,12 @@ from ..event_store import (
     Unit,
 )
 from ..keys import KeyRing
-from ..sql import statements, steps_of
+from ..sql import sequences, statements
 from .connections import Connections, Held, open_database, translated
 from .values import json_text, time_of, time_text, uuid_of, uuid_text
 
 SQL = statements("sqlite/events.sql")
-CHANGES = steps_of(statements("sqlite/write_side.sql"))
+CHANGES = sequences("sqlite/write_side.sql")
 MAX_VERSION = 2**31 - 1
 MAX_POSITION = 2**63 - 1
 WATCH_SECONDS = 0.02
