@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import field_validator
 
 from .aggregate import Aggregate
 from .errors import NotFound
 from .messages import Command, Event
+from .name_ids import uuid5
 from .values import JsonObject, MetricName, Number, without_reserved
 
 RESERVED_METADATA = ("event_id", "seq")

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from .aggregate import Aggregate
 from .errors import DependencyCycle, DuplicateDependency, NotFound, OutsideProject
 from .layered import having
 from .messages import Command, Event
+from .name_ids import uuid5
 from .project_state import NOT_ARCHIVED, Project, require_project
 from .values import DependencyType
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import Fault, InvalidCommand
+from .name_ids import uuid5
 from .values import Identifier, Timestamp, Version
 
 T = TypeVar("T")
@@ -176,4 +177,4 @@ class Recorded(NamedTuple):
 
     @property
     def event_id(self) -> UUID:
-        return event_id(self.stream_id, self.version)
+        return uuid5(self.stream_id, str(self.version))

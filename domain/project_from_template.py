@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from .blueprint import in_running_order
 from .dependency_graph import DependencyAdded, graph_id
 from .errors import AlreadyExists, LimitReached, NotFound, PrivateTemplate
 from .messages import Elsewhere
+from .name_ids import uuid5
 from .task import Task, TaskAdded
 from .template import Template
 from .values import MAX_JSON_BYTES, json_bytes

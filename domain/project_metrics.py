@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
 from .aggregate import Aggregate
 from .messages import Command, Event
+from .name_ids import uuid5
 from .project_state import NOT_ARCHIVED, Project, require_project
 from .values import JsonObject, MetricName, Number, without_reserved
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Annotated, ClassVar, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import Field, Strict
 
 from .agenda import COMPLETED_PROJECT
 from .aggregate import Aggregate
 from .messages import Command, Decided, Elsewhere, Event
+from .name_ids import uuid5
 from .project import ProjectArchived
 from .project_state import Project
 from .values import INT32_MAX

@@ -47,9 +47,7 @@ def folded(changes: Iterable[RowChange]) -> dict[str, Changes]:
     for change in changes:
         fold.add(change)
     return {
-        writes.table.name: Changes(list(writes.inserts.values()), writes.updates, list(writes.deletes))
-        for writes in fold
-        if writes.inserts or writes.updates or writes.deletes
+        writes.table.name: Changes(writes.inserts, dict(writes.updates), writes.deletes) for writes in fold.writes()
     }
 
 
