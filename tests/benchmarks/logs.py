@@ -1,0 +1,125 @@
+"""Databases with a log in them: migrated, with a user and a project, and filled with a workload in bulk.
+
+Filling goes past the store, straight into `events`, with the hash chain that the store would have made. The write-side
+tables stay as they are: nothing decides on a filled log.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+
+from claude_tiu import CreateProject, CreateUser, connect
+from claude_tiu.infrastructure.event_hash import event_hash
+from claude_tiu.infrastructure.event_store import EventRow, NewEvent
+from claude_tiu.infrastructure.migrations import migrate_up
+from claude_tiu.infrastructure.sqlite.values import time_text, uuid_text
+from tests.benchmarks.workloads import START, Setting, events_of, id_of
+
+COLUMNS = ", ".join(EventRow._fields)
+CHUNK = 1_000
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Filled(NamedTuple):
+    """A database with a log: its setting's events, and `count` of a workload behind them."""
+
+    url: str
+    setting: Setting
+    first_position: int
+    count: int
+
+
+def prepare(url: str) -> Setting:
+    """Migrate a database, and make the user and the project that the workloads stand on; the read tables have them."""
+    if url.startswith("postgresql:"):
+        migrate_up(url)
+    setting = Setting(id_of("user", 0), id_of("project", 1_000_000))
+    user = CreateUser(
+        user_id=setting.user_id,
+        username="benchmark",
+        email="benchmark@example.org",
+        password_hash="$argon2id$v=19$m=1,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g",  # noqa: S106 - nobody's
+        occurred_at=START,
+    )
+    project = CreateProject(project_id=setting.project_id, user_id=setting.user_id, name="W", occurred_at=START)
+    with connect(url, project=False) as tiu:
+        tiu.execute_all([user, project])
+        tiu.projector.catch_up()
+    return setting
+
+
+def fill(url: str, workload: str, count: int) -> Filled:
+    """Prepare a new database, and put about `count` events of a workload into its log."""
+    setting = prepare(url)
+    return append_in_bulk(url, setting, events_of(workload, count, setting))
+
+
+def append_in_bulk(url: str, setting: Setting, events: Iterable[NewEvent]) -> Filled:
+    """Put events behind a log's last one, as one transaction."""
+    with connect(url, project=False) as tiu:
+        last_position = tiu.events.max_notification_id() or 0
+        (head,) = tiu.events.read_rows(last_position - 1, 1)
+    rows = rows_behind(head, events)
+    count = _into_sqlite(url, rows) if url.startswith("sqlite:") else _into_postgresql(url, rows)
+    return Filled(url, setting, last_position + 1, count)
+
+
+def rows_behind(head: EventRow, events: Iterable[NewEvent]) -> Iterator[EventRow]:
+    """Yield the rows of events behind the log's last one."""
+    position, last_hash, recorded_at = head.position, head.hash, head.recorded_at
+    for event in events:
+        position += 1
+        recorded_at += MICROSECOND
+        row = (position, *event[:4], recorded_at, *event[4:])
+        digest = event_hash(last_hash, *row)
+        yield EventRow(*row, last_hash, digest)
+        last_hash = digest
+
+
+def _into_postgresql(url: str, rows: Iterator[EventRow]) -> int:
+    count = 0
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        with cursor.copy(f"COPY events ({COLUMNS}) FROM STDIN") as copy:
+            lines: list[str] = []
+            for count, row in enumerate(rows, 1):
+                lines.append("\t".join(map(_copied, row)))
+                if len(lines) == CHUNK:
+                    copy.write("\n".join(lines) + "\n")
+                    lines.clear()
+            copy.write("".join(f"{line}\n" for line in lines))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE events")  # as autovacuum leaves a log that has grown over days
+        connection.execute("CHECKPOINT")
+    return count
+
+
+def _copied(value: Any) -> str:
+    """A value in COPY's text form; no text of a workload holds what would need an escape."""
+    if value is None:
+        return r"\N"
+    return r"\\x" + value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _into_sqlite(url: str, rows: Iterator[EventRow]) -> int:
+    counted = 0
+
+    def values() -> Iterator[tuple[Any, ...]]:
+        nonlocal counted
+        for row in rows:
+            counted += 1
+            times = {"recorded_at": time_text(row.recorded_at)}
+            ids = {name: uuid_text(getattr(row, name)) for name in ("stream_id", "command_id", "project_id", "key_id")}
+            yield tuple(row._replace(**times, **ids))
+
+    path = Path(url.removeprefix("sqlite:///"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        marks = ", ".join("?" * len(EventRow._fields))
+        connection.executemany(f"INSERT INTO events ({COLUMNS}) VALUES ({marks})", values())
+    return counted
