@@ -9,9 +9,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import psycopg
 
@@ -19,7 +21,7 @@ from claude_tiu import CreateProject, CreateUser, connect
 from claude_tiu.infrastructure.event_hash import event_hash
 from claude_tiu.infrastructure.event_store import EventRow, NewEvent
 from claude_tiu.infrastructure.migrations import migrate_up
-from claude_tiu.infrastructure.sqlite.values import time_text, uuid_text
+from claude_tiu.infrastructure.sqlite.values import time_text
 from tests.benchmarks.workloads import START, Setting, events_of, id_of
 
 COLUMNS = ", ".join(EventRow._fields)
@@ -85,15 +87,10 @@ def rows_behind(head: EventRow, events: Iterable[NewEvent]) -> Iterator[EventRow
 
 def _into_postgresql(url: str, rows: Iterator[EventRow]) -> int:
     count = 0
-    with psycopg.connect(url) as connection, connection.cursor() as cursor:
-        with cursor.copy(f"COPY events ({COLUMNS}) FROM STDIN") as copy:
-            lines: list[str] = []
-            for count, row in enumerate(rows, 1):
-                lines.append("\t".join(map(_copied, row)))
-                if len(lines) == CHUNK:
-                    copy.write("\n".join(lines) + "\n")
-                    lines.clear()
-            copy.write("".join(f"{line}\n" for line in lines))
+    with psycopg.connect(url) as connection, connection.cursor().copy(f"COPY events ({COLUMNS}) FROM STDIN") as copy:
+        while batch := list(islice(rows, CHUNK)):
+            copy.write("".join("\t".join(map(_copied, row)) + "\n" for row in batch))
+            count += len(batch)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE events")  # as autovacuum leaves a log that has grown over days
         connection.execute("CHECKPOINT")
@@ -108,18 +105,16 @@ def _copied(value: Any) -> str:
 
 
 def _into_sqlite(url: str, rows: Iterator[EventRow]) -> int:
-    counted = 0
+    count = 0
+    statement = f"INSERT INTO events ({COLUMNS}) VALUES ({', '.join('?' * len(EventRow._fields))})"
+    with closing(sqlite3.connect(Path(url.removeprefix("sqlite:///")))) as connection, connection:
+        while batch := list(islice(rows, CHUNK)):
+            connection.executemany(statement, [tuple(map(_bound, row)) for row in batch])
+            count += len(batch)
+    return count
 
-    def values() -> Iterator[tuple[Any, ...]]:
-        nonlocal counted
-        for row in rows:
-            counted += 1
-            times = {"recorded_at": time_text(row.recorded_at)}
-            ids = {name: uuid_text(getattr(row, name)) for name in ("stream_id", "command_id", "project_id", "key_id")}
-            yield tuple(row._replace(**times, **ids))
 
-    path = Path(url.removeprefix("sqlite:///"))
-    with closing(sqlite3.connect(path)) as connection, connection:
-        marks = ", ".join("?" * len(EventRow._fields))
-        connection.executemany(f"INSERT INTO events ({COLUMNS}) VALUES ({marks})", values())
-    return counted
+def _bound(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return time_text(value)
+    return str(value) if isinstance(value, UUID) else value

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -195,16 +196,11 @@ def save_one_by_one(app: Tasks, events: Iterable[NewEvent]) -> Iterator[None]:
 
 def fill(url: str, events: Iterable[NewEvent]) -> int:
     """Insert events of a workload into the library's log, in their order, and return how many."""
-    count = 0
+    count, rest = 0, iter(events)
     with application(url) as app:
-        batch: list[Any] = []
-        for count, event in enumerate(events, 1):
-            batch.append(app.mapper.to_stored_event(peer_event(event)))
-            if len(batch) == INSERTED_AT_ONCE:
-                app.recorder.insert_events(batch)
-                batch.clear()
-        if batch:
+        while batch := [app.mapper.to_stored_event(peer_event(event)) for event in islice(rest, INSERTED_AT_ONCE)]:
             app.recorder.insert_events(batch)
+            count += len(batch)
     return count
 
 

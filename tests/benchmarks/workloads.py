@@ -177,7 +177,8 @@ def _run(number: int, project_id: UUID, tasks: range) -> Iterator[Body]:
         yield Body("validation_run.task_assessed.v1", f',"task_id":"{task_id}","authenticity":{value}')
     for issue in range(ISSUES):
         members = (
-            f',"issue_id":"{id_of("issue", number * ISSUES + issue)}","task_id":"{id_of("task", chosen.choice(tasks))}",'
+            f',"issue_id":"{id_of("issue", number * ISSUES + issue)}",'
+            f'"task_id":"{id_of("task", chosen.choice(tasks))}",'
             f'"issue_type":"{chosen.choice(ISSUE_TYPES)}","severity":"{chosen.choice(PRIORITIES)}",'
             f'"description":"A function that only says that it works","file_path":"src/invoices/part_{issue}.py",'
             f'"line_number":{chosen.randrange(1, 900)},"auto_fix_available":false,"suggested_fix":null'
@@ -185,5 +186,7 @@ def _run(number: int, project_id: UUID, tasks: range) -> Iterator[Body]:
         yield Body("validation_run.issue_reported.v1", members)
     listed = ",".join(f'"{task_id}":{value}' for task_id, value in assessments.items())
     score = chosen.randrange(1_000) / 10
-    members = f',"quality_score":{score},"quality_metrics":{{"coverage":{chosen.randrange(100)}}},"assessments":{{{listed}}}'
+    members = (
+        f',"quality_score":{score},"quality_metrics":{{"coverage":{chosen.randrange(100)}}},"assessments":{{{listed}}}'
+    )
     yield Body("validation_run.completed.v1", members)
