@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [NAME …]` in the root of the clone: measures, shows, and appends to a file of JSON lines."""
+"""`python -m tests.benchmarks [NAME …]` in the root of the clone: measure, show, and append to a file of JSON lines."""
 
 from __future__ import annotations
 

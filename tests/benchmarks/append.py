@@ -50,20 +50,21 @@ GOALS = {
 
 
 class Size(NamedTuple):
-    """How many tasks (of 11 events each) a measurement writes: in all, and for each thread or process."""
+    """How many tasks (of 11 events each) a measurement writes: in all, or for each thread or process."""
 
     rounds: int
+    processes: int
     tasks: int
     of_thread: int
     of_process: int
     peer_tasks: int
-    of_peer_thread: int
+    of_peer: int
 
 
 SIZES = {
-    "smoke": Size(1, 2, 1, 1, 1, 1),
-    "quick": Size(3, 400, 40, 60, 120, 15),
-    "full": Size(5, 800, 80, 120, 240, 30),
+    "smoke": Size(1, 1, 2, 1, 1, 1, 1),
+    "quick": Size(3, PROCESSES, 200, 15, 30, 60, 6),
+    "full": Size(5, PROCESSES, 600, 60, 120, 200, 20),
 }
 APART = 10_000
 """How far the numbers of the tasks of processes lie apart."""
@@ -114,15 +115,15 @@ def _contestants(url: str, peer_url: str, bare_url: str, project_id: UUID, size:
         "1 client: eventsourcing": lambda: peer(peer_url, 1, size.peer_tasks, project_id),
         "1 client: bare INSERT": lambda: bare(bare_url, next(first), size.tasks, project_id),
         "32 threads: ours": lambda: ours(url, THREADS, size.of_thread, project_id),
-        "8 threads: eventsourcing": lambda: peer(peer_url, PEER_THREADS, size.of_peer_thread, project_id),
+        "8 threads: eventsourcing": lambda: peer(peer_url, PEER_THREADS, size.of_peer, project_id),
         "8 processes: ours": lambda: in_processes(
-            PROCESSES, our_process, url, next(first), size.of_process, project_id
+            size.processes, our_process, url, next(first), size.of_process, project_id
         ),
         "8 processes: eventsourcing": lambda: in_processes(
-            PROCESSES, peer_process, peer_url, next(first), size.of_peer_thread, project_id
+            size.processes, peer_process, peer_url, next(first), size.of_peer, project_id
         ),
         "8 processes: bare INSERT": lambda: in_processes(
-            PROCESSES, bare_process, bare_url, next(first), size.of_process, project_id
+            size.processes, bare_process, bare_url, next(first), size.of_process, project_id
         ),
     }
 

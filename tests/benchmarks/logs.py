@@ -9,23 +9,29 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 
 from claude_tiu import CreateProject, CreateUser, connect
+from claude_tiu.infrastructure.demo.facts import packaged_facts
+from claude_tiu.infrastructure.demo.story import USER_ID, create_user, units
 from claude_tiu.infrastructure.event_hash import event_hash
 from claude_tiu.infrastructure.event_store import EventRow, NewEvent
 from claude_tiu.infrastructure.migrations import migrate_up
+from claude_tiu.infrastructure.settings import sqlite_url
 from claude_tiu.infrastructure.sqlite.values import time_text
 from tests.benchmarks.workloads import START, Setting, events_of, id_of
 
 COLUMNS = ", ".join(EventRow._fields)
 CHUNK = 1_000
+ALL = 1_000_000
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -60,7 +66,38 @@ def prepare(url: str) -> Setting:
 def fill(url: str, workload: str, count: int) -> Filled:
     """Prepare a new database, and put about `count` events of a workload into its log."""
     setting = prepare(url)
-    return append_in_bulk(url, setting, events_of(workload, count, setting))
+    return append_in_bulk(url, setting, log_of(workload, count, setting))
+
+
+def log_of(workload: str, count: int, setting: Setting) -> Iterator[NewEvent]:
+    """Yield about `count` events of W or W2, or at most so many of the demo's."""
+    return islice(demo_events(setting), count) if workload == "demo" else events_of(workload, count, setting)
+
+
+def demo_events(setting: Setting) -> Iterator[NewEvent]:
+    """Yield the events of the packaged demo, as its commands make them, but for its user: that is the setting's."""
+    ours = str(setting.user_id).encode()
+    for row in _demo_log():
+        state = row.state.replace(str(USER_ID).encode(), ours)
+        yield NewEvent(*row[1:4], _with_microseconds(state), *row[6:13])
+
+
+@cache
+def _demo_log() -> tuple[EventRow, ...]:
+    with TemporaryDirectory() as folder, connect(sqlite_url(Path(folder) / "demo.db"), project=False) as tiu:
+        history = packaged_facts()
+        tiu.execute(create_user(history))
+        for revision in units(history, USER_ID):
+            for unit in revision:
+                tiu.execute_all(unit)
+        return tuple(tiu.events.read_rows(1, ALL))
+
+
+def _with_microseconds(state: bytes) -> bytes:
+    """Return an event's body with its time in one form, which both stores' tables take as a text."""
+    _, _, _, time, rest = state.split(b'"', 4)
+    moment = datetime.fromisoformat(time.decode()).astimezone(UTC)
+    return b'{"occurred_at":"' + time_text(moment).encode() + b'"' + rest
 
 
 def append_in_bulk(url: str, setting: Setting, events: Iterable[NewEvent]) -> Filled:
@@ -98,7 +135,7 @@ def _into_postgresql(url: str, rows: Iterator[EventRow]) -> int:
 
 
 def _copied(value: Any) -> str:
-    """A value in COPY's text form; no text of a workload holds what would need an escape."""
+    """A value in COPY's text form; no text beside the body holds what would need an escape."""
     if value is None:
         return r"\N"
     return r"\\x" + value.hex() if isinstance(value, bytes) else str(value)

@@ -7,6 +7,7 @@ its readers miss nothing; never `enable_db_functions`, which loses events), its 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -28,7 +29,6 @@ from psycopg.conninfo import conninfo_to_dict
 from claude_tiu.infrastructure.event_store import NewEvent
 from tests.benchmarks.by_hand import HandProjection
 from tests.benchmarks.logs import Filled
-from tests.benchmarks.workloads import events_of
 
 PAGE = 500
 INSERTED_AT_ONCE = 500
@@ -254,13 +254,18 @@ class PeerProjection(Projection[PostgresView]):
 
 
 @contextmanager
-def runner(url: str, project_id: UUID, offset: int) -> Iterator[ProjectionRunner[Tasks, PostgresView]]:
-    """Give a running ProjectionRunner on a database; `offset` is what its positions are behind ours."""
+def runner(
+    url: str, project_id: UUID, offset: int, written: Callable[[int], None]
+) -> Iterator[ProjectionRunner[Tasks, PostgresView]]:
+    """Give a running ProjectionRunner on a database; `offset` is what its positions are behind ours.
+
+    `written` is told of each of its positions once it is committed.
+    """
 
     class Starting(PostgresView):
         def __init__(self, datastore: PostgresDatastore, **settings: Any) -> None:
             super().__init__(datastore, **settings)
-            self.hand, self.offset = HandProjection((str(project_id),)), offset
+            self.hand, self.offset, self.written = HandProjection((str(project_id),)), offset, written
 
     with ProjectionRunner(
         application_class=Tasks, projection_class=PeerProjection, view_class=Starting, env=environment(url)
@@ -268,10 +273,16 @@ def runner(url: str, project_id: UUID, offset: int) -> Iterator[ProjectionRunner
         yield running
 
 
-def project_all(filled: Filled, count: int, timeout: float = 600.0) -> None:
-    """Project the library's whole log of `count` events with its ProjectionRunner."""
-    with runner(filled.url, filled.setting.project_id, filled.first_position - 1) as running:
+def project_all(filled: Filled, count: int, timeout: float = 600.0) -> float:
+    """Project the library's whole log with its ProjectionRunner; return how many events a second, from the first on."""
+    times: list[float] = []
+
+    def written(position: int) -> None:
+        times.append(time.perf_counter())
+
+    with runner(filled.url, filled.setting.project_id, filled.first_position - 1, written) as running:
         running.wait(count, timeout)
+    return (len(times) - 1) / (times[-1] - times[0])
 
 
 def project_all_by_hand(events_url: str, reads: Path, filled: Filled, count: int) -> None:
@@ -293,8 +304,3 @@ def _sqlite_view(path: Path) -> SQLiteView:
     view = factory.tracking_recorder(SQLiteView)
     assert isinstance(view, SQLiteView)
     return view
-
-
-def log_for_peer(workload: str, count: int, filled: Filled) -> int:
-    """Give the library the log of a filled database."""
-    return fill(filled.url, events_of(workload, count, filled.setting))

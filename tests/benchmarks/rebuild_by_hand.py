@@ -2,7 +2,7 @@
 
 It copies the events out, decodes them without checking anything, folds them in memory, copies the rows into copies of
 the same tables, and builds their indexes and foreign keys. No checkpoints, nothing compared, nothing that could go on
-after a fault; it knows the workloads' events and no others, and that no text of theirs needs an escape.
+after a fault; it knows the workloads' events and no others.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ BEGIN = 19
 VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 SEVERITIES = ("low", "medium", "high", "critical")
 TYPES = ("placeholder", "empty_function", "mock_data", "broken_logic", "security_risk")
+ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 EVENTS = (
     "COPY (SELECT position, stream_id, version, topic, state FROM events ORDER BY position) TO STDOUT (FORMAT BINARY)"
 )
@@ -172,20 +173,17 @@ class Fold:
             self._complete_run(digits, stream, version, body, at)
 
     def _add_project(self, digits: str, body: dict[str, Any], at: str) -> None:
-        description = r"\N" if body["description"] is None else body["description"]
-        configuration, metadata = orjson.dumps(body["configuration"]), orjson.dumps(body["metadata"])
-        row = f"{digits}\t{body['user_id']}\t{body['name']}\t{description}\tactive\t\\N\t{configuration.decode()}"
-        project = self.projects[digits] = Project(digits, f"{row}\t{metadata.decode()}\t{at}")
+        texts = (digits, body["user_id"], _text(body["name"]), _text(body["description"]), "active", r"\N")
+        row = "\t".join((*texts, _json(body["configuration"]), _json(body["metadata"]), at))
+        project = self.projects[digits] = Project(digits, row)
         project.updated_at = at
 
     def _add_task(self, position: int, digits: str, stream: bytes, version: int, body: dict[str, Any], at: str) -> None:
         project, duration = self.projects[_digits(body["project_id"])], body["estimated_duration"]
-        outputs, criteria = orjson.dumps(body["expected_outputs"]), orjson.dumps(body["validation_criteria"])
-        added = (
-            f"{digits}\t{project.digits}\t{body['name']}\t{body['description']}\t{body['priority']}\t"
-            f"{body['ai_prompt']}\t{outputs.decode()}\t{criteria.decode()}\t"
-            f"{duration if duration else chr(92) + 'N'}\t{at}\t{position}"
-        )
+        texts = (_text(body["name"]), _text(body["description"]), body["priority"], _text(body["ai_prompt"]))
+        jsons = (_json(body["expected_outputs"]), _json(body["validation_criteria"]))
+        numbers = (r"\N" if duration is None else str(duration), at, str(position))
+        added = "\t".join((digits, project.digits, *texts, *jsons, *numbers))
         task = self.tasks[digits] = Task(digits, project, duration or 1, added)
         task.updated_at = at
         project.weight += task.weight
@@ -242,18 +240,18 @@ class Fold:
             project.seq += 1
             project.quality, project.updated_at = quality, at
             self._metric(project, bytes.fromhex(event), "quality_score", quality, cause, _dashed(event), at)
-        metrics = orjson.dumps({**body["quality_metrics"], "quality_score": quality}).decode()
         severities, types = Counter(i["severity"] for i in issues), Counter(i["issue_type"] for i in issues)
         summary = {"by_severity": {n: severities[n] for n in SEVERITIES}, "by_type": {n: types[n] for n in TYPES}}
         self.reports.append(
-            f"{digits}\t{project.digits}\t{kind}\t{project.rate!r}\t{project.real!r}\t{project.fake!r}\t{metrics}\t"
-            f"{orjson.dumps(summary).decode()}\t{at}\n"
+            f"{digits}\t{project.digits}\t{kind}\t{project.rate!r}\t{project.real!r}\t{project.fake!r}\t"
+            f"{_json({**body['quality_metrics'], 'quality_score': quality})}\t{_json(summary)}\t{at}\n"
         )
         for issue in issues:
             self.issues.append(
-                f"{issue['issue_id']}\t{digits}\t{issue['task_id']}\t{issue['issue_type']}\t{issue['severity']}\t"
-                f"{issue['description']}\t{issue['file_path']}\t{issue['line_number']}\t"
-                f"{issue['auto_fix_available']}\t\\N\topen\t{issue['occurred_at']}\t\\N\n"
+                f"{issue['issue_id']}\t{digits}\t{_text(issue['task_id'])}\t{issue['issue_type']}\t"
+                f"{issue['severity']}\t{_text(issue['description'])}\t{_text(issue['file_path'])}\t"
+                f"{_text(issue['line_number'])}\t{issue['auto_fix_available']}\t{_text(issue['suggested_fix'])}\t"
+                f"open\t{issue['occurred_at']}\t\\N\n"
             )
 
     def project_lines(self) -> Iterator[str]:
@@ -333,3 +331,11 @@ def _uuid5(namespace: bytes, name: bytes) -> str:
 
 def _dashed(digits: str) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _text(value: Any) -> str:
+    return r"\N" if value is None else str(value).translate(ESCAPES)
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode().replace("\\", "\\\\")

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tests.benchmarks import append
+from tests.benchmarks import append, commands, growth, live, projecting, service
 from tests.benchmarks.measuring import Place, Report
 from tests.support.postgres_server import find_bindir, temporary_server
 
-BENCHMARKS: dict[str, Any] = {"append": append}
+
+class Benchmark(NamedTuple):
+    """How it is run, on a place and in a size, and its sizes by name."""
+
+    run: Callable[[Place, Any], Report]
+    sizes: Mapping[str, Any]
+
+
+BENCHMARKS = {
+    "append": Benchmark(append.run, append.SIZES),
+    "rebuild-w": Benchmark(partial(projecting.rebuild, workload="W"), projecting.REBUILD_SIZES),
+    "rebuild-w2": Benchmark(partial(projecting.rebuild, workload="W2"), projecting.REBUILD_SIZES),
+    "rebuild-demo": Benchmark(partial(projecting.rebuild, workload="demo"), projecting.DEMO_SIZES),
+    "catch-up": Benchmark(projecting.catch_up, projecting.CATCH_UP_SIZES),
+    "live": Benchmark(live.run, live.SIZES),
+    "commands": Benchmark(commands.run, commands.SIZES),
+    "demo": Benchmark(service.demo, service.DEMO_SIZES),
+    "connections": Benchmark(service.connections, service.CONNECTIONS_SIZES),
+    "growth-append": Benchmark(growth.append, growth.SIZES),
+    "growth-rebuild-w": Benchmark(partial(growth.rebuild, workload="W"), growth.SIZES),
+    "growth-rebuild-w2": Benchmark(partial(growth.rebuild, workload="W2"), growth.SIZES),
+}
 SIZES = ("smoke", "quick", "full")
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 """The release with which the anchors were measured."""
@@ -40,7 +62,6 @@ def measure(name: str, place: Place, size: str, *, rounds: int | None = None, ev
     """Run a benchmark. Its size's rounds and events may be given anew; one without events takes none."""
     benchmark = BENCHMARKS[name]
     given = {"rounds": rounds, "events": events}
-    sizes = benchmark.SIZES[size]
-    changed = {key: value for key, value in given.items() if value is not None and key in sizes._fields}
-    report: Report = benchmark.run(place, sizes._replace(**changed))
-    return report
+    chosen = benchmark.sizes[size]
+    changed = {key: value for key, value in given.items() if value is not None and key in chosen._fields}
+    return benchmark.run(place, chosen._replace(**changed))

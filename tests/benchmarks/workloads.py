@@ -20,7 +20,6 @@ from uuid import UUID
 
 from claude_tiu.infrastructure.event_store import NewEvent
 
-WORKLOADS = ("W", "W2")
 START = datetime(2026, 1, 1, 0, 0, 0, 17, tzinfo=UTC)
 STEP = timedelta(milliseconds=1_003)
 AT_WORK = 32
