@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.benchmarks import report as reports
-from tests.benchmarks.runs import BENCHMARKS, SIZES, measure, place_at
+from tests.benchmarks.runs import BENCHMARKS, FOLDER, SIZES, measure, place_at
 
 console = Console()
 
@@ -35,15 +35,18 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*BENCHMARKS, []], help=", ".join(BENCHMARKS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(BENCHMARKS)}")
     parser.add_argument("--size", choices=SIZES, default="quick")
     parser.add_argument("--rounds", type=int, help="another number of rounds than the size's")
     parser.add_argument("--events", type=int, help="another number of events than the size's, where it has one")
     parser.add_argument("--bindir", type=Path, help="of the server: default TEST_PG_BINDIR, Debian's 15, the wheel's")
-    parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="on a real disk")  # noqa: S108
+    parser.add_argument("--folder", type=Path, default=Path(FOLDER), help="on a real disk: default %(default)s")
     parser.add_argument("--json", type=Path, default=Path("benchmarks.jsonl"), help="what the results are appended to")
     parser.add_argument("--markdown", action="store_true", help="show the last results in the file as Markdown")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.names if name not in BENCHMARKS]:
+        parser.error(f"no such benchmark: {', '.join(unknown)}")
+    return arguments
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import psycopg
 from claude_tiu import CreateProject, CreateUser, connect
 from claude_tiu.infrastructure.demo.facts import packaged_facts
 from claude_tiu.infrastructure.demo.story import USER_ID, create_user, units
-from claude_tiu.infrastructure.event_hash import event_hash
+from claude_tiu.infrastructure.event_hash import NO_EVENT, event_hash
 from claude_tiu.infrastructure.event_store import EventRow, NewEvent
 from claude_tiu.infrastructure.migrations import migrate_up
 from claude_tiu.infrastructure.settings import sqlite_url
@@ -36,12 +36,12 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 class Filled(NamedTuple):
-    """A database with a log: its setting's events, and `count` of a workload behind them."""
+    """A database with a log: its setting's events, and so many of a workload behind them."""
 
     url: str
     setting: Setting
     first_position: int
-    count: int
+    events: int
 
 
 def prepare(url: str) -> Setting:
@@ -79,7 +79,12 @@ def demo_events(setting: Setting) -> Iterator[NewEvent]:
     ours = str(setting.user_id).encode()
     for row in _demo_log():
         state = row.state.replace(str(USER_ID).encode(), ours)
-        yield NewEvent(*row[1:4], _with_microseconds(state), *row[6:13])
+        yield new_event(row)._replace(state=_with_microseconds(state))
+
+
+def new_event(row: EventRow) -> NewEvent:
+    """Return what was appended of a row."""
+    return NewEvent(**{name: getattr(row, name) for name in NewEvent._fields})
 
 
 @cache
@@ -116,10 +121,14 @@ def rows_behind(head: EventRow, events: Iterable[NewEvent]) -> Iterator[EventRow
     for event in events:
         position += 1
         recorded_at += MICROSECOND
-        row = (position, *event[:4], recorded_at, *event[4:])
-        digest = event_hash(last_hash, *row)
-        yield EventRow(*row, last_hash, digest)
-        last_hash = digest
+        row = whole_row(event, position, recorded_at)
+        last_hash, previous_hash = event_hash(last_hash, *row[:-2]), last_hash
+        yield row._replace(previous_hash=previous_hash, hash=last_hash)
+
+
+def whole_row(event: NewEvent, position: int, recorded_at: datetime) -> EventRow:
+    """Return an event's row at a position, its hashes of the right length and of nothing."""
+    return EventRow(position, *event[:4], recorded_at, *event[4:], NO_EVENT, NO_EVENT)  # type: ignore[arg-type]
 
 
 def _into_postgresql(url: str, rows: Iterator[EventRow]) -> int:

@@ -23,11 +23,11 @@ SPAWN = multiprocessing.get_context("spawn")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run happens: a PostgreSQL server, and a folder for SQLite files, both on the same disk."""
+    """Where a run happens: a PostgreSQL server, a folder for SQLite files, and the binaries for another server."""
 
     server: str
     folder: Path
-    bindir: Path
+    bindir: Path | None
 
     @contextmanager
     def postgresql(self) -> Iterator[str]:
@@ -185,6 +185,14 @@ Ready = Callable[[], None]
 """To be called when what is measured begins: returns when everyone is there."""
 
 
+class Answered(NamedTuple):
+    """How much one of many processes did, and when it began and ended."""
+
+    done: int
+    began: float
+    ended: float
+
+
 def in_processes(count: int, work: Callable[..., int], *arguments: Any) -> float:
     """Let processes work, each given Ready, its number and the arguments, and returning how many it did.
 
@@ -196,13 +204,14 @@ def in_processes(count: int, work: Callable[..., int], *arguments: Any) -> float
     ]
     for process in processes:
         process.start()
-    found = [answers.get() for _ in processes]
+    said: list[Answered | str] = [answers.get() for _ in processes]
     for process in processes:
         process.join()
-    if failed := [said for said in found if isinstance(said, str)]:
+    if failed := [one for one in said if isinstance(one, str)]:
         raise RuntimeError(failed[0])
-    done, began, ended = zip(*found, strict=True)
-    return float(sum(done)) / (max(ended) - min(began))
+    found = [one for one in said if not isinstance(one, str)]
+    took = max(one.ended for one in found) - min(one.began for one in found)
+    return sum(one.done for one in found) / took
 
 
 def _one_of_many(barrier: Any, answers: Any, work: Callable[..., int], number: int, arguments: Any) -> None:
@@ -215,7 +224,7 @@ def _one_of_many(barrier: Any, answers: Any, work: Callable[..., int], number: i
 
     try:
         done = work(ready, number, *arguments)
-        answers.put((done, began, time.monotonic()))
+        answers.put(Answered(done, began, time.monotonic()))
     except Exception as error:  # noqa: BLE001 - told to whoever waits
         barrier.abort()
         answers.put(f"{type(error).__name__}: {error}")

@@ -35,7 +35,7 @@ def machine(place: Place) -> dict[str, Any]:
         rows = connection.execute(
             "SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY (%s)", [list(SETTINGS)]
         )
-        settings = dict(rows.fetchall())
+        settings: dict[str, str] = dict(rows.fetchall())
     return {
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
@@ -137,6 +137,6 @@ def markdown(path: Path) -> str:
         for one in found["verdicts"]:
             must = f"{'≥' if one['above'] else '≤'} {number(one['must'])}"
             aim = "" if one["aim"] is None else number(one["aim"])
-            values = " | ".join(number(one[key]) for key in ("measured", "low", "high"))
-            lines.append(f"| {one['what']} | {must} | {aim} | {values} | {'yes' if one['met'] else 'no'} |")
+            measured = " | ".join(number(one[key]) for key in ("measured", "low", "high"))
+            lines.append(f"| {one['what']} | {must} | {aim} | {measured} | {'yes' if one['met'] else 'no'} |")
     return "\n".join(lines) + "\n"

@@ -38,6 +38,8 @@ BENCHMARKS = {
 SIZES = ("smoke", "quick", "full")
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 """The release with which the anchors were measured."""
+FOLDER = "/var/tmp"  # noqa: S108 - folders of its own are made in it
+"""Where the data lie by default: on a disk, also where /tmp is in memory."""
 DURABLE = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "shared_buffers=128MB")
 """PostgreSQL's own defaults, given back to a server of the tests."""
 
