@@ -11,7 +11,7 @@ from claude_tiu import Tiu, connect
 from claude_tiu.infrastructure.event_store import NewEvent
 from tests.benchmarks.append import append_one_by_one
 from tests.benchmarks.logs import fill
-from tests.benchmarks.measuring import Goal, Place, Report, apart, in_turn, percentile
+from tests.benchmarks.measuring import Goal, Place, Report, in_turn, percentile
 from tests.benchmarks.projecting import our_rebuild
 from tests.benchmarks.workloads import single_tasks
 
@@ -44,7 +44,7 @@ def rebuild(place: Place, size: Size, workload: str) -> Report:
             fill(url, workload, events)
 
         def rebuilt(name: str) -> float:
-            (count, seconds), peak = apart(our_rebuild, urls[name])
+            (count, seconds), peak = place.apart(our_rebuild, urls[name])
             memory.setdefault(f"{name}: peak memory", []).append(peak)
             return float(count / seconds)
 

@@ -12,7 +12,7 @@ from claude_tiu import connect
 from claude_tiu.infrastructure.sqlite.read_store import read_path
 from tests.benchmarks import peers, rebuild_by_hand
 from tests.benchmarks.logs import Filled, fill, log_of, prepare
-from tests.benchmarks.measuring import Goal, Place, Report, apart, in_turn
+from tests.benchmarks.measuring import Goal, Place, Report, in_turn
 
 WINDOW = 0.05
 """Which part of the log the rates near its end, and near a tenth of it, are taken over."""
@@ -71,8 +71,8 @@ def rebuild(place: Place, size: RebuildSize, workload: str) -> Report:
     with place.postgresql() as url:
         fill(url, workload, size.events)
         contestants = {
-            "ours": lambda: _rate(our_rebuild, url),
-            "by hand": lambda: _rate(hand_rebuild, url),
+            "ours": lambda: _rate(place, our_rebuild, url),
+            "by hand": lambda: _rate(place, hand_rebuild, url),
             "eventsourcing": lambda: peer_rate(place, workload, size.peer_events),
         }
         report.add(in_turn(contestants, size.rounds), "events/s")
@@ -80,7 +80,7 @@ def rebuild(place: Place, size: RebuildSize, workload: str) -> Report:
     with place.sqlite() as url:
         fill(url, workload, size.sqlite_events)
         contestants = {
-            "SQLite: ours": lambda: _rate(our_rebuild, url),
+            "SQLite: ours": lambda: _rate(place, our_rebuild, url),
             "SQLite: eventsourcing": lambda: peer_rate_on_sqlite(place, workload, size.peer_events),
         }
         report.add(in_turn(contestants, size.rounds), "events/s")
@@ -92,9 +92,9 @@ def rebuild(place: Place, size: RebuildSize, workload: str) -> Report:
     return report
 
 
-def _rate(work: Callable[[str], tuple[int, float]], url: str) -> float:
+def _rate(place: Place, work: Callable[[str], tuple[int, float]], url: str) -> float:
     """Return the rate of work in a new process, as an operator would start it."""
-    count, seconds = apart(work, url).result
+    count, seconds = place.apart(work, url).result
     return float(count / seconds)
 
 
@@ -140,7 +140,7 @@ def catch_up(place: Place, size: CatchUpSize) -> Report:
     def ours() -> float:
         with place.postgresql() as url:
             fill(url, "W", size.events)
-            steps = apart(our_catch_up, url).result
+            steps = place.apart(our_catch_up, url).result
         events, seconds = steps[-1]
         early.append(_rate_before(steps, events // 10, events))
         late.append(_rate_before(steps, events, events))

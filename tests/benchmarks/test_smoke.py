@@ -9,14 +9,14 @@ import pytest
 from rich.console import Console
 
 from tests.benchmarks import report as reports
-from tests.benchmarks.measuring import Goal, Place, Report
+from tests.benchmarks.measuring import Goal, Place, Report, apart
 from tests.benchmarks.runs import BENCHMARKS, measure
 from tests.support.postgres_server import find_bindir
 
 
 @pytest.fixture
 def place(pg_server: str, tmp_path: Path) -> Place:
-    return Place(pg_server, tmp_path, find_bindir())
+    return Place(pg_server, tmp_path, find_bindir(), hurry=True)
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
@@ -26,6 +26,14 @@ def test_a_benchmark_runs(name: str, place: Place) -> None:
     assert all(len(figure.rounds) == 1 and figure.rounds[0] > 0 for figure in report.figures.values())
     exact = [verdict for verdict in report.verdicts if verdict.goal.must == 0]
     assert [verdict.goal.what for verdict in exact if not verdict.met] == []
+
+
+def test_work_apart_has_a_memory_of_its_own() -> None:
+    large = bytes(300 << 20)
+    found = apart(len, large[:100])
+    assert found.result == 100
+    assert 5 < found.peak_mib < 200
+    assert len(large) >> 20 == 300
 
 
 def test_ratios_are_taken_round_by_round() -> None:
