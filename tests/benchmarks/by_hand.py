@@ -26,7 +26,7 @@ def _insert(table: str, columns: int) -> str:
 
 
 INSERT_PROJECT = _insert("projects", 15)
-INSERT_PROJECT_STATE = _insert("project_state", 6)
+INSERT_PROJECT_STATE = _insert("project_state", 9)
 INSERT_TASK_STATE = _insert("task_state", 6)
 INSERT_METRIC = _insert("progress_metrics", 6)
 INSERT_REPORT = _insert("validation_reports", 9)
@@ -57,8 +57,8 @@ CHANGE_PROJECT = (
     "updated_at = %s WHERE id = %s"
 )
 CHANGE_PROJECT_STATE = (
-    "UPDATE project_state SET real_sum = %s, claimed_sum = %s, weight_sum = %s, quality_score = %s, metric_seq = %s "
-    "WHERE project_id = %s"
+    "UPDATE project_state SET real_sum = %s, claimed_sum = %s, weight_sum = %s, real_progress = %s, "
+    "fake_progress = %s, authenticity_rate = %s, quality_score = %s, metric_seq = %s WHERE project_id = %s"
 )
 DELETE_STAGED = "DELETE FROM staged_issues WHERE run_id = %s"
 DELETE_RUN = "DELETE FROM run_state WHERE run_id = %s"
@@ -127,7 +127,7 @@ class HandProjection:
             INSERT_PROJECT,
             *(str(id_), body["user_id"], *given, "active", None, configuration, metadata, *numbers, at, at, None),
         )
-        self._write(INSERT_PROJECT_STATE, str(id_), "0", "0", "0", 0.0, 0)
+        self._write(INSERT_PROJECT_STATE, str(id_), "0", "0", "0", 0.0, 0.0, 100.0, 0.0, 0)
         self._projects[str(id_)] = Project()
 
     def _task_added(self, id_: UUID, version: int, position: int, body: Mapping[str, Any]) -> None:
@@ -247,7 +247,7 @@ class HandProjection:
             metadata = _json({cause: caused_by, "seq": project.seq, "event_id": str(event_id)})
             self._write(INSERT_METRIC, str(uuid5(event_id, name)), project_id, name, value, metadata, at)
         sums = (str(project.real), str(project.claimed), str(project.weight))
-        self._write(CHANGE_PROJECT_STATE, *sums, after[3], project.seq, project_id)
+        self._write(CHANGE_PROJECT_STATE, *sums, *after, project.seq, project_id)
 
 
 def _json(value: Any) -> str:

@@ -260,7 +260,8 @@ class Fold:
 
     def project_states(self) -> Iterator[str]:
         for p in self.projects.values():
-            yield f"{p.digits}\t{p.sum}\t{p.claimed}\t{p.weight}\t{p.quality!r}\t{p.seq}\n"
+            numbers = f"{p.real!r}\t{p.fake!r}\t{p.rate!r}\t{p.quality!r}"
+            yield f"{p.digits}\t{p.sum}\t{p.claimed}\t{p.weight}\t{numbers}\t{p.seq}\n"
 
     def task_lines(self) -> Iterator[str]:
         for t in self.tasks.values():
