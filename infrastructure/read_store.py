@@ -130,6 +130,10 @@ def merge_statement(name: str, columns: tuple[str, ...]) -> str:
     return f"UPDATE {name} AS t SET {changes} FROM staged_{name} AS s WHERE t.{key} = s.{key}"
 
 
+Encoders = Mapping[Kind, Callable[[Any], Any]]
+"""How a store gives values of a kind to its database; those of kinds that are left out go as they are."""
+
+
 class Batch(NamedTuple):
     """Rows of one table that are written by one statement."""
 
@@ -137,7 +141,7 @@ class Batch(NamedTuple):
     table: Table
     columns: tuple[str, ...]
     """Those that each row gives, in their order; of an update, and of a delete, the key comes last."""
-    rows: list[Sequence[Any]]
+    rows: list[tuple[Any, ...]]
 
     def statement(self, placeholder: str) -> str:
         """Return the statement for each of the rows."""
@@ -147,6 +151,12 @@ class Batch(NamedTuple):
             case "update":
                 return update_statement(self.table.name, self.columns, placeholder)
         return delete_statement(self.table, f"= {placeholder}")
+
+    def encoded(self, encoders: Encoders) -> list[Sequence[Any]]:
+        """Return the rows with their values as a store gives them to its database."""
+        kinds = [self.table.columns[column] for column in self.columns]
+        special = [(i, encoders[kind]) for i, kind in enumerate(kinds) if kind in encoders]
+        return [_with_encoded(row, special) for row in self.rows] if special else [*self.rows]
 
     def check(self, matched: int) -> None:
         """Raise ProjectionFailed where rows were missing: the tables are not what the events made.
@@ -161,28 +171,31 @@ class Batch(NamedTuple):
             )
 
 
-Encoders = Mapping[Kind, Callable[[Any], Any]]
-"""How a store gives values of a kind to its database; those of kinds that are left out go as they are."""
+def _with_encoded(row: tuple[Any, ...], special: list[tuple[int, Callable[[Any], Any]]]) -> list[Any]:
+    encoded = list(row)
+    for index, encode in special:
+        if encoded[index] is not None:
+            encoded[index] = encode(encoded[index])
+    return encoded
 
 
-def batches_of(writes: Sequence[Writes], encoders: Encoders) -> list[Batch]:
+def batches_of(writes: Sequence[Writes]) -> list[Batch]:
     """Return what is written, in order: deletes, children first; then updates and inserts, parents first."""
     batches = []
     for table, deletes, _, _ in reversed(writes):
         if deletes:
-            encode = encoders.get(table.columns[table.key])
-            batches.append(Batch("delete", table, (table.key,), [(encode(key) if encode else key,) for key in deletes]))
+            batches.append(Batch("delete", table, (table.key,), [(key,) for key in deletes]))
     for table, _, updates, _ in writes:
         if updates:
-            batches += _updates(table, updates, encoders)
+            batches += _updates(table, updates)
     for table, _, _, inserts in writes:
         if inserts:
             columns = tuple(table.columns)
-            batches.append(Batch("insert", table, columns, _encoded(table, columns, inserts, encoders)))
+            batches.append(Batch("insert", table, columns, _values(columns, inserts)))
     return batches
 
 
-def _updates(table: Table, updates: list[tuple[UUID, dict[str, Any]]], encoders: Encoders) -> Iterator[Batch]:
+def _updates(table: Table, updates: list[tuple[UUID, dict[str, Any]]]) -> Iterator[Batch]:
     """Yield a batch for each set of columns that rows are given."""
     by_columns: dict[tuple[str, ...], list[Row]] = {}
     for key, values in updates:
@@ -190,21 +203,10 @@ def _updates(table: Table, updates: list[tuple[UUID, dict[str, Any]]], encoders:
     for given, rows in by_columns.items():
         columns = (*sorted(set(given) - {table.key}), table.key)
         if len(columns) > 1:
-            yield Batch("update", table, columns, _encoded(table, columns, rows, encoders))
+            yield Batch("update", table, columns, _values(columns, rows))
 
 
-def _encoded(table: Table, columns: tuple[str, ...], rows: Iterable[Row], encoders: Encoders) -> list[Sequence[Any]]:
-    values = map(itemgetter(*columns), rows) if len(columns) > 1 else ((row[columns[0]],) for row in rows)
-    special = [(i, encoders[table.columns[name]]) for i, name in enumerate(columns) if table.columns[name] in encoders]
-    if not special:
-        return list(values)
-    return [_with_encoded(row, special) for row in values]
-
-
-def _with_encoded(row: tuple[Any, ...], special: list[tuple[int, Callable[[Any], Any]]]) -> list[Any]:
-    encoded = list(row)
-    for index, encode in special:
-        value = encoded[index]
-        if value is not None:
-            encoded[index] = encode(value)
-    return encoded
+def _values(columns: tuple[str, ...], rows: Iterable[Row]) -> list[tuple[Any, ...]]:
+    if len(columns) == 1:
+        return [(row[columns[0]],) for row in rows]
+    return [*map(itemgetter(*columns), rows)]

@@ -23,7 +23,7 @@ class Writes(NamedTuple):
     table: Table
     deletes: list[UUID]
     updates: list[tuple[UUID, dict[str, Any]]]
-    inserts: list[dict[str, Any]]
+    inserts: list[Row]
 
 
 Step = list[Writes] | Operation
@@ -38,20 +38,20 @@ class Folded:
 
     def __init__(self, table: Table, moved: set[str]) -> None:
         self.table, self.name, self.key = table, table.name, table.key
-        self.columns = table.columns.keys()
+        self.columns = len(table.columns)
         self.unique = frozenset(column for columns in table.unique for column in columns)
         self.moved = moved
         self.deletes: dict[int, UUID] = {}
         self.updates: dict[int, tuple[UUID, dict[str, Any]]] = {}
-        self.inserts: dict[int, dict[str, Any]] = {}
+        self.inserts: dict[int, Row] = {}
 
     def insert(self, row: Row) -> None:
         id_ = row[self.key].int
-        if row.keys() != self.columns:
+        if len(row) != self.columns:
             raise ValueError(f"{self.name}: a row has {sorted(row)}, not the table's columns")
         if id_ in self.inserts or id_ in self.updates:
             raise ValueError(f"{self.name}: a second row {row[self.key]}")
-        self.inserts[id_] = {**row}
+        self.inserts[id_] = row
 
     def update(self, key: UUID, values: Row) -> None:
         id_ = key.int
@@ -59,7 +59,7 @@ class Folded:
             self.moved.add(self.name)
         row = self.inserts.get(id_)
         if row is not None:
-            row.update(values)
+            self.inserts[id_] = {**row, **values}
         elif id_ in self.updates:
             self.updates[id_][1].update(values)
         elif id_ in self.deletes:

@@ -64,7 +64,7 @@ class PrivateRows:
         """Raises ValueError for a second row of a key, or one with other columns than the table's."""
         table = self._table
         key: UUID = row[table.key]
-        if row.keys() != table.columns.keys():
+        if len(row) != len(table.columns):
             raise ValueError(f"{table.name}: a row has {sorted(row)}, not the table's columns")
         family = self.family(row[table.parent]) if table.parent else None
         if self.known.get(key.int):

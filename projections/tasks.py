@@ -19,6 +19,7 @@ from .tables import PROJECT_STATE, TASK_DEPENDENCIES, TASK_STATE, TASKS
 
 MICROSECOND = timedelta(microseconds=1)
 MINUTE = 60_000_000  # microseconds
+_new = tuple.__new__  # as in numbers.py
 
 
 def task_added(recorded: Recorded, event: TaskAdded, rows: Rows) -> Iterator[Change]:
@@ -99,8 +100,8 @@ def _claim(recorded: Recorded, claimed: int, rows: Rows, values: dict[str, Any])
     sums = sums_of(project, weight * (claimed - claimed_before), authenticity)
     real, fake = task_numbers(claimed, authenticity)
     changes = change_numbers(recorded, project, sums, project["quality_score"], ("task_id", task_id))
-    changes.append(Update(TASKS.name, task_id, {**values, "real_progress": real, "fake_progress": fake}))
-    changes.append(Update(TASK_STATE.name, task_id, {"claimed": claimed}))
+    changes.append(_new(Update, (TASKS.name, task_id, {**values, "real_progress": real, "fake_progress": fake})))
+    changes.append(_new(Update, (TASK_STATE.name, task_id, {"claimed": claimed})))
     return changes
 
 

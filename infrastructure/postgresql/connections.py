@@ -9,7 +9,9 @@ from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.json import set_json_dumps
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+from pydantic_core import to_json
 
 from ..errors import ConnectionClosed, StoreUnavailable
 from ..sql import statements
@@ -75,6 +77,7 @@ def connect(url: str) -> Connection:
 
 
 def _configure(connection: Connection) -> None:
+    set_json_dumps(to_json, connection)
     connection.execute(SQL["configure"])
 
 

@@ -117,7 +117,7 @@ class PostgreSQLEventStore(EventStore):
         return [StreamEvent(*row) for row in self._all("load", stream_id=stream_id)]
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
-        return [LogEvent(*row) for row in self._all("read", after=after, limit=limit, bytes=READ_BYTES)]
+        return [*map(LogEvent._make, self._all("read", after=after, limit=limit, bytes=READ_BYTES))]
 
     def read_rows(self, after: int, limit: int) -> list[EventRow]:
         return [EventRow(*row) for row in self._all("read_rows", after=after, limit=limit)]

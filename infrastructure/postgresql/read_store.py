@@ -11,7 +11,6 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
-from pydantic_core import to_json
 
 from ...projections.fold import Step, Writes
 from ...projections.projection import Kind, Operation, Projection, Row, Table
@@ -43,11 +42,7 @@ def _whole(number: Decimal | None) -> int | None:
     return None if number is None else int(number)
 
 
-def _jsonb(value: Any) -> Jsonb:
-    return Jsonb(value, to_json)
-
-
-ENCODERS: dict[Kind, Callable[[Any], Any]] = {Kind.JSON: _jsonb}
+ENCODERS: dict[Kind, Callable[[Any], Any]] = {Kind.JSON: Jsonb}
 BULK_ROWS = 100
 """From how many rows of a batch on they are copied: fewer are faster as plain statements."""
 BINARY_TYPES = frozenset({"uuid", "text", "varchar", "int2", "int4", "int8", "float8", "bool", "jsonb", "timestamptz"})
@@ -156,9 +151,9 @@ def _apply_few(connection: Connection, steps: Sequence[Step], values: Mapping[st
         moved = connection.execute(_move(values), values)
         written: list[tuple[Batch, Cursor]] = []
         for step in steps:
-            for batch in batches_of(cast(list[Writes], step), ENCODERS):
+            for batch in batches_of(cast(list[Writes], step)):
                 cursor = connection.cursor()
-                cursor.executemany(batch.statement("%s"), batch.rows)
+                cursor.executemany(batch.statement("%s"), batch.encoded(ENCODERS))
                 written.append((batch, cursor))
         pipeline.sync()
         _require_moved(moved, values)
@@ -174,7 +169,7 @@ class _Writing:
         self._types = types
 
     def write(self, writes: Sequence[Writes]) -> None:
-        for batch in batches_of(writes, ENCODERS):
+        for batch in batches_of(writes):
             try:
                 matched = self._write(batch)
             except _REFUSED as error:
@@ -185,7 +180,7 @@ class _Writing:
     def _write(self, batch: Batch) -> int:
         """Write a batch in the form that is fastest for its size; return how many rows were there."""
         if len(batch.rows) < BULK_ROWS:
-            self._cursor.executemany(batch.statement("%s"), batch.rows)
+            self._cursor.executemany(batch.statement("%s"), batch.encoded(ENCODERS))
         elif batch.verb == "insert":
             self._copy(batch, batch.table.name)
         elif batch.verb == "delete":
@@ -208,7 +203,7 @@ class _Writing:
         with self._cursor.copy(copy_statement(name, batch.columns, binary=binary)) as copy:
             if binary:
                 copy.set_types(wanted)
-            for row in batch.rows:
+            for row in batch.rows if binary else batch.encoded(ENCODERS):
                 copy.write_row(row)
 
     def _types_of(self, table: Table) -> dict[str, str]:

@@ -122,13 +122,13 @@ class _Writing:
         self._connection = connection
 
     def write(self, writes: Sequence[Writes]) -> None:
-        for batch in batches_of(writes, ENCODERS):
+        for batch in batches_of(writes):
             self._write(batch)
 
     def _write(self, batch: Batch) -> None:
         name = batch.table.name
         try:
-            matched = self._connection.executemany(batch.statement("?"), batch.rows).rowcount
+            matched = self._connection.executemany(batch.statement("?"), batch.encoded(ENCODERS)).rowcount
         except sqlite3.IntegrityError as error:  # its message names constraints and columns, and no value
             raise ProjectionFailed(f"the database refuses a row of {name}: {error}", table=name) from None
         batch.check(matched)

@@ -47,7 +47,8 @@ def folded(changes: Iterable[RowChange]) -> dict[str, Changes]:
     for change in changes:
         fold.add(change)
     return {
-        writes.table.name: Changes(writes.inserts, dict(writes.updates), writes.deletes) for writes in fold.writes()
+        table.name: Changes([dict(row) for row in inserts], dict(updates), deletes)
+        for table, deletes, updates, inserts in fold.writes()
     }
 
 
