@@ -20,7 +20,7 @@ from .postgresql import monitor as postgresql
 from .projector import POLL_SECONDS, Projector, Standing
 from .settings import Database, Settings, database, load_settings
 from .sqlite import monitor as sqlite
-from .sqlite.read_store import read_path
+from .sqlite.generations import read_path
 from .sqlite.schema import SQLiteFile
 from .tiu import open_stores
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
 
 from ..domain.messages import Recorded
 from ..projections.fold import Fold, RunningState, Step
 from ..projections.projection import Operation, Projection
 from .errors import CheckpointMoved, CheckpointRefused, ProjectionFailed, StoreUnavailable, WaitTimeout
-from .event_store import EventStore, Listener, LogEvent
+from .event_store import Listener, LogEvent
 from .mapper import decode
 from .read_store import Checkpoint, ReadStore
 
@@ -56,12 +58,24 @@ class Standing:
         return self.lag.last_position if self.refused else self.lag.behind
 
 
+class Log(Protocol):
+    """What a projector reads: an event store, or a part of one."""
+
+    epoch: UUID
+
+    def read(self, after: int, limit: int) -> list[LogEvent]: ...
+
+    def keys(self, person_ids: Collection[UUID]) -> dict[UUID, bytes]: ...
+
+    def hash_at(self, position: int) -> bytes | None: ...
+
+    def max_notification_id(self) -> int | None: ...
+
+
 class Projector:
     """Keeps the tables of one projection in step with an event store."""
 
-    def __init__(
-        self, events: EventStore, reads: ReadStore, projection: Projection, *, batch_size: int = BATCH_SIZE
-    ) -> None:
+    def __init__(self, events: Log, reads: ReadStore, projection: Projection, *, batch_size: int = BATCH_SIZE) -> None:
         self._events = events
         self._reads = reads
         self._projection = projection
@@ -168,7 +182,8 @@ class Projector:
             raise CheckpointRefused(_another_history(self._projection.name, self.position))
         try:
             steps = self._steps(events)
-            after = Checkpoint(self._projection.version, self._events.epoch, last.position, last.hash)
+            generation = self._before.generation if self._before else 1
+            after = Checkpoint(self._projection.version, self._events.epoch, last.position, last.hash, generation)
             self._reads.apply(self._projection.name, self._before, steps, after)
         except (StoreUnavailable, CheckpointMoved):
             self._loaded = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import psycopg
@@ -44,9 +44,20 @@ def _jsonb(value: Any) -> Jsonb | None:
 ENCODERS: dict[Kind, Callable[[Any], Any]] = {kind: _jsonb if kind is Kind.JSON else _same for kind in Kind}
 
 
+class Preparing(Protocol):
+    """What is told before stored rows are looked for: tables that are being loaded have no index until they need it."""
+
+    def will_change(self, cursor: psycopg.Cursor[Any], table: str) -> None:
+        """Rows of a table that are stored are about to be updated or deleted by their keys."""
+
+    def will_operate(self, cursor: psycopg.Cursor[Any]) -> None:
+        """A set operation is about to read and to change tables."""
+
+
 class PostgreSQLReadStore(ReadStore):
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, preparing: Preparing | None = None) -> None:
         self._connections = connections
+        self._preparing = preparing
 
     def checkpoint(self, projection: str) -> Checkpoint | None:
         with self._connections.using() as connection:
@@ -63,7 +74,7 @@ class PostgreSQLReadStore(ReadStore):
                 moved = row is None or Checkpoint(*row) != before
             if moved:
                 raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
-            writing = _Writing(cursor)
+            writing = _Writing(cursor, self._preparing)
             for step in steps:
                 take(step, writing)
             if before is not None:
@@ -120,10 +131,15 @@ def _reason(error: psycopg.Error) -> str:
 class _Writing:
     """Satisfies `Writing`."""
 
-    def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
+    def __init__(self, cursor: psycopg.Cursor[Any], preparing: Preparing | None = None) -> None:
         self._cursor = cursor
+        self._preparing = preparing
 
     def write(self, fold: Fold) -> None:
+        if self._preparing:
+            for table, deletes, updates, _ in fold:
+                if deletes or updates:
+                    self._preparing.will_change(self._cursor, table.name)
         for batch in batches_of(fold, ENCODERS, "%s"):
             self._write(batch)
 
@@ -136,11 +152,17 @@ class _Writing:
         batch.check(self._cursor.rowcount)
 
     def run(self, statement: str, parameters: Mapping[str, Any]) -> None:
+        self._will_operate()
         try:
             self._cursor.execute(for_psycopg(statement), parameters)
         except _REFUSED as error:
             raise ProjectionFailed(f"the database refuses it: {_reason(error)}") from None
 
     def rows(self, columns: Mapping[str, Kind], statement: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
+        self._will_operate()
         for row in self._cursor.stream(for_psycopg(statement), parameters):
             yield dict(zip(columns, row, strict=True))
+
+    def _will_operate(self) -> None:
+        if self._preparing:
+            self._preparing.will_operate(self._cursor)

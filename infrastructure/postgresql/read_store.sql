@@ -1,8 +1,8 @@
 -- name: checkpoint
-SELECT version, epoch, position, event_hash FROM checkpoints WHERE projection = :projection
+SELECT version, epoch, position, event_hash, generation FROM checkpoints WHERE projection = :projection
 
 -- name: lock_checkpoint
-SELECT version, epoch, position, event_hash FROM checkpoints WHERE projection = :projection FOR UPDATE
+SELECT version, epoch, position, event_hash, generation FROM checkpoints WHERE projection = :projection FOR UPDATE
 
 -- name: lock_checkpoints
 LOCK TABLE checkpoints IN EXCLUSIVE MODE
