@@ -299,6 +299,6 @@ class Rebuild:
 def _unlike(differences: Collection[TableDifferences]) -> str:
     tables = ", ".join(f"{found.rows} row(s) of {found.table}" for found in differences)
     return (
-        f"the rebuilt tables are not as the live ones: {tables}; nothing was replaced: `tiu projector rebuild --accept` "
-        f"puts them in place, --discard drops them"
+        f"the rebuilt tables are not as the live ones: {tables}; nothing was replaced: "
+        "`tiu projector rebuild --accept` puts them in place, --discard drops them"
     )

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
+from psycopg.types.string import StrDumper
 
 from ...projections.fold import Step
 from ...projections.projection import Projection, Row, Table
@@ -53,12 +54,13 @@ class LeftForTheEnd(NamedTuple):
 
 
 class PostgreSQLShadow(Shadow):
-    """Beside it holds up to four connections: one that keeps others out, and does the swap; two to load; one to compare."""
+    """It holds up to four connections: one that keeps others out, and does the swap; two to load; one to compare."""
 
     def __init__(self, url: str, projection: Projection, *, timeout: float) -> None:
         self._url = url
         self._projection = projection
         self._holder = connect(url)
+        self._holder.adapters.register_dumper(str, StrDumper)  # as text, and not as what the server takes it for
         with translated(url):
             self._holder.execute(SQL["unlimited"])
             live, shadow = self._holder.execute(SQL["current_schema"]).fetchall()[0]
@@ -126,7 +128,8 @@ class PostgreSQLShadow(Shadow):
                 self._run_made("make")
         except psycopg.errors.InsufficientPrivilege as error:
             raise RebuildRefused(
-                f"a rebuild makes the schema {self._names['shadow']}, and this role may not: {error.diag.message_primary}"
+                f"a rebuild makes the schema {self._names['shadow']}, which this role may not do: "
+                f"{error.diag.message_primary}"
             ) from None
         self._plan()
         for table in self._projection.tables:
@@ -179,8 +182,8 @@ class PostgreSQLShadow(Shadow):
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             with connection.transaction():
-                (statement,) = connection.execute(SQL["both_positions"], self._names).fetchall()[0]
-                live, rebuilt = connection.execute(statement.encode()).fetchall()[0]  # the snapshot is taken here
+                both_positions = self._value("both_positions").encode()
+                live, rebuilt = connection.execute(both_positions).fetchall()[0]  # the snapshot is taken here
                 if live != rebuilt:
                     raise StoreUnavailable(f"the tables to compare stand at {live} and at {rebuilt}")
                 yield PostgreSQLComparison(connection, self._names["live"], self._names["shadow"])
@@ -218,8 +221,8 @@ class PostgreSQLShadow(Shadow):
         self._run_made("as_granted")
         if unlike := self._unlike(EVERYTHING):
             raise RebuildRefused(
-                f"the live tables have changed their form since the others were made beside them ({', '.join(unlike)}): "
-                "rebuild again"
+                f"the live tables have changed their form since the others were made beside them "
+                f"({', '.join(unlike)}): rebuild again"
             )
         self.check()
         self._patience(LOCK_SECONDS, LOCK_SECONDS)
@@ -254,8 +257,8 @@ def _milliseconds(seconds: float) -> str:
 def _busy(pids: Sequence[int], seconds: float) -> TablesBusy:
     sessions = ", ".join(map(str, pids)) or "unknown"
     return TablesBusy(
-        f"others have read the live tables for longer than {seconds:g} s (sessions {sessions}): end them, or rebuild again "
-        "later; what is loaded stays beside the live tables",
+        f"others have read the live tables for longer than {seconds:g} s (sessions {sessions}): end them, or rebuild "
+        "again later; what is loaded stays beside the live tables",
         sessions=list(pids),
     )
 
@@ -327,7 +330,7 @@ class PostgreSQLComparison(Comparison):
         self._schemas = {"live": _quoted(live), "rebuilt": _quoted(rebuilt)}
 
     def _differing(self, table: Table, limit: int) -> tuple[int, list[Any]]:
-        live, rebuilt = ("ROW({})".format(", ".join(f"{side}.{column}" for column in table.columns)) for side in "lr")
+        live, rebuilt = ("ROW({})::record".format(", ".join(f"{side}.{column}" for column in table.columns)) for side in "lr")
         unlike = f"{live} *<> {rebuilt}"  # byte by byte: 0.0 is not -0.0
         statement = differing_statement(table.name, table.key, **self._schemas, unlike=unlike)
         rows = self._connection.execute(for_psycopg(statement).encode(), {"limit": limit}).fetchall()

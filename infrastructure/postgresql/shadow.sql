@@ -111,6 +111,7 @@ WHERE n.nspname = :live AND c.relname = ANY (:tables)
 
 -- name: left_for_the_end
 -- (table, kind, name, key column of a foreign key, statement) of every constraint and index, in the order to make them.
+SELECT relname, kind, name, referring, statement FROM (
 SELECT c.relname, CASE k.contype WHEN 'p' THEN 'key' WHEN 'f' THEN 'reference' ELSE 'constraint' END, k.conname, (
         SELECT a.attname FROM pg_attribute a
         WHERE k.contype = 'f' AND a.attrelid = k.conrelid AND a.attnum = k.conkey[1]),
@@ -133,7 +134,8 @@ CROSS JOIN LATERAL (
 ) prefix
 WHERE n.nspname = :live AND c.relname = ANY (:tables)
   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.oid AND k.contype IN ('p', 'u', 'x'))
-ORDER BY 2 = 'reference', 2 = 'index', 2 = 'constraint', 1, 3
+) AS left_out (relname, kind, name, referring, statement)
+ORDER BY array_position(ARRAY['key', 'constraint', 'index', 'reference'], kind), relname, name
 
 -- name: made
 SELECT c.relname, k.conname FROM pg_constraint k
@@ -170,8 +172,14 @@ WITH described AS (
     FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE k.contype IN ('c', 'p', 'u', 'x', 'f')
     UNION ALL
-    SELECT n.nspname, c.relname, 'index', i.relname, pg_get_indexdef(i.oid)
-    FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+    -- Without the text of its expressions: read back and made anew, they have casts in other places.
+    SELECT n.nspname, c.relname, 'index', i.relname, concat_ws(
+            ' ', m.amname, x.indisunique, x.indnkeyatts, x.indclass, x.indcollation, x.indoption,
+            x.indpred IS NOT NULL, i.reloptions,
+            (SELECT string_agg(coalesce(a.attname, '(expression)'), ', ' ORDER BY k.number)
+             FROM unnest(x.indkey) WITH ORDINALITY k (attnum, number)
+             LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum))
+    FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am m ON m.oid = i.relam
     JOIN pg_class c ON c.oid = x.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     UNION ALL
     SELECT n.nspname, c.relname, 'trigger', t.tgname, pg_get_triggerdef(t.oid)

@@ -33,8 +33,8 @@ class Files(Protocol):
 class CurrentFile:
     """The connections to whichever file is current. Thread-safe.
 
-    It is asked for before each use. A writer asks again inside its transaction: whoever makes another file current holds
-    the write lock of the one before meanwhile, so nothing is written that nobody would read.
+    It is asked for before each use. A writer asks again inside its transaction: whoever makes another file current
+    holds the write lock of the one before meanwhile, so nothing is written that nobody would read.
     """
 
     def __init__(self, current: Callable[[], Path], open_file: Callable[[Path], Connections]) -> None:

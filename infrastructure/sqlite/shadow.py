@@ -108,9 +108,9 @@ class SQLiteShadow(Shadow):
 
     @contextmanager
     def _open(self, path: Path, synchronous: str = "NORMAL") -> Iterator[sqlite3.Connection]:
-        with closing(open_database(path, timeout=self._timeout, synchronous=synchronous)) as connection:
-            with translated(path):
-                yield connection
+        opened = open_database(path, timeout=self._timeout, synchronous=synchronous)
+        with closing(opened) as connection, translated(path):
+            yield connection
 
     def stands(self) -> bool:
         if not self._beside.exists():
