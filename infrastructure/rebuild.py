@@ -209,6 +209,7 @@ class Rebuild:
             checkpoint = self._shadow.reads.checkpoint(self._projection.name)
             if checkpoint is not None and self._fits(checkpoint):
                 self._loaded = checkpoint.position
+                self._tell(Progress("loading", self._loaded, max(self._loaded, self._live_position())))
                 return checkpoint.position
         self._shadow.make()
         return None

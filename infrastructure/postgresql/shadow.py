@@ -330,11 +330,11 @@ class PostgreSQLComparison(Comparison):
         self._schemas = {"live": _quoted(live), "rebuilt": _quoted(rebuilt)}
 
     def _differing(self, table: Table, limit: int) -> tuple[int, list[Any]]:
-        live, rebuilt = ("ROW({})::record".format(", ".join(f"{side}.{column}" for column in table.columns)) for side in "lr")
-        unlike = f"{live} *<> {rebuilt}"  # byte by byte: 0.0 is not -0.0
+        rows = (", ".join(f"{side}.{column}" for column in table.columns) for side in "lr")
+        unlike = "ROW({})::record *<> ROW({})::record".format(*rows)  # byte by byte: 0.0 is not -0.0
         statement = differing_statement(table.name, table.key, **self._schemas, unlike=unlike)
-        rows = self._connection.execute(for_psycopg(statement).encode(), {"limit": limit}).fetchall()
-        return (rows[0][0], [key for _, key in rows]) if rows else (0, [])
+        found = self._connection.execute(for_psycopg(statement).encode(), {"limit": limit}).fetchall()
+        return (found[0][0], [key for _, key in found]) if found else (0, [])
 
     def _row(self, side: Side, table: Table, key: Any) -> Row | None:
         statement = row_statement(table.name, tuple(table.columns), table.key, self._schemas[side])
