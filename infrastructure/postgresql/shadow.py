@@ -155,7 +155,7 @@ class PostgreSQLShadow(Shadow):
         with self._connections.using() as connection, connection.cursor() as cursor:
             for number, one in enumerate(left):
                 tell(Progress("indexing", number, len(left)))
-                cursor.execute(one.statement.encode())
+                self._indexes.make(cursor, [one])
             self._indexes.analyze(cursor)
 
     @contextmanager
@@ -285,14 +285,14 @@ class LazyIndexes:
 
     def will_change(self, cursor: psycopg.Cursor[Any], table: str) -> None:
         """Be ready for stored rows to be updated or deleted by their key."""
-        self._make(cursor, [one for one in self.left() if one.kind == "key" and one.table == table])
+        self.make(cursor, [one for one in self.left() if one.kind == "key" and one.table == table])
 
     def will_operate(self, cursor: psycopg.Cursor[Any]) -> None:
         """Be ready for a set operation."""
         references = {(one.table, one.column) for one in self._planned if one.kind == "reference"}
-        wanted = [one for one in self.left() if one.kind == "key" or (one.table, one.column) in references]
-        if wanted:
-            self._make(cursor, [one for one in wanted if one.kind != "reference"])
+        found_by = [one for one in self.left() if one.kind == "index" and (one.table, one.column) in references]
+        if wanted := [*(one for one in self.left() if one.kind == "key"), *found_by]:
+            self.make(cursor, wanted)
             self.analyze(cursor)
 
     def analyze(self, cursor: psycopg.Cursor[Any]) -> None:
@@ -300,9 +300,9 @@ class LazyIndexes:
             cursor.execute(statement.encode())
 
     def make_all(self, cursor: psycopg.Cursor[Any], table: str) -> None:
-        self._make(cursor, [one for one in self.left() if one.table == table and one.kind != "reference"])
+        self.make(cursor, [one for one in self.left() if one.table == table and one.kind != "reference"])
 
-    def _make(self, cursor: psycopg.Cursor[Any], wanted: Sequence[LeftForTheEnd]) -> None:
+    def make(self, cursor: psycopg.Cursor[Any], wanted: Sequence[LeftForTheEnd]) -> None:
         for one in wanted:
             cursor.execute(one.statement.encode())
             self.made |= {(one.table, one.name)}
