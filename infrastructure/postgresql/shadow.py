@@ -116,7 +116,7 @@ class PostgreSQLShadow(Shadow):
         return True
 
     def _unlike(self, kinds: Sequence[str]) -> list[str]:
-        with self._holder.transaction():
+        with self._holder.transaction(force_rollback=True):  # of what the next statement sets
             self._holder.execute(SQL["bare_names"])
             found = self._holder.execute(SQL["unlike"], self._names | {"kinds": list(kinds)}).fetchall()
         return [f"{kind} {name} of {table}" for table, kind, name in found]

@@ -103,7 +103,8 @@ FROM t JOIN pg_index i ON indrelid = t.oid
 UNION ALL SELECT 'trigger', relname, tgname, concat_ws(' ', tgenabled, pg_get_triggerdef(g.oid))
 FROM t JOIN pg_trigger g ON tgrelid = t.oid AND NOT tgisinternal
 UNION ALL SELECT 'table', relname, relowner::regrole::text, concat_ws(
-        ' ', relkind, relpersistence, relreplident, reloptions, relacl, reltablespace, relrowsecurity)
+        ' ', relkind, relpersistence, relreplident, reloptions, reltablespace, relrowsecurity,
+        (SELECT array_agg(a ORDER BY a::text) FROM unnest(relacl) a))
 FROM t
 UNION ALL SELECT 'comment', relname, pg_describe_object(classoid, objoid, objsubid), description
 FROM t JOIN pg_description d
