@@ -90,6 +90,7 @@ from .domain.validation_run import (
 )
 from .domain.workflow import ActivateWorkflow, AddStep, ArchiveWorkflow, CreateWorkflow
 from .domain.workflow_run import CompleteStep, FailStep, FailWorkflowRun, StartStep, StartWorkflowRun
+from .infrastructure.comparison import Difference, TableDifferences
 from .infrastructure.decision import Answer
 from .infrastructure.errors import (
     BadSettings,
@@ -104,9 +105,12 @@ from .infrastructure.errors import (
     NotMigrated,
     NoWayBack,
     ProjectionFailed,
+    RebuildRefused,
     SchemaTooNew,
     StatisticsUnavailable,
     StoreUnavailable,
+    TablesBusy,
+    TablesDiffer,
     UnknownMigration,
     WaitTimeout,
 )
@@ -123,6 +127,7 @@ from .infrastructure.queries import (
     ReportRow,
     TaskRow,
 )
+from .infrastructure.rebuild import Progress, RebuildReport
 from .infrastructure.retention import Dropped, RetentionReport
 from .infrastructure.tiu import Tiu, connect
 
@@ -164,6 +169,7 @@ __all__ = [
     "DeactivateUser",
     "DeleteFile",
     "DependencyCycle",
+    "Difference",
     "Dropped",
     "DuplicateDependency",
     "EmptyWorkflow",
@@ -204,6 +210,7 @@ __all__ = [
     "OutsideProject",
     "PoolUse",
     "PrivateTemplate",
+    "Progress",
     "ProjectCounts",
     "ProjectRow",
     "ProjectionFailed",
@@ -212,6 +219,8 @@ __all__ = [
     "ReactivateProject",
     "ReactivateUser",
     "ReadyTask",
+    "RebuildRefused",
+    "RebuildReport",
     "RecordAgentMetric",
     "RecordHeartbeat",
     "RecordMetric",
@@ -241,7 +250,10 @@ __all__ = [
     "StartWorkflowRun",
     "StatisticsUnavailable",
     "StoreUnavailable",
+    "TableDifferences",
     "TableSize",
+    "TablesBusy",
+    "TablesDiffer",
     "TaskRow",
     "Tiu",
     "TiuError",

@@ -19,8 +19,9 @@ from .errors import BadSettings, NotMigrated
 from .postgresql import monitor as postgresql
 from .projector import POLL_SECONDS, Projector, Standing
 from .settings import Database, Settings, database, load_settings
+from .shadows import shadow_of
 from .sqlite import monitor as sqlite
-from .sqlite.read_store import read_path
+from .sqlite.generations import read_path
 from .sqlite.schema import SQLiteFile
 from .tiu import open_stores
 
@@ -84,6 +85,11 @@ class LagCheck(Check):
 
 
 @dataclass(frozen=True)
+class RebuildCheck(Check):
+    """Whether a rebuild has left tables beside the live ones: they hold personal data, and nobody keeps them."""
+
+
+@dataclass(frozen=True)
 class Report:
     ok: bool
     """Whether everything was checked, and is well."""
@@ -92,6 +98,7 @@ class Report:
     database: DatabaseCheck
     migrations: MigrationsCheck
     lag: LagCheck
+    rebuild: RebuildCheck
 
 
 def examine(url: str | None = None) -> Report:
@@ -106,13 +113,15 @@ def examine(url: str | None = None) -> Report:
     reached = DatabaseCheck(None, "not checked: it is not known which database is meant")
     migrated = MigrationsCheck(None, "not checked: the database was not reached")
     lag = LagCheck(None, "not checked: the database was not reached")
+    rebuild = RebuildCheck(None, "not checked: the database was not reached")
     if where is not None:
         reached = _reached(where, settings)
     if where is not None and reached.version is not None:
         migrated = _migrated(where, settings)
         lag = _lag(where, settings, migrated)
-    ok = all(check.ok for check in (configured, reached, migrated, lag))
-    return Report(ok, None if where is None else str(where), configured, reached, migrated, lag)
+        rebuild = _rebuild(where, settings)
+    ok = all(check.ok for check in (configured, reached, migrated, lag, rebuild))
+    return Report(ok, None if where is None else str(where), configured, reached, migrated, lag, rebuild)
 
 
 def _attempt(check: Callable[[], Found]) -> tuple[Found | None, str | None]:
@@ -260,6 +269,20 @@ def _standings(where: Database, settings: Settings) -> tuple[Standing, Standing]
             time.sleep(LOOK_SECONDS)
             now = projector.standing()
     return before, now
+
+
+def _rebuild(where: Database, settings: Settings) -> RebuildCheck:
+    abandoned, problem = _attempt(lambda: _is_abandoned(where, settings))
+    if abandoned:
+        problem = (
+            "a rebuild has stopped: `tiu projector rebuild` goes on from there, with --discard it drops what it left"
+        )
+    return RebuildCheck(problem is None, problem)
+
+
+def _is_abandoned(where: Database, settings: Settings) -> bool:
+    with closing(shadow_of(where, READ_MODEL, settings)) as shadow:
+        return shadow.abandoned()
 
 
 def _joined(problems: Sequence[str | None]) -> str | None:

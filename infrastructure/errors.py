@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..domain.errors import TiuError
+
+if TYPE_CHECKING:
+    from .rebuild import RebuildReport
 
 
 class BadSettings(TiuError):
@@ -87,6 +92,29 @@ class ProjectionFailed(TiuError):
     """The projector stopped at an event; the read tables stand before it."""
 
     code = "projection_failed"
+
+
+class RebuildRefused(TiuError):
+    """The tables cannot be rebuilt beside the live ones: another rebuild is at work, or what depends on the live tables
+    would be lost with them."""
+
+    code = "rebuild_refused"
+
+
+class TablesDiffer(TiuError):
+    """The rebuilt tables are not as the live ones, which stay as they are; `report` says what differs."""
+
+    code = "tables_differ"
+
+    def __init__(self, message: str, *, report: RebuildReport) -> None:
+        super().__init__(message, tables={found.table: found.rows for found in report.differences})
+        self.report = report
+
+
+class TablesBusy(TiuError):
+    """Others held on to the live tables for too long; the rebuilt ones stay beside them."""
+
+    code = "tables_busy"
 
 
 class InvalidQuery(TiuError):

@@ -20,7 +20,7 @@ from .errors import MigrationChanged, NotMigrated, SchemaTooNew, StoreUnavailabl
 from .migration import Target, migrations_in, way_back
 from .postgresql.schema import PostgreSQLDatabase
 from .settings import Database, database, load_settings
-from .sqlite.read_store import read_path
+from .sqlite.generations import read_path
 from .sqlite.schema import SQLiteFile
 
 

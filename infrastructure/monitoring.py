@@ -7,8 +7,8 @@ from .monitor import Monitor
 from .postgresql.event_store import PostgreSQLEventStore
 from .postgresql.monitor import PostgreSQLMonitor
 from .sqlite.event_store import SQLiteEventStore
+from .sqlite.generations import read_path
 from .sqlite.monitor import SQLiteMonitor
-from .sqlite.read_store import read_path
 
 
 def monitor_of(events: EventStore) -> Monitor:
@@ -18,5 +18,7 @@ def monitor_of(events: EventStore) -> Monitor:
             return PostgreSQLMonitor(events.connections)
         case SQLiteEventStore():
             path, timeout = events.connections.path, events.connections.timeout
-            return SQLiteMonitor({"events": path, "read": read_path(path, events.read_generation)}, timeout=timeout)
+            return SQLiteMonitor(
+                lambda: {"events": path, "read": read_path(path, events.read_generation)}, timeout=timeout
+            )
     raise TypeError(f"no monitor goes with {type(events).__name__}")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 from ..projections.fold import Step
@@ -19,7 +20,7 @@ from ..projections.projection import Projection
 from ..projections.running_state import RunningState
 from .batches import Batches, seldom_collecting
 from .errors import CheckpointMoved, CheckpointRefused, ProjectionFailed, StoreUnavailable, WaitTimeout
-from .event_store import EventStore, Listener, LogEvent
+from .event_store import Listener, LogEvent
 from .read_store import Checkpoint, ReadStore
 
 BATCH_SIZE = 5_000
@@ -59,12 +60,24 @@ class Standing:
         return self.lag.last_position if self.refused else self.lag.behind
 
 
+class Log(Protocol):
+    """What a projector reads: an event store, or a part of one."""
+
+    epoch: UUID
+
+    def read(self, after: int, limit: int) -> list[LogEvent]: ...
+
+    def keys(self, person_ids: Collection[UUID]) -> dict[UUID, bytes]: ...
+
+    def hash_at(self, position: int) -> bytes | None: ...
+
+    def max_notification_id(self) -> int | None: ...
+
+
 class Projector:
     """Keeps the tables of one projection in step with an event store."""
 
-    def __init__(
-        self, events: EventStore, reads: ReadStore, projection: Projection, *, batch_size: int = BATCH_SIZE
-    ) -> None:
+    def __init__(self, events: Log, reads: ReadStore, projection: Projection, *, batch_size: int = BATCH_SIZE) -> None:
         self._events = events
         self._reads = reads
         self._projection = projection
@@ -193,7 +206,8 @@ class Projector:
         if before and events[0].previous_hash != before.event_hash:
             raise CheckpointRefused(_another_history(self._projection.name, before.position))
         last = events[-1]
-        after = Checkpoint(self._projection.version, self._events.epoch, last.position, last.hash)
+        generation = before.generation if before else 1
+        after = Checkpoint(self._projection.version, self._events.epoch, last.position, last.hash, generation)
         return self._batches.fold(events, keys), after
 
     def _keys_of(self, events: list[LogEvent]) -> dict[UUID, bytes]:
@@ -209,24 +223,31 @@ class Projector:
         """Project as long as whole batches wait, or until `stop`, and return how many events that were.
 
         The next batch is read, and the last one written, while one is folded. Where anything goes wrong, what was
-        written stays, and `step` tells what it was.
+        written stays, and the next `step` tells what it was. What `progress` raises ends it.
         """
         done = 0
         with self._stepping, seldom_collecting(), ThreadPoolExecutor(2, "tiu-projector-io") as pool:
             try:
-                if not self._loaded:
-                    self._load()
-                for written, after in self._pipeline(pool, stop):
-                    self._written(after)
+                for written in self._written_batches(pool, stop):
                     done += written
                     if progress:
                         progress(written)
-            except BaseException as error:
+            except BaseException:
                 self._loaded = False
-                if not isinstance(error, Exception):
-                    raise
-                log.debug("projector goes on step by step: %s", error)
+                raise
         return done
+
+    def _written_batches(self, pool: ThreadPoolExecutor, stop: Callable[[], bool]) -> Iterator[int]:
+        """Yield how many events each batch had that was written; end at the first that is not."""
+        try:
+            if not self._loaded:
+                self._load()
+            for written, after in self._pipeline(pool, stop):
+                self._written(after)
+                yield written
+        except Exception as error:  # noqa: BLE001 - it comes again where it is told properly
+            self._loaded = False
+            log.debug("projector goes on step by step: %s", error)
 
     def _pipeline(self, pool: ThreadPoolExecutor, stop: Callable[[], bool]) -> Iterator[tuple[int, Checkpoint]]:
         """Yield how many events each batch had, and its checkpoint, once it is written."""

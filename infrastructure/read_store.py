@@ -25,6 +25,8 @@ class Checkpoint(NamedTuple):
     epoch: UUID
     position: int
     event_hash: bytes
+    generation: int = 1
+    """Which making of the tables it is of: what was remembered of others' rows does not count after a rebuild."""
 
 
 class ReadStore(ABC):

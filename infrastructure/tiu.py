@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -25,10 +25,12 @@ from .postgresql.read_store import PostgreSQLReadStore
 from .projector import Lag, Projector, poll_for
 from .queries import Queries, as_id
 from .read_store import ReadStore
+from .rebuild import Rebuild, RebuildReport, Shadow, Tell
 from .retention import RetentionReport
 from .settings import Database, Settings, database, load_settings
+from .shadows import shadow_of
 from .sqlite.event_store import SQLiteEventStore
-from .sqlite.read_store import SQLiteReadStore, read_path
+from .sqlite.read_store import current_reads
 from .streams import load_stream
 
 FINISH_SECONDS = 5.0
@@ -50,7 +52,7 @@ def open_stores(where: Database, settings: Settings) -> tuple[EventStore, ReadSt
         else:
             file = SQLiteEventStore(where.path, timeout=settings.sqlite_timeout, key_ring=key_ring)
             opened.callback(file.close)
-            reads = SQLiteReadStore(read_path(where.path, file.read_generation), timeout=settings.sqlite_timeout)
+            reads = current_reads(where.path, lambda: file.read_generation, timeout=settings.sqlite_timeout)
             opened.callback(reads.close)
             events = file
         if (person_id := events.any_key()) is not None:
@@ -66,6 +68,7 @@ class Tiu:
     """
 
     def __init__(self, where: Database, settings: Settings, *, project: bool) -> None:
+        self._where, self._settings = where, settings
         self.database = str(where)
         """The URL of the database, without secrets."""
         self.events, self._reads = open_stores(where, settings)
@@ -131,12 +134,27 @@ class Tiu:
         """Return what a run of retention would do to the read tables as they stand, and do nothing."""
         return retention.rehearse(self.events, self._reads, command)
 
-    def rebuild(self) -> None:
-        """Empty the read tables; the projectors fill them again from the first event."""
-        self.projector.reset()
+    def rebuild(self, *, accept: bool = False, progress: Tell | None = None) -> RebuildReport:
+        """Make the read tables anew from the first event, beside the live ones, and put them in their place.
+
+        Readers and projectors go on meanwhile. They are compared first; where they differ, they are put in place only
+        with `accept`. What `progress` raises ends it; whatever does, the next rebuild goes on from where it was.
+        Raises TablesDiffer, RebuildRefused, TablesBusy, ProjectionFailed.
+        """
+        with closing(self._shadow()) as shadow:
+            report = Rebuild(self.events, self._reads, shadow, READ_MODEL, tell=progress).run(accept=accept)
         if self._background is not None and not self._background.wake():  # it had stopped: at tables that did not fit
             self._background.join()
             self._background = Background(self.projector, self.events.listen())
+        return report
+
+    def discard_rebuild(self) -> bool:
+        """Drop what a rebuild that did not come to its end left, and return whether there was anything."""
+        with closing(self._shadow()) as shadow:
+            return shadow.drop_alone()
+
+    def _shadow(self) -> Shadow:
+        return shadow_of(self._where, READ_MODEL, self._settings)
 
     def close(self) -> None:
         """Stop projecting and let every connection go; what is stored stays, what is not projected will be."""

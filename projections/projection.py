@@ -44,6 +44,8 @@ class Table:
     """The column by which `Rows.children` finds rows of a private table."""
     private: bool = False
     """Running state: read back by its projection, and by nobody else."""
+    personal: bool = False
+    """Who reports on its rows tells their keys and the names of columns, and no value."""
     expires: bool = False
     """Retention drops rows that events may still tell of: what changes one that is gone changes nothing."""
 

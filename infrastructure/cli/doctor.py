@@ -33,6 +33,7 @@ def _print(report: Report) -> None:
         ("database", report.database, _of_database(report)),
         ("migrations", report.migrations, _of_migrations(report)),
         ("lag", report.lag, _of_lag(report)),
+        ("rebuild", report.rebuild, iter(())),
     ]
     rows = [(name, shown(check.ok), "; ".join(filter(None, [check.problem, *told]))) for name, check, told in checks]
     print_table("Checks", ["check", "well", "found"], rows)

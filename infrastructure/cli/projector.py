@@ -13,8 +13,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..tiu import Tiu
-from ..write_side import rebuild_write_side
 from .output import DbOption, JsonOption, console, errors, print_json, print_table
+from .rebuild import rebuild
 from .session import connected
 
 projector = typer.Typer(help="Keep the read tables up to date.", no_args_is_help=True)
@@ -49,23 +49,7 @@ def status(db: DbOption = None, as_json: JsonOption = False) -> None:
             print_table("Projections", ["projection", "position", "last position", "behind"], [row])
 
 
-WriteSideOption = Annotated[
-    bool, typer.Option("--write-side", help="Make the task queue and the agenda again, too; nobody writes meanwhile.")
-]
-
-
-@projector.command()
-def rebuild(db: DbOption = None, write_side: WriteSideOption = False, as_json: JsonOption = False) -> None:
-    """Empty the read tables, and fill them again from the first event."""
-    with connected(db) as tiu:
-        if write_side:
-            rebuild_write_side(tiu.events)
-        tiu.rebuild()
-        done = _catch_up(tiu, "rebuilding")
-        if as_json:
-            print_json({"events": done, "position": tiu.projector.position})
-        else:
-            console.print(f"read tables rebuilt from {done} events, up to position {tiu.projector.position}")
+projector.command()(rebuild)
 
 
 def _catch_up(tiu: Tiu, what: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -102,7 +102,21 @@ def translated(url: str) -> Iterator[None]:
 class Connections:
     """The pooled connections of one process. Thread-safe."""
 
-    def __init__(self, url: str, *, max_size: int, timeout: float, recycle: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        max_size: int,
+        timeout: float,
+        recycle: float,
+        prepare: Callable[[Connection], None] = lambda _: None,
+    ) -> None:
+        """`prepare` is given each new connection."""
+
+        def configure(connection: Connection) -> None:
+            _configure(connection)
+            prepare(connection)
+
         self.url = url
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             _with_defaults(url),
@@ -111,7 +125,7 @@ class Connections:
             timeout=timeout,
             max_lifetime=recycle,
             kwargs={"autocommit": True},
-            configure=_configure,
+            configure=configure,
             open=True,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 import psycopg
@@ -49,10 +49,21 @@ BINARY_TYPES = frozenset({"uuid", "text", "varchar", "int2", "int4", "int8", "fl
 """The types that Python's values of their kind are copied to in binary form; a table of any other is copied as text."""
 
 
+class Preparing(Protocol):
+    """What is told before stored rows are looked for: tables that are being loaded have no index until they need it."""
+
+    def will_change(self, cursor: psycopg.Cursor[Any], table: str) -> None:
+        """Rows of a table that are stored are about to be updated or deleted by their keys."""
+
+    def will_operate(self, cursor: psycopg.Cursor[Any]) -> None:
+        """A set operation is about to read and to change tables."""
+
+
 class PostgreSQLReadStore(ReadStore):
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, preparing: Preparing | None = None) -> None:
         self._connections = connections
         self._types: dict[str, dict[str, str]] = {}
+        self._preparing = preparing
 
     def checkpoint(self, projection: str) -> Checkpoint | None:
         with self._connections.using() as connection:
@@ -64,7 +75,7 @@ class PostgreSQLReadStore(ReadStore):
         if before is not None:
             values |= {f"{name}_before": value for name, value in before._asdict().items()}
         with self._connections.using() as connection:
-            if _few(steps):
+            if self._preparing is None and _few(steps):
                 with suppress(*_REFUSED):  # the plain way tells which table it was
                     _apply_few(connection, steps, values)
                     return
@@ -74,7 +85,7 @@ class PostgreSQLReadStore(ReadStore):
                 self._take(cursor, steps)
 
     def _take(self, cursor: Cursor, steps: Sequence[Step]) -> None:
-        writing = _Writing(cursor, self._types)
+        writing = _Writing(cursor, self._types, self._preparing)
         for step in steps:
             take(step, writing)
 
@@ -164,12 +175,15 @@ def _apply_few(connection: Connection, steps: Sequence[Step], values: Mapping[st
 class _Writing:
     """Satisfies `Writing`."""
 
-    def __init__(self, cursor: Cursor, types: dict[str, dict[str, str]]) -> None:
+    def __init__(self, cursor: Cursor, types: dict[str, dict[str, str]], preparing: Preparing | None) -> None:
         self._cursor = cursor
         self._types = types
+        self._preparing = preparing
 
     def write(self, writes: Sequence[Writes]) -> None:
         for batch in batches_of(writes):
+            if self._preparing and batch.verb != "insert":
+                self._preparing.will_change(self._cursor, batch.table.name)
             try:
                 matched = self._write(batch)
             except _REFUSED as error:
@@ -212,11 +226,17 @@ class _Writing:
         return self._types[table.name]
 
     def run(self, statement: str, parameters: Mapping[str, Any]) -> None:
+        self._will_operate()
         try:
             self._cursor.execute(for_psycopg(statement), parameters)
         except _REFUSED as error:
             raise ProjectionFailed(f"the database refuses it: {_reason(error)}") from None
 
     def rows(self, columns: Mapping[str, Kind], statement: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
+        self._will_operate()
         for row in self._cursor.stream(for_psycopg(statement), parameters):
             yield dict(zip(columns, row, strict=True))
+
+    def _will_operate(self) -> None:
+        if self._preparing:
+            self._preparing.will_operate(self._cursor)

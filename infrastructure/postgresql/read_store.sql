@@ -1,5 +1,5 @@
 -- name: checkpoint
-SELECT version, epoch, position, event_hash FROM checkpoints WHERE projection = :projection
+SELECT version, epoch, position, event_hash, generation FROM checkpoints WHERE projection = :projection
 
 -- name: lock_checkpoints
 LOCK TABLE checkpoints IN EXCLUSIVE MODE
@@ -12,7 +12,7 @@ ON CONFLICT (projection) DO NOTHING
 -- name: move_checkpoint
 UPDATE checkpoints SET version = :version, epoch = :epoch, position = :position, event_hash = :event_hash
 WHERE projection = :projection AND version = :version_before AND epoch = :epoch_before
-  AND position = :position_before AND event_hash = :event_hash_before
+  AND position = :position_before AND event_hash = :event_hash_before AND generation = :generation_before
 
 -- name: delete_checkpoint
 DELETE FROM checkpoints WHERE projection = :projection

@@ -109,8 +109,14 @@ class SQLiteEventStore(EventStore):
         self._wipes = False
         self._listeners: weakref.WeakSet[SQLiteListener] = weakref.WeakSet()
         with self._connections.reading() as connection:
-            epoch, self.reservation_key, self.read_generation = connection.execute(SQL["store"]).fetchone()
+            epoch, self.reservation_key = connection.execute(SQL["store"]).fetchone()
         self.epoch = UUID(epoch)
+
+    @property
+    def read_generation(self) -> int:
+        """Which sibling of the file holds the read tables now."""
+        generation: int = self._all("read_generation")[0][0]
+        return generation
 
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
         try:

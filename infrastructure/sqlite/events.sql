@@ -1,5 +1,8 @@
 -- name: store
-SELECT epoch, reservation_key, read_generation FROM store
+SELECT epoch, reservation_key FROM store
+
+-- name: read_generation
+SELECT read_generation FROM store
 
 -- name: head
 SELECT position, hash, recorded_at FROM events ORDER BY position DESC LIMIT 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,15 @@ UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
 class SQLiteMonitor(Monitor):
-    """`files` are name -> path. Each question opens them anew: they may have been replaced."""
+    """`files` gives name -> path. Each question opens them anew: they may have been replaced."""
 
-    def __init__(self, files: Mapping[str, Path], *, timeout: float) -> None:
+    def __init__(self, files: Callable[[], Mapping[str, Path]], *, timeout: float) -> None:
         self._files = files
         self._timeout = timeout
 
     def sizes(self, *, limit: int = 1_000) -> list[TableSize]:
         found = []
-        for name, path in self._files.items():
+        for name, path in self._files().items():
             with _opened(path, self._timeout) as connection:
                 if not _has_dbstat(connection):
                     raise StatisticsUnavailable("this SQLite tells no sizes: it was built without dbstat")
@@ -39,7 +39,7 @@ class SQLiteMonitor(Monitor):
 
     def indexes(self, *, limit: int = 1_000) -> list[IndexUse]:
         found = []
-        for name, path in self._files.items():
+        for name, path in self._files().items():
             with _opened(path, self._timeout) as connection:
                 sizes = dict(connection.execute(SQL["index_sizes"])) if _has_dbstat(connection) else {}
                 for table, index in connection.execute(SQL["indexes"]):

@@ -18,6 +18,7 @@ from ..read_store import Batch, Checkpoint, ReadStore, batches_of, empty_stateme
 from ..sql import statements
 from ..words import match_expression
 from .connections import Connections
+from .generations import CurrentFile, Files, read_path
 from .values import json_text, time_of, time_text, uuid_of
 
 SQL = statements("sqlite/read_store.sql")
@@ -51,16 +52,9 @@ DECODERS: dict[Kind, Callable[[Any], Any]] = {
 }
 
 
-def read_path(path: Path, generation: int) -> Path:
-    """Return the file that holds the read tables of the events file `path`: app.db -> app.read-1.db."""
-    return path.with_name(f"{path.stem}.read-{generation}{path.suffix}")
-
-
 class SQLiteReadStore(ReadStore):
-    """Writes without waiting for the disk at each commit: what a power cut takes is projected again."""
-
-    def __init__(self, path: Path, *, timeout: float) -> None:
-        self._connections = Connections(path, timeout=timeout, synchronous="NORMAL")
+    def __init__(self, files: Files) -> None:
+        self._connections = files
 
     def checkpoint(self, projection: str) -> Checkpoint | None:
         with self._connections.reading() as connection:
@@ -115,6 +109,18 @@ class SQLiteReadStore(ReadStore):
         self._connections.close()
 
 
+def current_reads(path: Path, generation: Callable[[], int], *, timeout: float) -> SQLiteReadStore:
+    """Return the store of the read tables that the events file `path` names, whenever they are used.
+
+    It writes without waiting for the disk at each commit: what a power cut takes is projected again.
+    """
+
+    def open_file(file: Path) -> Connections:
+        return Connections(file, timeout=timeout, synchronous="NORMAL")
+
+    return SQLiteReadStore(CurrentFile(lambda: read_path(path, generation()), open_file))
+
+
 class _Writing:
     """Satisfies `Writing`."""
 
@@ -159,8 +165,8 @@ def _checkpoint(connection: sqlite3.Connection, projection: str) -> Checkpoint |
     row = connection.execute(SQL["checkpoint"], {"projection": projection}).fetchone()
     if row is None:
         return None
-    version, epoch, position, event_hash = row
-    return Checkpoint(version, UUID(epoch), position, event_hash)
+    version, epoch, *rest = row
+    return Checkpoint(version, UUID(epoch), *rest)
 
 
 def _parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:

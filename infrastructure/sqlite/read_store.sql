@@ -1,5 +1,5 @@
 -- name: checkpoint
-SELECT version, epoch, position, event_hash FROM checkpoints WHERE projection = :projection
+SELECT version, epoch, position, event_hash, generation FROM checkpoints WHERE projection = :projection
 
 -- name: set_checkpoint
 INSERT INTO checkpoints (projection, version, epoch, position, event_hash)

@@ -64,7 +64,7 @@ class SQLiteFile:
 
     def _run(self, connection: sqlite3.Connection, version: str, what: str, script: str) -> None:
         try:
-            for statement in _split(script):
+            for statement in split(script):
                 connection.execute(statement)
         except sqlite3.Error as error:
             raise failed(self.path, version, what, error) from error
@@ -91,7 +91,7 @@ class SQLiteFile:
             connection.close()
 
 
-def _split(script: str) -> Iterator[str]:
+def split(script: str) -> Iterator[str]:
     """Yield the statements of a script: executescript would commit the transaction that they belong to."""
     statement = ""
     for line in script.splitlines(keepends=True):

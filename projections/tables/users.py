@@ -20,6 +20,7 @@ USERS = Table(
         "is_active": Kind.FLAG,
     },
     unique=(("username",), ("email",)),
+    personal=True,
 )
 
 USER_SESSIONS = Table(
@@ -33,4 +34,5 @@ USER_SESSIONS = Table(
         "metadata": Kind.JSON,
         "created_at": Kind.TIME,
     },
+    personal=True,
 )

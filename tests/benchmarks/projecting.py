@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from claude_tiu import connect
-from claude_tiu.infrastructure.sqlite.read_store import read_path
+from claude_tiu.infrastructure.sqlite.generations import read_path
 from tests.benchmarks import peers, rebuild_by_hand
 from tests.benchmarks.logs import Filled, fill, log_of, prepare
 from tests.benchmarks.measuring import Goal, Place, Report, in_turn

@@ -18,7 +18,7 @@ import pytest
 from claude_tiu import connect
 from claude_tiu.infrastructure import doctor
 from claude_tiu.infrastructure.projector import Projector
-from claude_tiu.infrastructure.sqlite.read_store import read_path
+from claude_tiu.infrastructure.sqlite.generations import read_path
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.cli.running import contents, done, folder, tiu
 from tests.support.history import create_user

@@ -20,7 +20,7 @@ from claude_tiu import TiuError
 from claude_tiu.infrastructure import migrations
 from claude_tiu.infrastructure.cli.app import app
 from claude_tiu.infrastructure.settings import Database, Settings, sqlite_url
-from claude_tiu.infrastructure.sqlite.read_store import read_path
+from claude_tiu.infrastructure.sqlite.generations import read_path
 from claude_tiu.projections.projection import Kind, Table
 from claude_tiu.projections.tables import PRIVATE_TABLES, READ_TABLES
 from tests.docs.markdown import code, page, prose, table

@@ -34,7 +34,7 @@ from claude_tiu import (
 from claude_tiu.infrastructure import migrations
 from claude_tiu.infrastructure.migration import Migration, migrations_in
 from claude_tiu.infrastructure.settings import Settings, database, load_settings, sqlite_url
-from claude_tiu.infrastructure.sqlite.read_store import read_path
+from claude_tiu.infrastructure.sqlite.generations import read_path
 from claude_tiu.infrastructure.sqlite.schema import SQLiteFile
 from tests.support.history import create_user
 from tests.support.stores import VERSIONS, Backend, PostgreSQLBackend, SQLiteBackend, append, event

@@ -22,7 +22,7 @@ from claude_tiu.infrastructure import projector as module
 from claude_tiu.infrastructure.errors import CheckpointRefused, ProjectionFailed, WaitTimeout
 from claude_tiu.infrastructure.event_store import EventStore, Listener, NewEvent
 from claude_tiu.infrastructure.projector import BATCH_SIZE, Projector, poll_for
-from claude_tiu.infrastructure.read_store import ReadStore
+from claude_tiu.infrastructure.read_store import Checkpoint, ReadStore
 from claude_tiu.projections.projection import Projection
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.history import EVENTS, PASSWORD_HASH, START, create_user, history, store_history
@@ -131,8 +131,10 @@ class TestCatchingUp:
         assert projector.catch_up(told.append) == 0
         touched = {table for table, rows in backend.tables(READ_MODEL).items() if rows}
         assert touched == {table.name for table in READ_MODEL.tables} - NOT_IN_THE_HISTORY
-        checkpoint = reads.checkpoint(READ_MODEL.name)
-        assert checkpoint == (READ_MODEL.version, events.epoch, EVENTS, events.hash_at(EVENTS))
+        last_hash = events.hash_at(EVENTS)
+        assert last_hash
+        checkpoint = Checkpoint(READ_MODEL.version, events.epoch, EVENTS, last_hash)
+        assert reads.checkpoint(READ_MODEL.name) == checkpoint
 
     def test_of_an_empty_log_is_nothing(self, projector: Projector) -> None:
         assert projector.catch_up() == 0

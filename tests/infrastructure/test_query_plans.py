@@ -17,7 +17,7 @@ import pytest
 from claude_tiu.infrastructure.queries import Queries
 from claude_tiu.infrastructure.read_store import ReadStore
 from claude_tiu.infrastructure.sql import for_psycopg, statements
-from claude_tiu.infrastructure.sqlite.read_store import read_path
+from claude_tiu.infrastructure.sqlite.generations import read_path
 from claude_tiu.infrastructure.sqlite.values import time_text
 from tests.support.many_tasks import NOW, fill, id_of
 from tests.support.postgres_server import database_url, new_database

@@ -15,7 +15,7 @@ from claude_tiu.infrastructure import migrations
 from claude_tiu.infrastructure.errors import NotMigrated
 from claude_tiu.infrastructure.migration import Migration, migrations_in
 from claude_tiu.infrastructure.settings import Database, sqlite_url
-from claude_tiu.infrastructure.sqlite.read_store import read_path
+from claude_tiu.infrastructure.sqlite.generations import read_path
 from tests.migrations.samples import ROWS
 from tests.migrations.stores import PostgreSQL, SQLite, Store
 from tests.support.stores import VERSIONS

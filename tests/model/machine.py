@@ -227,7 +227,7 @@ class Machine(RuleBasedStateMachine):
     def rebuild(self, sizes: list[int], forget: bool) -> None:
         """In batches split anywhere, by one projector or by several that know only what is stored: the same tables."""
         live = self.store.dump()
-        self.store.tiu.rebuild()
+        self.store.tiu.projector.reset()
         projector, done = self.store.projector(sizes[0]), 1
         for step in range(1, 1_000):
             done = projector.step()
@@ -248,7 +248,7 @@ class Machine(RuleBasedStateMachine):
     def rebuild_all(self) -> None:
         live = self.store.dump()
         for size in (1, 1 + self.world.events % 7, 1_000):
-            self.store.tiu.rebuild()
+            self.store.tiu.projector.reset()
             self.store.projector(size).catch_up()
             assert exactly(self.store.dump()) == exactly(live), f"rebuilt in batches of {size}"
 

@@ -337,7 +337,7 @@ def test_any_history_is_taken_shown_and_rebuilt_as_the_rules_say(
         world, _ = tell(store, told)
         store.projector(live).catch_up()
         assert_tables(store, world)
-        store.tiu.rebuild()
+        store.tiu.projector.reset()
         store.projector(rebuilt).catch_up()
         assert_tables(store, world)
 
@@ -353,6 +353,6 @@ def test_a_long_history_is_the_same_on_both_stores(seed: int, pg_server: str, pg
             assert {row["status"] for row in world.assignments.values()} >= {"completed", "released", "failed"}
             store.projector(7).catch_up()
             assert_tables(store, world)
-            store.tiu.rebuild()
+            store.tiu.projector.reset()
             store.projector(3).catch_up()
             assert_tables(store, world)

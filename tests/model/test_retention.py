@@ -71,7 +71,7 @@ def test_the_rows_are_what_plain_python_makes_and_a_rebuild_is_the_same(drawn: l
         assert_as_told(store)
         live = store.dump()
         for size in sizes:
-            store.tiu.rebuild()
+            store.tiu.projector.reset()
             store.projector(size).catch_up()
             assert exactly(store.dump()) == exactly(live), f"rebuilt in batches of {size}"
 
@@ -84,7 +84,7 @@ def test_both_stores_hold_the_same(pg_server: str, pg_template: str, seed: int) 
             execute(store, commands, [3, 50, 1])
             assert_as_told(store)
             live = store.dump()
-            store.tiu.rebuild()
+            store.tiu.projector.reset()
             store.projector(17).catch_up()
             assert exactly(store.dump()) == exactly(live)
         assert rows_of(one) == rows_of(other)

@@ -189,7 +189,7 @@ def test_any_history_is_taken_shown_and_rebuilt_as_the_rules_say(
         world, _ = tell(store, told)
         store.projector(live).catch_up()
         assert_tables(store, world)
-        store.tiu.rebuild()
+        store.tiu.projector.reset()
         store.projector(rebuilt).catch_up()
         assert_tables(store, world)
 
@@ -205,7 +205,7 @@ def test_a_long_history_is_the_same_on_both_stores(seed: int, pg_server: str, pg
             assert world.forgotten
             store.projector(7).catch_up()
             assert_tables(store, world)
-            store.tiu.rebuild()
+            store.tiu.projector.reset()
             store.projector(3).catch_up()
             assert_tables(store, world)
 
@@ -287,6 +287,6 @@ def test_a_session_that_retention_has_taken_can_still_be_ended_by_what_is_told_l
         for size in (1, 1_000):
             store.projector(size).catch_up()
             assert store.rows("user_sessions") == []
-            store.tiu.rebuild()
+            store.tiu.projector.reset()
         with pytest.raises(claude_tiu.WrongStatus, match="is ended"):
             store.tiu.execute(late)

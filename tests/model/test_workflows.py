@@ -153,7 +153,7 @@ def test_what_becomes_of_the_definition_does_not_reach_a_run() -> None:
 
 def assert_rebuilt_alike(store: Store, size: int) -> None:
     live = store.dump()
-    store.tiu.rebuild()
+    store.tiu.projector.reset()
     store.projector(size).catch_up()
     assert exactly(store.dump()) == exactly(live)
 

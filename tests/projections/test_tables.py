@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from claude_tiu import connect
-from claude_tiu.infrastructure.sqlite.read_store import read_path
+from claude_tiu.infrastructure.sqlite.generations import read_path
 from claude_tiu.projections.projection import Kind, Table
 from claude_tiu.projections.read_model import READ_MODEL
 from claude_tiu.projections.tables import PRIVATE_TABLES, READ_TABLES

@@ -18,7 +18,7 @@ from uuid import UUID
 import psycopg
 
 from claude_tiu.domain.project_metrics import STANDARD_METRICS
-from claude_tiu.infrastructure.sqlite.read_store import read_path
+from claude_tiu.infrastructure.sqlite.generations import read_path
 from claude_tiu.infrastructure.sqlite.values import time_text
 from tests.support.stores import Backend, SQLiteBackend
 

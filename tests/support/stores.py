@@ -23,7 +23,8 @@ from claude_tiu.infrastructure.postgresql.read_store import PostgreSQLReadStore
 from claude_tiu.infrastructure.read_store import ReadStore
 from claude_tiu.infrastructure.settings import Database, sqlite_url
 from claude_tiu.infrastructure.sqlite.event_store import SQLiteEventStore
-from claude_tiu.infrastructure.sqlite.read_store import SQLiteReadStore, read_path
+from claude_tiu.infrastructure.sqlite.generations import read_path
+from claude_tiu.infrastructure.sqlite.read_store import current_reads
 from claude_tiu.projections.projection import Kind, Projection, Row
 
 BACKENDS = ("sqlite", "postgresql")
@@ -124,13 +125,22 @@ class SQLiteBackend(Backend):
         return SQLiteEventStore(self.path, timeout=TIMEOUT)
 
     def _reads(self) -> ReadStore:
-        return SQLiteReadStore(read_path(self.path, 1), timeout=TIMEOUT)
+        return current_reads(self.path, self._generation, timeout=TIMEOUT)
+
+    def _generation(self) -> int:
+        ((generation,),) = self.on_events("SELECT read_generation FROM store")
+        return int(generation)
+
+    @property
+    def read_path(self) -> Path:
+        """The file of the read tables, as they are named now."""
+        return read_path(self.path, self._generation())
 
     def on_events(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return _on_sqlite(self.path, statement, parameters)
 
     def on_reads(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        return _on_sqlite(read_path(self.path, 1), statement, parameters)
+        return _on_sqlite(self.read_path, statement, parameters)
 
 
 def _on_sqlite(path: Path, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -195,7 +205,7 @@ def sqlite_at(path: Path) -> SQLiteBackend:
 
 def copy_sqlite(backend: SQLiteBackend, path: Path) -> SQLiteBackend:
     """Return a backend on a copy of a database that nobody writes to now, as a backup would be."""
-    for source, target in ((backend.path, path), (read_path(backend.path, 1), read_path(path, 1))):
+    for source, target in ((backend.path, path), (backend.read_path, read_path(path, backend._generation()))):
         with closing(sqlite3.connect(source)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         shutil.copyfile(source, target)

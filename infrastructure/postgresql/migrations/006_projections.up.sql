@@ -4,7 +4,8 @@ CREATE TABLE checkpoints (
     version INTEGER NOT NULL,
     epoch UUID NOT NULL,
     position BIGINT NOT NULL,
-    event_hash BYTEA NOT NULL
+    event_hash BYTEA NOT NULL,
+    generation BIGINT NOT NULL DEFAULT 1 -- counts the rebuilds that replaced the tables
 );
 
 CREATE TABLE project_state (

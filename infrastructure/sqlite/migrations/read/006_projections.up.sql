@@ -4,7 +4,8 @@ CREATE TABLE checkpoints (
     version INTEGER NOT NULL,
     epoch TEXT NOT NULL,
     position INTEGER NOT NULL,
-    event_hash BLOB NOT NULL
+    event_hash BLOB NOT NULL,
+    generation INTEGER NOT NULL DEFAULT 1 -- counts the rebuilds that replaced the tables
 ) STRICT;
 
 CREATE TABLE project_state (

@@ -1,0 +1,303 @@
+"""The tables beside the live ones, on SQLite: in the file of the next generation."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+from uuid import UUID
+
+from ...projections.projection import Projection, Row, Table
+from ..comparison import Comparison, Side, differing_statement, row_statement
+from ..errors import ProjectionFailed, RebuildRefused, StoreUnavailable
+from ..migration import migrations_in
+from ..read_store import Checkpoint
+from ..rebuild import Progress, Shadow, Tell
+from ..sql import sequences, statements
+from .connections import Connections, open_database, transaction, translated
+from .generations import CurrentFile, read_path
+from .read_store import SQLiteReadStore
+from .schema import SQLiteFile, split
+
+SQL = statements("sqlite/shadow.sql")
+FILL_SEARCH = sequences("sqlite/shadow.sql")["fill_search"]
+MIGRATIONS = "sqlite/migrations/read"
+SIDES = ("", "-wal", "-shm")
+CACHE_KIB = 64 << 10
+LOG_PAGES = 16_384
+"""The write-ahead log is brought into the file once in so many pages: each time waits for the disk."""
+
+
+class Thing(NamedTuple):
+    """A table, an index, a view or a trigger."""
+
+    type: str
+    name: str
+    table: str
+    sql: str
+
+
+Things = Mapping[tuple[str, str], Thing]
+"""By type and name."""
+
+
+class _Loading(Connections):
+    """What a crash takes of a file that is being loaded is loaded again; a power cut leaves it whole all the same."""
+
+    def __init__(self, path: Path, *, timeout: float) -> None:
+        super().__init__(path, timeout=timeout, synchronous="NORMAL")
+
+    def _open(self) -> sqlite3.Connection:
+        connection = super()._open()
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        return connection
+
+
+class SQLiteShadow(Shadow):
+    def __init__(self, path: Path, projection: Projection, *, timeout: float) -> None:
+        self._path = path
+        self._projection = projection
+        self._timeout = timeout
+        self._lock = path.with_name(f"{path.stem}.rebuild{path.suffix}-lock")
+        self._find()
+        self._files = CurrentFile(lambda: self._beside, lambda beside: _Loading(beside, timeout=timeout))
+        self.reads = SQLiteReadStore(self._files)
+
+    def _find(self) -> None:
+        self._generation = SQLiteFile(self._path, [], self._timeout).read_generation()
+        self._live, self._beside = (read_path(self._path, self._generation + number) for number in (0, 1))
+
+    def abandoned(self) -> bool:
+        if not self._beside.exists():
+            return False
+        try:
+            with _only_one(self._lock):
+                return True
+        except RebuildRefused:
+            return False
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with _only_one(self._lock):
+            self._find()
+            yield
+
+    def check(self) -> None:
+        others = sorted(f"{thing.type} {thing.name}" for thing in self._others().values() if thing.type != "index")
+        if others:
+            raise RebuildRefused(
+                f"{self._live} holds what a rebuild would lose ({', '.join(others)}): move it to a file of its own",
+                in_the_way=others,
+            )
+
+    def _others(self) -> Things:
+        ours = _of_migrations()
+        return {key: thing for key, thing in self._things(self._live).items() if key not in ours}
+
+    def _things(self, path: Path) -> Things:
+        with self._open(path) as connection:
+            return _things(connection)
+
+    @contextmanager
+    def _open(self, path: Path, synchronous: str = "NORMAL") -> Iterator[sqlite3.Connection]:
+        opened = open_database(path, timeout=self._timeout, synchronous=synchronous)
+        with closing(opened) as connection, translated(path):
+            yield connection
+
+    def stands(self) -> bool:
+        if not self._beside.exists():
+            return False
+        migrations = {one.version for one in migrations_in(MIGRATIONS)}
+        if self._file().recorded().keys() != migrations:
+            return False
+        return self._tables(self._beside) == self._tables(self._live)
+
+    def _tables(self, path: Path) -> dict[str, str]:
+        return {thing.name: thing.sql for thing in self._things(path).values() if thing.type in ("table", "view")}
+
+    def _file(self) -> SQLiteFile:
+        return SQLiteFile(self._beside, migrations_in(MIGRATIONS), self._timeout)
+
+    def make(self) -> None:
+        self.drop()
+        file = self._file()
+        for migration in file.migrations:
+            file.up(migration)
+        applied = SQLiteFile(self._live, [], self._timeout).recorded()
+        private = {table.name for table in self._projection.tables if table.private}
+        with self._open(self._beside) as connection, transaction(connection):
+            for version, (applied_at, _, _) in applied.items():
+                connection.execute(SQL["applied_at"], {"version": version, "applied_at": applied_at})
+            for thing in _things(connection).values():
+                if thing.type in ("index", "trigger") and thing.table not in private:
+                    connection.execute(f"DROP {thing.type} {_quoted(thing.name)}")
+
+    def finish(self, tell: Tell) -> None:
+        there, wanted = self._things(self._beside), self._things(self._live)
+        left = [thing for key, thing in wanted.items() if key not in there]
+        indexes = [thing for thing in left if thing.type == "index"]
+        triggers = [thing for thing in left if thing.type == "trigger"]
+        with self._files.reading() as connection:
+            for number, thing in enumerate(indexes):
+                tell(Progress("indexing", number, len(indexes) + 1))
+                connection.execute(thing.sql)
+            tell(Progress("indexing", len(indexes), len(indexes) + 1))
+            with transaction(connection):
+                for statement in FILL_SEARCH if triggers else ():
+                    connection.execute(statement)
+                for thing in triggers:
+                    connection.execute(thing.sql)
+            self._check_references(connection)
+            with self._open(self._live) as live:
+                if live.execute(SQL["has_statistics"]).fetchone():
+                    connection.execute("ANALYZE")
+
+    def _check_references(self, connection: sqlite3.Connection) -> None:
+        for table in self._projection.tables:
+            broken = connection.execute(f"PRAGMA foreign_key_check({_quoted(table.name)})").fetchone()
+            if broken:
+                raise ProjectionFailed(f"a rebuilt row of {table.name} refers to one of {broken[2]} that is not there")
+
+    @contextmanager
+    def held(self) -> Iterator[Checkpoint | None]:
+        with self._open(self._live) as connection, transaction(connection):
+            yield self._checkpoint(connection)
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> Checkpoint | None:
+        row = connection.execute(SQL["checkpoint"], {"projection": self._projection.name}).fetchone()
+        if row is None:
+            return None
+        version, epoch, *rest = row
+        return Checkpoint(version, UUID(epoch), *rest)
+
+    @contextmanager
+    def comparison(self) -> Iterator[Comparison]:
+        with self._open(self._live) as connection:
+            connection.execute("ATTACH DATABASE ? AS rebuilt", (f"file:{quote(str(self._beside))}?mode=rw",))
+            connection.execute("BEGIN")
+            live, rebuilt = connection.execute(SQL["positions"], {"projection": self._projection.name}).fetchone()
+            if live != rebuilt:
+                raise StoreUnavailable(f"the tables to compare stand at {live} and at {rebuilt}")
+            yield SQLiteComparison(connection)
+
+    def outwait(self) -> float:
+        """Whoever reads has a file open, and goes on reading that."""
+        return 0.0
+
+    def swap(self, bring: Callable[[Checkpoint | None], None]) -> None:
+        with self._open(self._live) as live, transaction(live):
+            checkpoint = self._checkpoint(live)
+            bring(checkpoint)
+            if self._things(self._beside) != _things(live):
+                raise RebuildRefused(f"{self._live} has changed its form meanwhile: rebuild again")
+            self._sync(1 if checkpoint is None else checkpoint.generation + 1)
+            self._name()
+        self._remove(self._live)
+
+    def _sync(self, generation: int) -> None:
+        self._files.let_go()
+        with self._open(self._beside, "FULL") as connection:
+            values = {"generation": generation, "projection": self._projection.name}
+            connection.execute(SQL["set_generation"], values)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        folder = os.open(self._beside.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _name(self) -> None:
+        with self._open(self._path, "FULL") as events, transaction(events):
+            values = {"generation": self._generation, "next": self._generation + 1}
+            if events.execute(SQL["name_generation"], values).rowcount != 1:
+                raise RebuildRefused(f"{self._path} names other read tables than {self._live}: rebuild again")
+
+    def drop(self) -> bool:
+        self._files.let_go()
+        return self._remove(self._beside)
+
+    @staticmethod
+    def _remove(path: Path) -> bool:
+        """Whoever has the file open is not disturbed."""
+        there = path.exists()
+        for side in SIDES:
+            path.with_name(path.name + side).unlink(missing_ok=True)
+        return there
+
+    def close(self) -> None:
+        self._files.close()
+
+
+class SQLiteComparison(Comparison):
+    """Of the tables of two files, over a connection inside a transaction that has both."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def _differing(self, table: Table, limit: int) -> tuple[int, list[Any]]:
+        unlike = " OR ".join(f"l.{column} IS NOT r.{column}" for column in table.columns)
+        statement = differing_statement(table.name, table.key, "main", "rebuilt", unlike)
+        rows = self._connection.execute(statement, {"limit": limit}).fetchall()
+        return (rows[0][0], [key for _, key in rows]) if rows else (0, [])
+
+    def _row(self, side: Side, table: Table, key: Any) -> Row | None:
+        schema = "main" if side == "live" else "rebuilt"
+        statement = row_statement(table.name, tuple(table.columns), table.key, schema)
+        row = self._connection.execute(statement, {"key": key}).fetchone()
+        return None if row is None else dict(zip(table.columns, row, strict=True))
+
+
+@cache
+def _of_migrations() -> Things:
+    """What the migrations make."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for migration in migrations_in(MIGRATIONS):
+            for statement in split(migration.up):
+                connection.execute(statement)
+        return {**_things(connection), **{("table", name): Thing("table", name, name, "") for name in RECORDS}}
+
+
+RECORDS = ("schema_migrations", "migration_rollbacks")
+
+
+def _things(connection: sqlite3.Connection) -> Things:
+    return {(row[0], row[1]): Thing(*row) for row in connection.execute(SQL["objects"])}
+
+
+def _quoted(name: str) -> str:
+    return '"{}"'.format(name.replace('"', '""'))
+
+
+@contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Hold a file that is locked by one process at a time, and is gone afterwards. Raises RebuildRefused."""
+    descriptor = _locked(lock)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _locked(lock: Path) -> int:
+    while True:
+        try:
+            descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as error:
+            raise StoreUnavailable(f"cannot open {lock}: {error.strerror}", path=lock) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock.exists() and lock.stat().st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            raise RebuildRefused(f"{lock}: another rebuild is at work") from None
+        os.close(descriptor)  # whoever had it has removed it meanwhile
