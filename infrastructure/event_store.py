@@ -63,8 +63,8 @@ class Unit:
     """What is appended wholly or not at all.
 
     `guards` are the versions at which streams must still be (0: no event yet), those written among them. `changes` are
-    those of the write-side tables (projections/write_side.py), each with the index of its event, from 0. `incarnation` is
-    the store's, as it was before the streams were read: in another, guarded streams count as moved. None: in any.
+    those of the write-side tables (projections/write_side.py), each with the index of its event, from 0. `incarnation`
+    is the store's as it was before the streams were read: in another, guarded streams count as moved. None: in none.
     """
 
     events: Sequence[NewEvent]

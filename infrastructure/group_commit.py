@@ -91,8 +91,7 @@ class GroupCommit:
     What waits is bounded: who finds no room in the queue, or no turn, within `timeout` seconds gets StoreUnavailable.
     """
 
-    def __init__(self, store: Store, *, slots: int, timeout: float) -> None:
-        self._store = store
+    def __init__(self, *, slots: int, timeout: float) -> None:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
@@ -101,7 +100,7 @@ class GroupCommit:
         self._units = 0
         self._bytes = 0
 
-    def append(self, units: Sequence[Unit]) -> list[Outcome]:
+    def append(self, units: Sequence[Unit], store: Store) -> list[Outcome]:
         """Append units in order, in one transaction. Raises what storing them by themselves would raise."""
         if not units:
             return []
@@ -116,7 +115,7 @@ class GroupCommit:
             if not call.leads:
                 self._wait(call)
             if call.leads:
-                self._lead(call)
+                self._lead(call, store)
         finally:  # an interrupt may have come anywhere
             if call.leads or not call.answered:
                 self._leave(call)
@@ -150,13 +149,13 @@ class GroupCommit:
                     raise self._unavailable("what was to be appended before takes too long")
             call.turn.acquire()  # it is being stored by now: what becomes of it must be told
 
-    def _lead(self, call: _Call) -> None:
+    def _lead(self, call: _Call, store: Store) -> None:
         """Store a call, and what waits and can be stored with it."""
         if self._queue:
             with self._lock:
                 self._gather(call)
         try:
-            self._store_group([call, *call.led])
+            _store([call, *call.led], store)
         finally:
             self._leave(call)
 
@@ -177,28 +176,6 @@ class GroupCommit:
         self._units -= units - len(leader.units)
         self._bytes -= size - leader.bytes
         self._room.notify_all()
-
-    def _store_group(self, group: Sequence[_Call]) -> None:
-        """Store calls together; where the store refuses them, each by itself, so that only who is at fault is told."""
-        units = group[0].units if len(group) == 1 else [unit for call in group for unit in call.units]
-        try:
-            outcomes = iter(self._store(units, len(group) > 1 or are_independent(units)))
-            for call in group:
-                call.outcomes = [next(outcomes) for _ in call.units]
-        except (StoreUnavailable, ConnectionClosed) as error:
-            _tell(group, error)
-        except Exception as error:  # noqa: BLE001 - told to who caused it
-            if len(group) == 1:
-                _tell(group, error)
-            else:
-                self._store_singly(group)
-
-    def _store_singly(self, group: Sequence[_Call]) -> None:
-        for number, call in enumerate(group):
-            self._store_group([call])
-            if isinstance(call.error, StoreUnavailable | ConnectionClosed):
-                _tell(group[number + 1 :], call.error)
-                return
 
     def _leave(self, call: _Call) -> None:
         """Give up a call's place in the queue, or its slot, and with that all that it led. Once more does nothing."""
@@ -231,6 +208,30 @@ class GroupCommit:
         self._units -= len(call.units)
         self._bytes -= call.bytes
         self._room.notify_all()
+
+
+def _store(group: Sequence[_Call], store: Store) -> None:
+    """Store calls together; where the store refuses them, each by itself, so that only who is at fault is told."""
+    units = group[0].units if len(group) == 1 else [unit for call in group for unit in call.units]
+    try:
+        outcomes = iter(store(units, len(group) > 1 or are_independent(units)))
+        for call in group:
+            call.outcomes = [next(outcomes) for _ in call.units]
+    except (StoreUnavailable, ConnectionClosed) as error:
+        _tell(group, error)
+    except Exception as error:  # noqa: BLE001 - told to who caused it
+        if len(group) == 1:
+            _tell(group, error)
+        else:
+            _store_singly(group, store)
+
+
+def _store_singly(group: Sequence[_Call], store: Store) -> None:
+    for number, call in enumerate(group, 1):
+        _store([call], store)
+        if isinstance(call.error, StoreUnavailable | ConnectionClosed):
+            _tell(group[number:], call.error)
+            return
 
 
 def _tell(calls: Sequence[_Call], error: Exception) -> None:

@@ -112,7 +112,7 @@ class Connections:
         self.url = url
         self.timeout = timeout
         self.incarnation: datetime | None = None
-        """That of the last connection made."""
+        """That of the connection used last."""
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             _with_defaults(url),
             connection_class=Connection,
@@ -121,13 +121,9 @@ class Connections:
             timeout=timeout,
             max_lifetime=recycle,
             kwargs={"autocommit": True},
-            configure=self._configure,
+            configure=_configure,
             open=True,
         )
-
-    def _configure(self, connection: Connection) -> None:
-        _configure(connection)
-        self.incarnation = connection.incarnation
 
     @contextmanager
     def using(self) -> Iterator[Connection]:
@@ -135,6 +131,7 @@ class Connections:
         with translated(self.url):
             try:
                 with self._pool.connection() as connection:
+                    self.incarnation = connection.incarnation
                     yield connection
             except psycopg.OperationalError:
                 self._pool.check()  # what cut this connection cut others: the next caller should not meet them

@@ -53,7 +53,7 @@ class PostgreSQLEventStore(EventStore):
         self.key_ring = key_ring or KeyRing()
         self.connections = connections
         self._connections: Connections | Held = connections
-        self._group = GroupCommit(self._store, slots=SLOTS, timeout=connections.timeout)
+        self._group = GroupCommit(slots=SLOTS, timeout=connections.timeout)
         self._to_flush = False
         ((self.epoch, self.reservation_key, self._channel),) = self._all("store")
 
@@ -63,7 +63,7 @@ class PostgreSQLEventStore(EventStore):
 
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
         if isinstance(self._connections, Connections):
-            return self._group.append(units)
+            return self._group.append(units, self._store)
         self._to_flush = True
         return self._store(units, are_independent(units))
 
@@ -72,7 +72,6 @@ class PostgreSQLEventStore(EventStore):
         alone = isinstance(self._connections, Connections)
         try:
             with self._connections.using() as connection:
-                self._connections.incarnation = connection.incarnation
                 return append(connection, units, independent=independent, alone=alone)
         except psycopg.errors.UniqueViolation as error:
             raise IntegrityError(error.diag.message_primary) from None

@@ -107,7 +107,7 @@ class SQLiteEventStore(EventStore):
         self.connections = Connections(path, timeout=timeout)
         self._connections: Connections | Held = self.connections
         self._timeout = timeout
-        self._group = GroupCommit(self._store, slots=1, timeout=timeout)
+        self._group = GroupCommit(slots=1, timeout=timeout)
         self._wipes = False
         self._listeners: weakref.WeakSet[SQLiteListener] = weakref.WeakSet()
         with self._connections.reading() as connection:
@@ -116,7 +116,7 @@ class SQLiteEventStore(EventStore):
 
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
         if isinstance(self._connections, Connections):
-            return self._group.append(units)
+            return self._group.append(units, self._store)
         return self._store(units, are_independent(units))
 
     def _store(self, units: Sequence[Unit], independent: bool) -> list[Outcome]:
