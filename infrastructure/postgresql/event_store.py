@@ -70,6 +70,7 @@ class PostgreSQLEventStore(EventStore):
     def _store(self, units: Sequence[Unit], independent: bool) -> list[Outcome]:
         """Append units: on disk when this returns, or when the transaction at hand has ended and was flushed."""
         alone = isinstance(self._connections, Connections)
+        independent = independent and not any(unit.reservations for unit in units)
         try:
             with self._connections.using() as connection:
                 return append(connection, units, independent=independent, alone=alone)

@@ -170,16 +170,11 @@ RETURN 'tiu_events_' || 'events'::regclass::oid;
 
 -- Make the commit of the transaction at hand wait until all that was committed before it is on disk: its message stands
 -- behind that in the log. Where synchronous_commit asks for more than this server's disk, it is given.
-CREATE FUNCTION flush_events() RETURNS VOID LANGUAGE plpgsql AS $$
-DECLARE
-    done TEXT;
-BEGIN
-    IF current_setting('synchronous_commit') = 'off' THEN
-        done := set_config('synchronous_commit', 'on', TRUE);
-    END IF;
-    done := pg_logical_emit_message(TRUE, 'claude-tiu', '');
-END;
-$$;
+CREATE FUNCTION flush_events() RETURNS TEXT LANGUAGE sql
+RETURN concat(
+    CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', TRUE) END,
+    pg_logical_emit_message(TRUE, 'claude-tiu', '')
+);
 
 -- Append units of events: the ordering lock, the checks, the rows and the notification, in one server call.
 --
@@ -191,8 +186,8 @@ $$;
 -- what an event reserves must have been free, or let go by then.
 -- The lock is held until the commit, so positions become visible in their order; recorded_at never falls.
 --
--- Units that are `independent` (none writes a stream that another guards or writes, no command_id is in two) are checked
--- and stored together; one by one where they are not, where values are reserved, and where any of them is refused.
+-- Units that are `independent` (none writes a stream that another guards or writes, no command_id is in two, no value is
+-- reserved) are checked and stored together; one by one where they are not, and where any of them is refused.
 --
 -- With `alone` there are two transactions: the lock is let go with the first, whose commit waits for nothing; the second
 -- waits for the disk, together with those of others. So what was stored is on disk when the call returns. Otherwise the
@@ -214,8 +209,7 @@ DECLARE
     up_to INTEGER := 1; -- ... to here are checked and stored together: their events and guards begin at these
     event INTEGER := 1;
     guard INTEGER := 1;
-    previous_hashes BYTEA[];
-    hashes BYTEA[];
+    hashes BYTEA[]; -- each event's, behind that of the one before
     known BOOLEAN;
     moved INTEGER;
     taken INTEGER;
@@ -234,7 +228,7 @@ BEGIN
         head_hash := decode(repeat('00', 32), 'hex');
     END IF;
     recorded := greatest(clock_timestamp(), recorded);
-    IF independent AND array_remove(reserved, NULL) = '{}' THEN
+    IF independent THEN
         up_to := cardinality(event_ends);
     END IF;
 
@@ -271,8 +265,8 @@ BEGIN
             outcomes[unit] := 'conflict';
             details[unit] := moved - guard;
         ELSE
+            hashes[event - 1] := head_hash;
             FOR i IN event .. event_ends[up_to] LOOP
-                previous_hashes[i] := head_hash;
                 head_hash := event_hash(ROW(
                     head + 1 + i - event, streams[i], versions[i], topics[i], states[i], recorded, command_ids[i],
                     command_digests[i], correlation_ids[i], causation_ids[i], actors[i], project_ids[i], key_ids[i],
@@ -282,7 +276,7 @@ BEGIN
             INSERT INTO events
             SELECT head + 1 + i - event, streams[i], versions[i], topics[i], states[i], recorded, command_ids[i],
                    command_digests[i], correlation_ids[i], causation_ids[i], actors[i], project_ids[i], key_ids[i],
-                   previous_hashes[i], hashes[i]
+                   hashes[i - 1], hashes[i]
             FROM generate_series(event, event_ends[up_to]) AS i;
 
             FOR u IN unit .. up_to LOOP
