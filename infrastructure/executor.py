@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from uuid import UUID
 
 from ..domain.errors import CommandIdReused, Refused
@@ -70,6 +71,8 @@ class Executor:
 
     def _attempt(self, requests: Sequence[Request], *, cached: bool) -> dict[UUID, Answer] | None:
         """Return the answers by command_id, or None where something moved meanwhile."""
+        if self._cache.incarnation != self._store.incarnation:
+            self._cache = StreamCache(incarnation=self._store.incarnation)
         try:
             if any(request.command.exclusive for request in requests):
                 return self._attempt_exclusively(requests)
@@ -114,10 +117,12 @@ class Executor:
         streams as its transaction has left them; what is not stored yet does not come into the cache.
         """
 
+        cache = self._cache
+
         def load(stream_id: UUID) -> Stream:
             if written and stream_id in written:
                 return written[stream_id]
-            return self._cache.get(store, stream_id) if cached else load_stream(store, stream_id)
+            return cache.get(store, stream_id) if cached else load_stream(store, stream_id)
 
         decision = Decision(store, load, exclusive=written is not None)
         try:
@@ -128,11 +133,12 @@ class Executor:
             if moved := _moved(store, decision.seen):
                 raise _Moved(moved) from None
             raise
-        (outcome,) = store.append([decision.unit()]) if requests else (Stored(0),)
+        unit = replace(decision.unit(), incarnation=cache.incarnation)
+        (outcome,) = store.append([unit]) if requests else (Stored(0),)
         match outcome:
             case Stored(first_position):
                 if written is None:
-                    self._cache.put(decision.streams)
+                    cache.put(decision.streams)
                 else:
                     written.update(decision.streams)
                 return {
@@ -167,6 +173,8 @@ def _known(store: EventStore, requests: Sequence[Request]) -> dict[UUID, Answer]
         first = answers.get(command_id) or Answer(created_id(decode(topic, state, stream_id, version), stream_id), 0, 0)
         own = first_streams.setdefault(command_id, stream_id) == stream_id
         answers[command_id] = Answer(first.id, version if own else first.version, position)
+    if answers:
+        store.flush()  # an answer is given for good
     if answers and len(answers) < len(asked):
         unknown = [str(command_id) for command_id in asked if command_id not in answers]
         raise CommandIdReused(

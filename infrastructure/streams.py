@@ -35,9 +35,13 @@ def load_stream(store: EventStore, stream_id: UUID) -> Stream:
 
 
 class StreamCache:
-    """The streams read or written last, as they then stood: others may have moved them since. Thread-safe."""
+    """The streams read or written last, as they then stood: others may have moved them since. Thread-safe.
 
-    def __init__(self, size: int = CACHED_STREAMS) -> None:
+    Of one incarnation of the store: what is read before a crash may be gone behind it.
+    """
+
+    def __init__(self, size: int = CACHED_STREAMS, *, incarnation: object = None) -> None:
+        self.incarnation = incarnation
         self._size = size
         self._streams: OrderedDict[UUID, Stream] = OrderedDict()
         self._lock = threading.Lock()
