@@ -12,7 +12,7 @@ from claude_tiu.infrastructure.event_store import NewEvent
 from tests.benchmarks.append import append_one_by_one
 from tests.benchmarks.logs import fill
 from tests.benchmarks.measuring import Goal, Place, Report, in_turn, percentile
-from tests.benchmarks.projecting import our_rebuild
+from tests.benchmarks.projecting import bring_up, our_rebuild
 from tests.benchmarks.workloads import single_tasks
 
 FIRST_NEW = 10_000_000
@@ -42,6 +42,7 @@ def rebuild(place: Place, size: Size, workload: str) -> Report:
         urls = {f"{size.tenth:,} events": few_url, f"{size.events:,} events": many_url}
         for url, events in ((few_url, size.tenth), (many_url, size.events)):
             fill(url, workload, events)
+            place.apart(bring_up, url)
 
         def rebuilt(name: str) -> float:
             (count, seconds), peak = place.apart(our_rebuild, urls[name])
