@@ -274,9 +274,7 @@ def _standings(where: Database, settings: Settings) -> tuple[Standing, Standing]
 def _rebuild(where: Database, settings: Settings) -> RebuildCheck:
     abandoned, problem = _attempt(lambda: _is_abandoned(where, settings))
     if abandoned:
-        problem = (
-            "a rebuild has stopped: `tiu projector rebuild` goes on from there, with --discard it drops what it left"
-        )
+        problem = "a rebuild has stopped: `tiu projector rebuild` goes on from there, --discard drops what it left"
     return RebuildCheck(problem is None, problem)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -91,12 +92,20 @@ def _print_differences(report: RebuildReport) -> None:
     rows: list[list[Any]] = []
     for table in report.differences:
         for found in table.first:
-            rows.append([table.table, found.key, found.column or "(row)", found.live, found.rebuilt])
+            rows.append([table.table, _id(found.key), found.column or "(row)", found.live, found.rebuilt])
     title = f"Differences at position {report.compared_at}, the first of each table"
     print_table(title, ["table", "key", "column", "live", "rebuilt"], rows)
     console.print()
     for table in report.differences:
         console.print(f"{table.table}: {table.rows} row(s) differ")
+
+
+def _id(key: str) -> UUID | str:
+    """Return a key as what is never broken in a table's cell, if it is one."""
+    try:
+        return UUID(key)
+    except ValueError:
+        return key
 
 
 @contextmanager

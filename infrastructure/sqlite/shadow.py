@@ -88,6 +88,8 @@ class SQLiteShadow(Shadow):
     def alone(self) -> Iterator[None]:
         with _only_one(self._lock):
             self._find()
+            for generation in range(1, self._generation):  # a crash may have come between a swap and the end of a file
+                self._remove(read_path(self._path, generation))
             yield
 
     def check(self) -> None:

@@ -23,6 +23,7 @@ from claude_tiu.projections.read_model import READ_MODEL
 from tests.cli.running import contents, done, folder, tiu
 from tests.support.history import create_user
 from tests.support.postgres_server import database_url
+from tests.support.rebuilding import Stopped, rebuild, stops_at
 from tests.support.stores import VERSIONS, Backend, SQLiteBackend
 
 SECRET = "hunter2"  # noqa: S105 - of nobody
@@ -62,7 +63,7 @@ class TestAllIsWell:
         before = contents(shared)
         report = well("--db", shared.url)
 
-        assert list(report) == ["ok", "db", "settings", "database", "migrations", "lag"]
+        assert list(report) == ["ok", "db", "settings", "database", "migrations", "lag", "rebuild"]
         assert verdicts(report) == [True] * 4
         assert report["settings"]["named_by"] == "--db"
         assert report["migrations"]["applied"] == VERSIONS
@@ -281,6 +282,22 @@ class TestMigrations:
             assert version in found["problem"]
         assert verdicts(report) == [True, True, False, True], "how far the tables are can be told all the same"
         assert contents(db) == before
+
+
+class TestRebuild:
+    def test_one_that_has_stopped(self, told: Backend) -> None:
+        with pytest.raises(Stopped):
+            rebuild(told, tell=stops_at(1))
+        report = ill("--db", told.url)
+
+        assert verdicts(report) == [True, True, True, True]
+        assert "--discard drops what it left" in report["rebuild"]["problem"]
+
+    def test_one_that_is_at_work(self, told: Backend) -> None:
+        reports: list[Any] = []
+        rebuild(told, tell=lambda _: reports.append(well("--db", told.url)) if not reports else None)
+
+        assert reports[0]["rebuild"] == {"ok": True, "problem": None}
 
 
 class TestLag:

@@ -47,6 +47,14 @@ def test_what_a_rebuild_leaves_is_one_file_beside(projected: SQLiteBackend) -> N
     assert traces(projected) == []
 
 
+def test_a_file_that_a_crash_has_left_goes(projected: SQLiteBackend) -> None:
+    rebuild(projected)
+    left = projected.path.with_name("tiu.read-1.db")
+    left.touch()
+    rebuild(projected)
+    assert not left.exists()
+
+
 def test_who_reads_the_old_file_goes_on(projected: SQLiteBackend) -> None:
     with closing(sqlite3.connect(projected.read_path)) as reader:
         reader.execute("BEGIN")
