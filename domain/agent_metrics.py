@@ -27,6 +27,8 @@ def agent_metrics_id(agent_id: UUID) -> UUID:
 class RecordAgentMetric(Command):
     """Record a value of a metric of an agent."""
 
+    reads: ClassVar = ("agent_id",)
+
     agent_id: UUID
     metric_type: MetricName
     value: Number

@@ -31,6 +31,8 @@ def metrics_id(project_id: UUID) -> UUID:
 class RecordMetric(Command):
     """Record a value of a metric of the caller's own; the four standard names are the core's."""
 
+    reads: ClassVar = ("project_id",)
+
     project_id: UUID
     metric_name: MetricName
     value: Number

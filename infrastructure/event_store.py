@@ -229,8 +229,11 @@ class EventStore(ApplicationRecorder):
         """Destroy the keys of persons and free their unique values, if they are there: they were forgotten before."""
 
     @abstractmethod
-    def load(self, stream_id: UUID) -> list[StreamEvent]:
-        """Return a stream's events from its first to its last."""
+    def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+        """Return the events of streams in order, of each from a version on, as they stand at one moment.
+
+        One server call, however many streams; of a stream without such events the list is empty.
+        """
 
     @abstractmethod
     def read(self, after: int, limit: int) -> list[LogEvent]:
@@ -259,6 +262,10 @@ class EventStore(ApplicationRecorder):
     @abstractmethod
     def close(self) -> None:
         """Let every connection go."""
+
+    def load(self, stream_id: UUID) -> list[StreamEvent]:
+        """Return a stream's events from its first to its last."""
+        return self.load_many({stream_id: 1})[stream_id]
 
     # The library's interface, in terms of ours.
 

@@ -8,30 +8,32 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 from uuid import UUID
 
 from ..domain.errors import CommandIdReused, Refused
 from ..domain.messages import Command
-from .decision import Answer, Decision, Request, created_id, prepare
+from .decision import Answer, Decision, Request, created_id, prepare, read_named
 from .errors import Contended, KeyMissing, StoreUnavailable
 from .event_store import Conflict, EventStore, Known, Stored, Taken
 from .mapper import decode
-from .streams import Stream, StreamCache, load_stream
+from .streams import Reading, Stream, StreamCache
 
 ATTEMPTS = 20
 """How often a unit is decided before its command is told that others are always faster."""
 CACHED_ATTEMPTS = 5
 """How often it is decided on what the cache has: each attempt may come upon one more stream there that had moved."""
 PAUSE_SECONDS = 0.002
+RETRY_LOCKS = 64
 
 
 class _Moved(Exception):
     """What an attempt rested on has moved."""
 
-    def __init__(self, stream_ids: Sequence[UUID]) -> None:
-        self.stream_ids = stream_ids
+    def __init__(self, stream_id: UUID) -> None:
+        self.stream_id = stream_id
 
 
 class Executor:
@@ -40,7 +42,7 @@ class Executor:
     def __init__(self, store: EventStore) -> None:
         self._store = store
         self._cache = StreamCache()
-        self._retrying = threading.Lock()
+        self._retrying = [threading.Lock() for _ in range(RETRY_LOCKS)]
         self._excluding = threading.Lock()
 
     def execute(self, commands: Sequence[Command]) -> list[Answer]:
@@ -50,51 +52,50 @@ class Executor:
         StoreUnavailable. A unit whose commit was lost sight of is found again by its command_ids, never stored twice.
         """
         requests = [prepare(command) for command in commands]
-        distinct = _distinct(requests)
-        lost = raced = False
+        distinct = _distinct(requests) if len(requests) > 1 else requests
+        retried = any(request.retried for request in distinct)
+        lost = False
+        turn: AbstractContextManager[Any] = nullcontext()
         for attempt in range(ATTEMPTS):
             try:
-                with self._retrying if raced else nullcontext():  # those that lost a race do not race each other
-                    answers = self._attempt(distinct, cached=attempt < CACHED_ATTEMPTS)
+                with turn:
+                    answers = self._attempt(distinct, retried=retried, cached=attempt < CACHED_ATTEMPTS)
             except StoreUnavailable:
                 self._cache.clear()  # what comes back may be a store restored from before
                 if lost:
                     raise
-                lost = True
-                continue
-            if answers is not None:
+                lost = retried = True
+            except _Moved as moved:
+                turn = self._retrying[hash(moved.stream_id) % RETRY_LOCKS]  # those that lost a race race no more here
+                if attempt:
+                    time.sleep(random.uniform(0, PAUSE_SECONDS * 2 ** min(attempt, 6)))  # noqa: S311 - spreads retries
+            else:
                 return [answers[request.command_id] for request in requests]
-            raced = True
-            time.sleep(random.uniform(0, PAUSE_SECONDS * 2 ** min(attempt, 6)))  # noqa: S311 - spreads retries
         raise Contended(f"other writers moved what the command rests on, {ATTEMPTS} times; try again")
 
-    def _attempt(self, requests: Sequence[Request], *, cached: bool) -> dict[UUID, Answer] | None:
-        """Return the answers by command_id, or None where something moved meanwhile."""
-        try:
-            if any(request.command.exclusive for request in requests):
-                return self._attempt_exclusively(requests)
-            return self._attempt_on(self._store, requests, cached=cached)
-        except _Moved as moved:
-            self._cache.drop(moved.stream_ids)
-            return None
+    def _attempt(self, requests: Sequence[Request], *, retried: bool, cached: bool) -> dict[UUID, Answer]:
+        """Return the answers by command_id. Raises Refused, or _Moved where something moved meanwhile."""
+        if any(request.command.exclusive for request in requests):
+            return self._attempt_exclusively(requests, retried=retried)
+        return self._attempt_on(self._store, requests, retried=retried, cached=cached)
 
-    def _attempt_exclusively(self, requests: Sequence[Request]) -> dict[UUID, Answer]:
+    def _attempt_exclusively(self, requests: Sequence[Request], *, retried: bool) -> dict[UUID, Answer]:
         """Decide and append one command after the other, in one transaction that holds the ordering lock.
 
         So each finds in the write-side tables what those before it did. One that rested on a stale state is decided
         again at once, on streams as they stand: nobody else moves them now. One at a time of this process waits for
-        the lock.
+        the lock; what the commands name is read before it is held.
         """
         answers: dict[UUID, Answer] = {}
         streams: dict[UUID, Stream] = {}
+        read_named(Reading(self._store, self._cache), requests)
         with self._excluding, self._store.exclusive() as store:
-            if (known := _known(store, requests)) is not None:
+            if retried and (known := _known(store, requests)) is not None:
                 return known
             for request in requests:
                 try:
                     answers |= self._attempt_on(store, [request], streams)
-                except _Moved as moved:
-                    self._cache.drop(moved.stream_ids)
+                except _Moved:
                     answers |= self._attempt_on(store, [request], streams, cached=False)
         self._cache.put(streams)
         return answers
@@ -105,6 +106,7 @@ class Executor:
         requests: Sequence[Request],
         written: dict[UUID, Stream] | None = None,
         *,
+        retried: bool = False,
         cached: bool = True,
     ) -> dict[UUID, Answer]:
         """Return the answers by command_id. Raises Refused, or _Moved where something moved meanwhile.
@@ -113,41 +115,45 @@ class Executor:
         had moved. A refusal is given only if nothing that it rests on has. In an exclusive store, `written` are the
         streams as its transaction has left them; what is not stored yet does not come into the cache.
         """
-
-        def load(stream_id: UUID) -> Stream:
-            if written and stream_id in written:
-                return written[stream_id]
-            return self._cache.get(store, stream_id) if cached else load_stream(store, stream_id)
-
-        decision = Decision(store, load, exclusive=written is not None)
+        reading = Reading(store, self._cache, written, trusted=cached)
+        decision = Decision(store, reading, exclusive=written is not None)
         try:
+            read_named(reading, requests)
             decided = {request.command_id: decision.decide(request) for request in requests}
-        except (Refused, KeyMissing):  # a key that is gone may be that of one who was forgotten meanwhile
-            if written is None and (known := _known(store, requests)) is not None:
+        except (Refused, KeyMissing) as refusal:
+            if retried and (known := _known(store, requests)) is not None:
                 return known
-            if moved := _moved(store, decision.seen):
-                raise _Moved(moved) from None
+            # A key that is gone may be that of one who was forgotten since the streams were read.
+            if isinstance(refusal, KeyMissing) or not reading.of_one_moment:
+                _require_unmoved(reading)
             raise
         (outcome,) = store.append([decision.unit()]) if requests else (Stored(0),)
         match outcome:
             case Stored(first_position):
                 if written is None:
-                    self._cache.put(decision.streams)
+                    self._cache.put(decision.written)
                 else:
-                    written.update(decision.streams)
+                    written.update(decision.written)
                 return {
-                    command_id: answer._replace(position=first_position + answer.position - 1)
-                    for command_id, answer in decided.items()
+                    command_id: Answer(id_, version, first_position + number - 1)
+                    for command_id, (id_, version, number) in decided.items()
                 }
             case Taken(reservation):
+                _require_unmoved(reading)  # else it may be refused for another reason
                 raise decision.taken(reservation)
             case Conflict(stream_id):  # and with it whatever else was read before it moved
-                raise _Moved([stream_id, *_moved(store, decision.seen)])
+                _require_unmoved(reading)
+                raise _Moved(stream_id)
             case Known():
                 known = _known(store, requests)
                 if known is None:
-                    raise _Moved([])
+                    raise _Moved(requests[0].command_id)
                 return known
+
+
+def _require_unmoved(reading: Reading) -> None:
+    if moved := reading.moved():
+        raise _Moved(moved[0])
 
 
 def _known(store: EventStore, requests: Sequence[Request]) -> dict[UUID, Answer] | None:
@@ -174,12 +180,6 @@ def _known(store: EventStore, requests: Sequence[Request]) -> dict[UUID, Answer]
             unknown=unknown,
         )
     return answers or None
-
-
-def _moved(store: EventStore, seen: Mapping[UUID, int]) -> list[UUID]:
-    """Return which streams are no longer at the version at which they were read."""
-    newest = {stream_id: store.select_events(stream_id, desc=True, limit=1) for stream_id in seen}
-    return [id_ for id_, events in newest.items() if (events[0].originator_version if events else 0) != seen[id_]]
 
 
 def _distinct(requests: Sequence[Request]) -> list[Request]:

@@ -19,8 +19,10 @@ SELECT stream_id FROM reservations WHERE space = ? AND key = ?
 -- name: reserve
 INSERT INTO reservations VALUES (?, ?, ?)
 
--- name: load
-SELECT version, topic, state FROM events WHERE stream_id = :stream_id ORDER BY version
+-- name: load_many
+SELECT stream_id, version, topic, state
+FROM json_each(:versions) AS asked CROSS JOIN events ON stream_id = asked.key AND version >= asked.value
+ORDER BY stream_id, version
 
 -- name: read
 SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash
