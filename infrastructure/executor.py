@@ -21,12 +21,10 @@ from .event_store import Conflict, EventStore, Known, Stored, Taken
 from .mapper import decode
 from .streams import Reading, Stream, StreamCache
 
-ATTEMPTS = 20
-"""How often a unit is decided before its command is told that others are always faster."""
-CACHED_ATTEMPTS = 5
-"""How often it is decided on what the cache has: each attempt may come upon one more stream there that had moved."""
-PAUSE_SECONDS = 0.002
-RETRY_LOCKS = 64
+ATTEMPTS = 6
+"""How often a unit is decided where what it rests on moves; the last time under the ordering lock, when nothing can."""
+PAUSE_SECONDS = 0.001
+TURNS = 64
 
 
 class _Moved(Exception):
@@ -42,7 +40,8 @@ class Executor:
     def __init__(self, store: EventStore) -> None:
         self._store = store
         self._cache = StreamCache()
-        self._retrying = [threading.Lock() for _ in range(RETRY_LOCKS)]
+        self._turns = [threading.Lock() for _ in range(TURNS)]
+        """Each of the streams whose hash it is: those of this process that lost a race for one take turns."""
         self._excluding = threading.Lock()
 
     def execute(self, commands: Sequence[Command]) -> list[Answer]:
@@ -53,69 +52,77 @@ class Executor:
         """
         requests = [prepare(command) for command in commands]
         distinct = _distinct(requests) if len(requests) > 1 else requests
+        exclusive = any(request.command.exclusive for request in distinct)
         retried = any(request.retried for request in distinct)
         lost = False
-        turn: AbstractContextManager[Any] = nullcontext()
-        for attempt in range(ATTEMPTS):
+        turn = self._turn(distinct)
+        attempts = 0
+        while attempts < ATTEMPTS:
             try:
                 with turn:
-                    answers = self._attempt(distinct, retried=retried, cached=attempt < CACHED_ATTEMPTS)
+                    if exclusive or attempts == ATTEMPTS - 1:
+                        answers = self._attempt_exclusively(distinct, retried=retried)
+                    else:
+                        answers = self._attempt(self._store, distinct, retried=retried)
             except StoreUnavailable:
                 self._cache.clear()  # what comes back may be a store restored from before
                 if lost:
                     raise
                 lost = retried = True
             except _Moved as moved:
-                turn = self._retrying[hash(moved.stream_id) % RETRY_LOCKS]  # those that lost a race race no more here
-                if attempt:
-                    time.sleep(random.uniform(0, PAUSE_SECONDS * 2 ** min(attempt, 6)))  # noqa: S311 - spreads retries
+                attempts += 1
+                turn = self._turns[hash(moved.stream_id) % TURNS]
+                if attempts > 1:  # the first time, others are hardly faster again
+                    time.sleep(random.uniform(0, PAUSE_SECONDS * 2**attempts))  # noqa: S311 - spreads retries
             else:
                 return [answers[request.command_id] for request in requests]
-        raise Contended(f"other writers moved what the command rests on, {ATTEMPTS} times; try again")
+        raise Contended(f"what the command rests on moved {ATTEMPTS} times; try again")
 
-    def _attempt(self, requests: Sequence[Request], *, retried: bool, cached: bool) -> dict[UUID, Answer]:
-        """Return the answers by command_id. Raises Refused, or _Moved where something moved meanwhile."""
-        if any(request.command.exclusive for request in requests):
-            return self._attempt_exclusively(requests, retried=retried)
-        return self._attempt_on(self._store, requests, retried=retried, cached=cached)
+    def _turn(self, requests: Sequence[Request]) -> AbstractContextManager[Any]:
+        """Return what a unit waits for before its first attempt: its turn, where others race for its stream now."""
+        stream_id = requests[0].stream_id if requests else None
+        turn = self._turns[hash(stream_id) % TURNS]
+        return turn if stream_id is not None and turn.locked() else nullcontext()
 
     def _attempt_exclusively(self, requests: Sequence[Request], *, retried: bool) -> dict[UUID, Answer]:
-        """Decide and append one command after the other, in one transaction that holds the ordering lock.
+        """Decide and append in one transaction that holds the ordering lock: nobody else moves anything meanwhile.
 
-        So each finds in the write-side tables what those before it did. One that rested on a stale state is decided
-        again at once, on streams as they stand: nobody else moves them now. One at a time of this process waits for
-        the lock; what the commands name is read before it is held.
+        Where any command is exclusive, one after the other: each finds in the write-side tables what those before it
+        did. What rested on a stale state is decided again at once, on streams as they stand. One at a time of this
+        process waits for the lock; what the commands name is read before it is held.
         """
+        exclusive = any(request.command.exclusive for request in requests)
         answers: dict[UUID, Answer] = {}
         streams: dict[UUID, Stream] = {}
-        read_named(Reading(self._store, self._cache), requests)
-        with self._excluding, self._store.exclusive() as store:
-            if retried and (known := _known(store, requests)) is not None:
-                return known
-            for request in requests:
-                try:
-                    answers |= self._attempt_on(store, [request], streams)
-                except _Moved:
-                    answers |= self._attempt_on(store, [request], streams, cached=False)
+        with self._excluding:
+            read_named(Reading(self._store, self._cache), requests)
+            with self._store.exclusive() as store:
+                if retried and (known := _known(store, requests)) is not None:
+                    return known
+                for part in [[request] for request in requests] if exclusive else [requests]:
+                    try:
+                        answers |= self._attempt(store, part, streams)
+                    except _Moved:
+                        answers |= self._attempt(store, part, streams, trusted=False)
         self._cache.put(streams)
         return answers
 
-    def _attempt_on(
+    def _attempt(
         self,
         store: EventStore,
         requests: Sequence[Request],
         written: dict[UUID, Stream] | None = None,
         *,
         retried: bool = False,
-        cached: bool = True,
+        trusted: bool = True,
     ) -> dict[UUID, Answer]:
         """Return the answers by command_id. Raises Refused, or _Moved where something moved meanwhile.
 
-        States come from the cache (if `cached`) where it has them: the guards find out, at the append, whether they
-        had moved. A refusal is given only if nothing that it rests on has. In an exclusive store, `written` are the
+        States in the cache are `trusted` to be the present ones: the guards find out, at the append, whether they had
+        moved. A refusal is given only if nothing that it rests on has. In an exclusive store, `written` are the
         streams as its transaction has left them; what is not stored yet does not come into the cache.
         """
-        reading = Reading(store, self._cache, written, trusted=cached)
+        reading = Reading(store, self._cache, written, trusted=trusted)
         decision = Decision(store, reading, exclusive=written is not None)
         try:
             read_named(reading, requests)
