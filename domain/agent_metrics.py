@@ -86,4 +86,5 @@ AGENT_METRICS = Aggregate[AgentMetrics](
     evolve=evolve,
     project_of=lambda stream_id, metrics: None,
     stream_of=lambda command, reads: agent_metrics_id(command.agent_id),
+    of_last=True,
 )

@@ -96,4 +96,5 @@ PROJECT_METRICS = Aggregate[ProjectMetrics](
     evolve=evolve,
     project_of=lambda stream_id, metrics: metrics.project_id,
     stream_of=lambda command, reads: metrics_id(command.project_id),
+    of_last=True,
 )

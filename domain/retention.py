@@ -117,4 +117,5 @@ RETENTION = Aggregate[Retention](
     evolve=evolve,
     project_of=lambda retention_id, retention: None,
     stream_of=lambda command, reads: RETENTION_ID,
+    of_last=True,
 )

@@ -115,7 +115,8 @@ def prepare(command: Command) -> Request:
 def read_named(reading: Reading, requests: Sequence[Request]) -> None:
     """Read all the streams that commands name, at once; those that they create are taken to be new."""
     new = [request.stream_id for request in requests if request.stream_id and request.creates_stream]
-    reading.read([id_ for request in requests for id_ in request.names()], new)
+    of_last = [request.stream_id for request in requests if request.stream_id and request.aggregate.of_last]
+    reading.read([id_ for request in requests for id_ in request.names()], new, of_last)
 
 
 class Decision:

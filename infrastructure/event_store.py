@@ -27,6 +27,8 @@ from .keys import KeyRing
 
 WRITE_SIDE = ("task_queue", "task_queue_dependencies", "agenda")
 """The write-side tables that the events can make again."""
+LAST = 0
+"""In place of a version: a stream's last event alone."""
 READ_BYTES = 16 << 20
 """How much of events' bodies is read at once, one event at the least."""
 
@@ -230,7 +232,7 @@ class EventStore(ApplicationRecorder):
 
     @abstractmethod
     def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
-        """Return the events of streams in order, of each from a version on, as they stand at one moment.
+        """Return the events of streams in order, of each from a version on (LAST: its last event), as of one moment.
 
         One server call, however many streams; of a stream without such events the list is empty.
         """

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from ..domain.aggregate import Aggregate
 from ..domain.registry import aggregate_of
-from .event_store import EventStore, StreamEvent
+from .event_store import LAST, EventStore, StreamEvent
 from .mapper import decode
 
 CACHED_ITEMS = 50_000
@@ -31,16 +31,22 @@ class Stream(NamedTuple):
 EMPTY = Stream(None, None, 0)
 
 
-def load_streams(store: EventStore, known: Mapping[UUID, Stream]) -> dict[UUID, Stream]:
+def load_streams(store: EventStore, known: Mapping[UUID, Stream], of_last: Collection[UUID] = ()) -> dict[UUID, Stream]:
     """Return streams as they stand now, in one call. Of what is known of one (EMPTY: nothing), only what came since is
-    loaded. No state rests on personal data, so no key is asked for."""
+    loaded; of those that should be `of_last`, the last event. No state rests on personal data: no key is asked for."""
     found: dict[UUID, Stream] = {}
     rest = iter(known.items())
     while some := dict(islice(rest, LOADED_AT_ONCE)):
-        events = store.load_many({stream_id: max(1, stream.version) for stream_id, stream in some.items()})
+        events = store.load_many({id_: _first_needed(stream, id_ in of_last) for id_, stream in some.items()})
         for stream_id, stream in some.items():
             found[stream_id] = _advanced(store, stream_id, stream, events[stream_id])
     return found
+
+
+def _first_needed(stream: Stream, of_last: bool) -> int:
+    if stream.aggregate is None:
+        return LAST if of_last else 1
+    return LAST if stream.aggregate.of_last else stream.version
 
 
 def load_stream(store: EventStore, stream_id: UUID) -> Stream:
@@ -49,15 +55,24 @@ def load_stream(store: EventStore, stream_id: UUID) -> Stream:
 
 
 def _advanced(store: EventStore, stream_id: UUID, stream: Stream, events: Sequence[StreamEvent]) -> Stream:
-    """Return a stream with its events from the one that was its last; from the first where that one is not there any
-    more (the store was restored from before)."""
-    if stream.version and (not events or events[0].version != stream.version):
+    """Return a stream with what was loaded of it: from the event on that was its last; or its last, if that will do.
+
+    All of it is loaded where that does not fit: it is of another kind, or the store was restored from before.
+    """
+    if not events:
+        return load_stream(store, stream_id) if stream.version else EMPTY
+    aggregate = aggregate_of(events[0].topic)
+    if aggregate.of_last:
+        base, new = EMPTY, events[-1:]
+    elif events[0].version == stream.version:
+        base, new = stream, events[1:]
+    elif events[0].version == 1:
+        base, new = EMPTY, events
+    else:
         return load_stream(store, stream_id)
-    new = events[1:] if stream.version else events
-    if not new:
+    if not new or new[-1].version == stream.version:
         return stream
-    aggregate = stream.aggregate or aggregate_of(new[0].topic)
-    state = aggregate.fold((decode(row.topic, row.state, stream_id, row.version) for row in new), stream.state)
+    state = aggregate.fold((decode(row.topic, row.state, stream_id, row.version) for row in new), base.state)
     return Stream(aggregate, state, new[-1].version)
 
 
@@ -147,9 +162,10 @@ class Reading:
             stream = self.seen[stream_id]
         return stream
 
-    def read(self, stream_ids: Iterable[UUID], new: Collection[UUID] = ()) -> None:
-        """Read streams, those that the store must be asked for in one call. What the cache does not have of those that
-        are `new` is taken for empty, if it may be trusted: the append finds out."""
+    def read(self, stream_ids: Iterable[UUID], new: Collection[UUID] = (), of_last: Collection[UUID] = ()) -> None:
+        """Read streams, those that the store must be asked for in one call; of those that should be `of_last`, the
+        last event. What the cache does not have of those that are `new` is taken for empty, if it may be trusted: the
+        append finds out."""
         unknown: dict[UUID, Stream] = {}
         for stream_id in stream_ids:
             if stream_id in self.seen or stream_id in unknown:
@@ -163,7 +179,7 @@ class Reading:
             else:
                 unknown[stream_id] = stream or EMPTY
         if unknown:
-            loaded = load_streams(self._store, unknown)
+            loaded = load_streams(self._store, unknown, of_last)
             self._calls += -(-len(unknown) // LOADED_AT_ONCE)
             self._cache.put(loaded)
             self.seen |= loaded

@@ -11,12 +11,14 @@ SELECT outcome, first_position, detail FROM append_events(
 SELECT epoch, reservation_key, events_channel() FROM store
 
 -- name: load_many
--- The arrays stand in subqueries so that the planner cannot count them: it would plan anew at every call, for twice the time.
+-- The planner cannot count arrays that stand in subqueries: else it would plan anew at each call, for twice the time.
 SELECT asked.stream_id, event.version, event.topic, event.state
 FROM unnest((SELECT :streams::uuid[]), (SELECT :versions::integer[])) AS asked (stream_id, version)
 CROSS JOIN LATERAL (
     SELECT version, topic, state FROM events
-    WHERE stream_id = asked.stream_id AND version >= asked.version
+    WHERE stream_id = asked.stream_id AND version >= CASE asked.version
+        WHEN 0 THEN (SELECT max(version) FROM events AS newest WHERE newest.stream_id = asked.stream_id)
+        ELSE asked.version END
     ORDER BY version
 ) AS event
 

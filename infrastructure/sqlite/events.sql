@@ -21,7 +21,8 @@ INSERT INTO reservations VALUES (?, ?, ?)
 
 -- name: load_many
 SELECT stream_id, version, topic, state
-FROM json_each(:versions) AS asked CROSS JOIN events ON stream_id = asked.key AND version >= asked.value
+FROM json_each(:versions) AS asked CROSS JOIN events ON stream_id = asked.key AND version >= iif(
+    asked.value = 0, (SELECT max(version) FROM events AS newest WHERE newest.stream_id = asked.key), asked.value)
 ORDER BY stream_id, version
 
 -- name: read

@@ -13,6 +13,7 @@ from eventsourcing.persistence import IntegrityError
 
 from claude_tiu.infrastructure.errors import ConnectionClosed, StoreUnavailable
 from claude_tiu.infrastructure.event_store import (
+    LAST,
     Conflict,
     EventStore,
     Known,
@@ -190,6 +191,11 @@ class TestReading:
             C: [],
         }
         assert events.load_many({}) == {}
+
+    def test_of_a_stream_the_last_event_alone_may_be_loaded(self, events: EventStore) -> None:
+        append(events, event(A, 1), event(B, 1), event(A, 2, topic="two", state=b"\x00\xff"))
+        found = events.load_many({A: LAST, C: LAST, B: 1})
+        assert found == {A: [(2, "two", b"\x00\xff")], C: [], B: [(1, "test.happened.v1", b"{}")]}
 
     def test_a_stream_is_loaded_as_its_transaction_has_left_it(self, events: EventStore) -> None:
         with events.exclusive() as held:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID, uuid4
 
 import pytest
 
-from claude_tiu import ClaimProgress, StartTask
+from claude_tiu import AddTask, AlreadyExists, ClaimProgress, RecordMetric, StartTask
 from claude_tiu.domain.dependency_graph import DEPENDENCY_GRAPH
+from claude_tiu.domain.project_metrics import metrics_id
 from claude_tiu.domain.task import TASK, Task
-from claude_tiu.infrastructure.event_store import EventStore
+from claude_tiu.infrastructure.event_store import EventStore, StreamEvent
 from claude_tiu.infrastructure.executor import Executor
 from claude_tiu.infrastructure.streams import EMPTY, Reading, Stream, StreamCache, load_stream, load_streams
 from tests.support.history import PROJECT, TASKS, plan
@@ -52,6 +54,47 @@ class TestLoading:
             FIRST: load_stream(planned, FIRST),
             UUID(int=9): EMPTY,
         }
+
+
+class TestAStateThatIsThatOfItsLastEvent:
+    def test_needs_no_other(self, planned: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        record = [RecordMetric(project_id=PROJECT, metric_name="velocity", value=n) for n in range(100)]
+        Executor(planned).execute(record)
+        loaded = loads_of(planned, monkeypatch)
+        (answer,) = Executor(planned).execute(record[:1])
+        assert (answer.version, loaded) == (101, [2])  # and the project's
+
+    def test_is_caught_up_by_its_last_event(self, planned: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        record = [RecordMetric(project_id=PROJECT, metric_name="velocity", value=n) for n in range(100)]
+        executor = Executor(planned)
+        executor.execute(record[:1])
+        Executor(planned).execute(record)
+        loaded = loads_of(planned, monkeypatch)
+        (answer,) = executor.execute(record[:1])
+        assert (answer.version, loaded) == (102, [2])
+
+    def test_is_loaded_whole_where_it_is_of_another_kind(self, planned: EventStore) -> None:
+        """Somebody gave a task the id that a project's metrics would have."""
+        squatter = metrics_id(PROJECT)
+        Executor(planned).execute(
+            [AddTask(task_id=squatter, project_id=PROJECT, name="T"), StartTask(task_id=squatter)]
+        )
+        with pytest.raises(AlreadyExists):
+            Executor(planned).execute([RecordMetric(project_id=PROJECT, metric_name="velocity", value=1)])
+
+
+def loads_of(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many events each call loads from now on."""
+    loaded: list[int] = []
+    load_many = type(store).load_many
+
+    def counted(self: EventStore, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+        found = load_many(self, versions)
+        loaded.append(sum(map(len, found.values())))
+        return found
+
+    monkeypatch.setattr(type(store), "load_many", counted)
+    return loaded
 
 
 class TestReadingStreams:
