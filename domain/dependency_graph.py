@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar, Protocol
 from uuid import UUID, uuid5
 
@@ -21,6 +22,7 @@ BINDING = ("blocks", "requires")
 """The dependency types that keep a task from starting; 'suggests' never does."""
 
 
+@lru_cache(maxsize=1_000)  # every start of a task asks for it several times
 def graph_id(project_id: UUID) -> UUID:
     """Return the stream of a project's dependency graph."""
     return uuid5(project_id, "dependency_graph")

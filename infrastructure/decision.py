@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -60,14 +60,10 @@ class Request:
     """The stream that it is about, where the command alone tells."""
     creates_stream: bool
 
-    def names(self) -> Iterator[UUID]:
-        """Yield the streams that the command names."""
-        if self.stream_id is not None:
-            yield self.stream_id
-        for field_name in self.command.reads:
-            stream_id = getattr(self.command, field_name)
-            if stream_id is not None:
-                yield stream_id
+    def names(self) -> list[UUID]:
+        """Return the streams that the command names."""
+        named = [self.stream_id, *[getattr(self.command, field_name) for field_name in self.command.reads]]
+        return [stream_id for stream_id in named if stream_id is not None]
 
     @property
     def person_id(self) -> UUID | None:
@@ -114,8 +110,8 @@ def prepare(command: Command) -> Request:
 
 def read_named(reading: Reading, requests: Sequence[Request]) -> None:
     """Read all the streams that commands name, at once; those that they create are taken to be new."""
-    new = [request.stream_id for request in requests if request.stream_id and request.creates_stream]
-    of_last = [request.stream_id for request in requests if request.stream_id and request.aggregate.of_last]
+    new = {request.stream_id for request in requests if request.stream_id and request.creates_stream}
+    of_last = {request.stream_id for request in requests if request.stream_id and request.aggregate.of_last}
     reading.read([id_ for request in requests for id_ in request.names()], new, of_last)
 
 

@@ -168,12 +168,15 @@ class Reading:
         append finds out."""
         unknown: dict[UUID, Stream] = {}
         for stream_id in stream_ids:
-            if stream_id in self.seen or stream_id in unknown:
+            if stream_id in self.seen:
                 continue
-            stream = self._written.get(stream_id) or self._cache.get(stream_id)
+            if self._written and (stream := self._written.get(stream_id)) is not None:
+                self.seen[stream_id] = stream
+                continue
+            stream = self._cache.get(stream_id)
             if stream is None and self._trusted and stream_id in new:
                 stream = EMPTY
-            if stream is not None and (self._trusted or stream_id in self._written):
+            if stream is not None and self._trusted:
                 self.seen[stream_id] = stream
                 self._from_cache = True
             else:
