@@ -332,8 +332,9 @@ class Decision:
         reservation, event = list(self.reservations.items())[number]
         return not_unique(reservation.space, event)
 
-    def unit(self) -> Unit:
-        return Unit(self.events, self.guards, list(self.reservations), self.changes)
+    def unit(self, incarnation: object) -> Unit:
+        """Return what is to be appended; `incarnation` is the store's before anything was read."""
+        return Unit(self.events, self.guards, list(self.reservations), self.changes, incarnation)
 
 
 def created_id(event: Event, stream_id: UUID) -> UUID:

@@ -30,7 +30,7 @@ TURNS = 64
 class _Moved(Exception):
     """What an attempt rested on has moved."""
 
-    def __init__(self, stream_id: UUID) -> None:
+    def __init__(self, stream_id: UUID | None) -> None:
         self.stream_id = stream_id
 
 
@@ -39,7 +39,7 @@ class Executor:
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
-        self._cache = StreamCache()
+        self._cache = StreamCache(incarnation=store.incarnation)
         self._turns = [threading.Lock() for _ in range(TURNS)]
         """Each of the streams whose hash it is: those of this process that lost a race for one take turns."""
         self._excluding = threading.Lock()
@@ -95,7 +95,7 @@ class Executor:
         answers: dict[UUID, Answer] = {}
         streams: dict[UUID, Stream] = {}
         with self._excluding:
-            read_named(Reading(self._store, self._cache), requests)
+            read_named(Reading(self._store, self._present_cache()), requests)
             with self._store.exclusive() as store:
                 if retried and (known := _known(store, requests)) is not None:
                     return known
@@ -106,6 +106,19 @@ class Executor:
                         answers |= self._attempt(store, part, streams, trusted=False)
         self._cache.put(streams)
         return answers
+
+    def _present_cache(self) -> StreamCache:
+        """Return the cache; an empty one where the database has crashed since: what it had may be gone."""
+        incarnation = self._store.incarnation
+        if self._cache.incarnation != incarnation:
+            self._cache = StreamCache(incarnation=incarnation)
+        return self._cache
+
+    def _require_unmoved(self, reading: Reading, cache: StreamCache) -> None:
+        """Raise _Moved where anything that was read has moved, or may have been lost in a crash."""
+        moved = reading.moved()
+        if moved or self._present_cache() is not cache:
+            raise _Moved(next(iter(moved or reading.seen), None))
 
     def _attempt(
         self,
@@ -122,7 +135,8 @@ class Executor:
         moved. A refusal is given only if nothing that it rests on has. In an exclusive store, `written` are the
         streams as its transaction has left them; what is not stored yet does not come into the cache.
         """
-        reading = Reading(store, self._cache, written, trusted=trusted)
+        cache = self._present_cache()
+        reading = Reading(store, cache, written, trusted=trusted)
         decision = Decision(store, reading, exclusive=written is not None)
         try:
             read_named(reading, requests)
@@ -132,13 +146,13 @@ class Executor:
                 return known
             # A key that is gone may be that of one who was forgotten since the streams were read.
             if isinstance(refusal, KeyMissing) or not reading.of_one_moment:
-                _require_unmoved(reading)
+                self._require_unmoved(reading, cache)
             raise
-        (outcome,) = store.append([decision.unit()]) if requests else (Stored(0),)
+        (outcome,) = store.append([decision.unit(cache.incarnation)]) if requests else (Stored(0),)
         match outcome:
             case Stored(first_position):
                 if written is None:
-                    self._cache.put(decision.written)
+                    cache.put(decision.written)
                 else:
                     written.update(decision.written)
                 return {
@@ -146,21 +160,16 @@ class Executor:
                     for command_id, (id_, version, number) in decided.items()
                 }
             case Taken(reservation):
-                _require_unmoved(reading)  # else it may be refused for another reason
+                self._require_unmoved(reading, cache)  # else it may be refused for another reason
                 raise decision.taken(reservation)
             case Conflict(stream_id):  # and with it whatever else was read before it moved
-                _require_unmoved(reading)
+                self._require_unmoved(reading, cache)
                 raise _Moved(stream_id)
             case Known():
                 known = _known(store, requests)
                 if known is None:
                     raise _Moved(requests[0].command_id)
                 return known
-
-
-def _require_unmoved(reading: Reading) -> None:
-    if moved := reading.moved():
-        raise _Moved(moved[0])
 
 
 def _known(store: EventStore, requests: Sequence[Request]) -> dict[UUID, Answer] | None:
@@ -180,6 +189,8 @@ def _known(store: EventStore, requests: Sequence[Request]) -> dict[UUID, Answer]
         first = answers.get(command_id) or Answer(created_id(decode(topic, state, stream_id, version), stream_id), 0, 0)
         own = first_streams.setdefault(command_id, stream_id) == stream_id
         answers[command_id] = Answer(first.id, version if own else first.version, position)
+    if answers:
+        store.flush()  # an answer is given for good
     if answers and len(answers) < len(asked):
         unknown = [str(command_id) for command_id in asked if command_id not in answers]
         raise CommandIdReused(

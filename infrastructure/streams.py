@@ -80,10 +80,11 @@ class StreamCache:
     """The streams read or written last, as they then stood: others may have moved them since. Thread-safe.
 
     Those in use are in the young half. When it is full, it becomes the old half, and what was not used since the last
-    time goes.
+    time goes. It is of one incarnation of the store: what is read before a crash may be gone behind it.
     """
 
-    def __init__(self, size: int = CACHED_ITEMS) -> None:
+    def __init__(self, size: int = CACHED_ITEMS, *, incarnation: object = None) -> None:
+        self.incarnation = incarnation
         self._half = size // 2
         self._lock = threading.Lock()
         self.clear()

@@ -1,11 +1,12 @@
 -- name: append
-SELECT outcome, first_position, detail FROM append_events(
-    :event_ends, :streams, :versions, :topics, :states,
-    :command_ids, :command_digests, :correlation_ids, :causation_ids, :actors, :project_ids, :key_ids,
-    :guard_ends, :guard_streams, :guard_versions,
-    :reservation_ends, :reservation_spaces, :reservation_keys, :reservation_streams,
-    :reservation_events::integer[], :reservation_kept, :changes::jsonb[]
+CALL append_events(
+    $1::boolean, $2::boolean, $3::integer[], $4::uuid[], $5::integer[], $6::text[], $7::bytea[], $8::uuid[], $9::bytea[],
+    $10::text[], $11::text[], $12::text[], $13::uuid[], $14::uuid[], $15::integer[], $16::uuid[], $17::integer[],
+    $18::jsonb[], $19::jsonb[], NULL, NULL
 )
+
+-- name: flush
+SELECT flush_events()
 
 -- name: store
 SELECT epoch, reservation_key, events_channel() FROM store

@@ -8,7 +8,7 @@ SELECT position, hash, recorded_at FROM events ORDER BY position DESC LIMIT 1
 INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: knows_command
-SELECT 1 FROM events WHERE command_id IN (SELECT value FROM json_each(?)) LIMIT 1
+SELECT 1 FROM events WHERE command_id = ? LIMIT 1
 
 -- name: version
 SELECT max(version) FROM events WHERE stream_id = ?
