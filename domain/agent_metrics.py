@@ -28,6 +28,8 @@ def agent_metrics_id(agent_id: UUID) -> UUID:
 class RecordAgentMetric(Command):
     """Record a value of a metric of an agent."""
 
+    reads: ClassVar = ("agent_id",)
+
     agent_id: UUID
     metric_type: MetricName
     value: Number
@@ -85,4 +87,5 @@ AGENT_METRICS = Aggregate[AgentMetrics](
     evolve=evolve,
     project_of=lambda stream_id, metrics: None,
     stream_of=lambda command, reads: agent_metrics_id(command.agent_id),
+    of_last=True,
 )

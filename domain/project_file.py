@@ -75,6 +75,8 @@ def decompressed(content_zlib: str) -> str:
 class FileCommand(Command):
     """The base of the commands to a file: it is named by its project and its path."""
 
+    reads: ClassVar = ("project_id",)
+
     project_id: UUID
     file_path: FilePath
 

@@ -32,6 +32,8 @@ def metrics_id(project_id: UUID) -> UUID:
 class RecordMetric(Command):
     """Record a value of a metric of the caller's own; the four standard names are the core's."""
 
+    reads: ClassVar = ("project_id",)
+
     project_id: UUID
     metric_name: MetricName
     value: Number
@@ -95,4 +97,5 @@ PROJECT_METRICS = Aggregate[ProjectMetrics](
     evolve=evolve,
     project_of=lambda stream_id, metrics: metrics.project_id,
     stream_of=lambda command, reads: metrics_id(command.project_id),
+    of_last=True,
 )

@@ -71,6 +71,7 @@ class Reads(Protocol):
 
     def project(self, project_id: UUID) -> Project | None: ...
     def due(self, kind: str, before: datetime, limit: int) -> list[UUID]: ...
+    def will_read(self, *stream_ids: UUID) -> None: ...
     def open_in(self, project_id: UUID) -> list[str]: ...
 
 
@@ -96,6 +97,7 @@ def cutoffs(command: RunRetention) -> RetentionRan:
 def long_completed(before: datetime, reads: Reads) -> list[UUID]:
     """Return the projects that a run archives: completed before a time, the oldest first, and nothing open in them."""
     due = reads.due(COMPLETED_PROJECT, before, INT32_MAX)
+    reads.will_read(*due[:MAX_ARCHIVED])
     return list(islice((project_id for project_id in due if _may_be_archived(project_id, reads)), MAX_ARCHIVED))
 
 
@@ -116,4 +118,5 @@ RETENTION = Aggregate[Retention](
     evolve=evolve,
     project_of=lambda retention_id, retention: None,
     stream_of=lambda command, reads: RETENTION_ID,
+    of_last=True,
 )

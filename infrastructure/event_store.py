@@ -27,6 +27,8 @@ from .keys import KeyRing
 
 WRITE_SIDE = ("task_queue", "task_queue_dependencies", "agenda")
 """The write-side tables that the events can make again."""
+LAST = 0
+"""In place of a version: a stream's last event alone."""
 READ_BYTES = 16 << 20
 """How much of events' bodies is read at once, one event at the least."""
 
@@ -247,8 +249,11 @@ class EventStore(ApplicationRecorder):
         """Destroy the keys of persons and free their unique values, if they are there: they were forgotten before."""
 
     @abstractmethod
-    def load(self, stream_id: UUID) -> list[StreamEvent]:
-        """Return a stream's events from its first to its last."""
+    def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+        """Return the events of streams in order, of each from a version on (LAST: its last event), as of one moment.
+
+        One server call, however many streams; of a stream without such events the list is empty.
+        """
 
     @abstractmethod
     def read(self, after: int, limit: int) -> list[LogEvent]:
@@ -277,6 +282,10 @@ class EventStore(ApplicationRecorder):
     @abstractmethod
     def close(self) -> None:
         """Let every connection go."""
+
+    def load(self, stream_id: UUID) -> list[StreamEvent]:
+        """Return a stream's events from its first to its last."""
+        return self.load_many({stream_id: 1})[stream_id]
 
     # The library's interface, in terms of ours.
 

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import selectors
 import socket
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -135,8 +135,12 @@ class PostgreSQLEventStore(EventStore):
         changes = [(0, change) for id_ in person_ids for change in forget(id_)]
         self._all("change_write_side", changes=_changes(changes))
 
-    def load(self, stream_id: UUID) -> list[StreamEvent]:
-        return [StreamEvent(*row) for row in self._all("load", stream_id=stream_id)]
+    def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+        found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
+        streams, numbers = (f"{{{','.join(map(str, values))}}}" for values in (versions, versions.values()))
+        for stream_id, *row in self._all("load_many", streams=streams, versions=numbers):
+            found[stream_id].append(StreamEvent(*row))
+        return found
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
         return [*map(LogEvent._make, self._all("read", after=after, limit=limit, bytes=READ_BYTES))]

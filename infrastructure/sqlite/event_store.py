@@ -7,7 +7,7 @@ import json
 import sqlite3
 import threading
 import weakref
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -210,8 +210,13 @@ class SQLiteEventStore(EventStore):
             _change_write_side(connection, 0, [(0, change) for id_ in person_ids for change in forget(id_)])
         self._wipe()
 
-    def load(self, stream_id: UUID) -> list[StreamEvent]:
-        return [StreamEvent(*row) for row in self._all("load", stream_id=str(stream_id))]
+    def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+        found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
+        asked = {str(stream_id): stream_id for stream_id in versions}
+        behind = json.dumps({text: versions[stream_id] for text, stream_id in asked.items()})
+        for text, *row in self._all("load_many", versions=behind):
+            found[asked[text]].append(StreamEvent(*row))
+        return found
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
         events, room = [], READ_BYTES
