@@ -102,9 +102,7 @@ def test_what_was_acknowledged_under_load_is_there(server: CrashingServer, crash
     assert len(found) <= len(acknowledged) + len(writers), "more than what was on its way"
 
 
-def test_what_an_exclusive_store_took_is_there_at_its_end(
-    server: CrashingServer, crashing: PostgreSQLBackend
-) -> None:
+def test_what_an_exclusive_store_took_is_there_at_its_end(server: CrashingServer, crashing: PostgreSQLBackend) -> None:
     with crashing.events().exclusive() as held:
         append(held, event(A))
     restart(server)

@@ -288,9 +288,7 @@ class TestInterrupts:
         disk.go()
         assert callers.append(unit(9)).result() == [Stored(9)]
 
-    def test_of_one_that_waits_take_it_out_of_the_queue(
-        self, callers: Callers, group: GroupCommit, disk: Disk
-    ) -> None:
+    def test_of_one_that_waits_take_it_out_of_the_queue(self, callers: Callers, group: GroupCommit, disk: Disk) -> None:
         first = callers.append(unit())
         disk.entered()
         main = threading.main_thread()
