@@ -72,6 +72,7 @@ class ClaimNextTask(AgentCommand):
 
     creates: ClassVar = "assignment_id"
     exclusive: ClassVar = True
+    reads: ClassVar = ("project_id",)
 
     assignment_id: UUID | None = None
     project_id: UUID
@@ -87,6 +88,8 @@ class ClaimNextTask(AgentCommand):
 
 class HeldTaskCommand(AgentCommand):
     """The base of the commands to the task that an agent holds: they are refused for any other."""
+
+    reads: ClassVar = ("task_id",)
 
     task_id: UUID
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import field_validator
 
 from .aggregate import Aggregate
 from .errors import NotFound
 from .messages import Command, Event
+from .name_ids import uuid5
 from .values import JsonObject, MetricName, Number, without_reserved
 
 RESERVED_METADATA = ("event_id", "seq")
@@ -26,6 +27,8 @@ def agent_metrics_id(agent_id: UUID) -> UUID:
 
 class RecordAgentMetric(Command):
     """Record a value of a metric of an agent."""
+
+    reads: ClassVar = ("agent_id",)
 
     agent_id: UUID
     metric_type: MetricName
@@ -84,4 +87,5 @@ AGENT_METRICS = Aggregate[AgentMetrics](
     evolve=evolve,
     project_of=lambda stream_id, metrics: None,
     stream_of=lambda command, reads: agent_metrics_id(command.agent_id),
+    of_last=True,
 )

@@ -23,7 +23,11 @@ class Aggregate(Generic[State]):
     exclusive command may ask: it is decided and stored while no other writes.
     `evolve(state, event)` returns the next state and never refuses.
     `stream_of(command, reads)` finds the stream of a command that does not name it itself; None where it has none of
-    its own, and all its events are Elsewhere.
+    its own, and all its events are Elsewhere. It makes it of the command alone, unless it `asks_for_stream`.
+    What a decision will ask for, and its command does not name, it tells beforehand (`reads.will_read`), so that all of
+    it is loaded at once; what it does not tell is loaded when it is asked for.
+    A state that `grows` has more in it with each event; one that is `of_last` is that of its last event, whatever was
+    before, so nothing else of its stream is loaded.
     """
 
     name: str
@@ -33,6 +37,9 @@ class Aggregate(Generic[State]):
     evolve: Callable[[State | None, Any], State]
     project_of: Callable[[UUID, State], UUID | None]
     stream_of: Callable[[Any, Any], UUID | None] | None = None
+    asks_for_stream: bool = False
+    grows: bool = False
+    of_last: bool = False
 
     def fold(self, events: Iterable[Event], state: State | None = None) -> State | None:
         """Return the state that `events` make of `state`."""

@@ -40,15 +40,22 @@ class Reads(Protocol):
     def due(self, kind: str, before: datetime, limit: int) -> list[UUID]: ...
     def agent(self, agent_id: UUID) -> Agent | None: ...
     def task(self, task_id: UUID) -> Task | None: ...
+    def will_read(self, *stream_ids: UUID) -> None: ...
 
 
 def decide(state: None, command: ExpireClaims, reads: Reads) -> list[Decided]:
-    decided: list[Decided] = []
-    for agent_id in reads.due(ASSIGNMENT, command.at, MAX_EXPIRED):
+    due = reads.due(ASSIGNMENT, command.at, MAX_EXPIRED)
+    reads.will_read(*due)
+    overdue: dict[UUID, Assignment] = {}
+    for agent_id in due:
         agent = reads.agent(agent_id)
         held = agent.assignment if agent else None
         if held is not None and held.deadline < command.at:
-            decided += _expire(agent_id, held, command, reads.task(held.task_id))
+            overdue[agent_id] = held
+    reads.will_read(*(held.task_id for held in overdue.values()))
+    decided: list[Decided] = []
+    for agent_id, held in overdue.items():
+        decided += _expire(agent_id, held, command, reads.task(held.task_id))
     if not decided:
         before = command.at.isoformat()
         raise NothingOverdue(f"no assignment's deadline is before {before}", before=before)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from .aggregate import Aggregate
 from .errors import DependencyCycle, DuplicateDependency, NotFound, OutsideProject
 from .layered import having
 from .messages import Command, Event
+from .name_ids import uuid5
 from .project_state import NOT_ARCHIVED, Project, require_project
 from .values import DependencyType
 
@@ -21,6 +23,7 @@ BINDING = ("blocks", "requires")
 """The dependency types that keep a task from starting; 'suggests' never does."""
 
 
+@lru_cache(maxsize=1_000)  # every start of a task asks for it several times
 def graph_id(project_id: UUID) -> UUID:
     """Return the stream of a project's dependency graph."""
     return uuid5(project_id, "dependency_graph")
@@ -28,6 +31,8 @@ def graph_id(project_id: UUID) -> UUID:
 
 class DependencyCommand(Command):
     """The base of the commands to a dependency: the graph is that of the task's project."""
+
+    reads: ClassVar = ("task_id", "depends_on_task_id")
 
     task_id: UUID
     depends_on_task_id: UUID
@@ -99,13 +104,16 @@ class Reads(Protocol):
 
     def project(self, project_id: UUID) -> Project | None: ...
     def project_of_task(self, task_id: UUID) -> UUID | None: ...
+    def will_read(self, *stream_ids: UUID) -> None: ...
 
 
 def stream_of(command: DependencyCommand, reads: Reads) -> UUID:
     project_id = reads.project_of_task(command.task_id)
     if project_id is None:
         raise NotFound(f"no task {command.task_id}", id=command.task_id)
-    return graph_id(project_id)
+    graph = graph_id(project_id)
+    reads.will_read(graph, project_id)
+    return graph
 
 
 def decide(graph: DependencyGraph | None, command: DependencyCommand, reads: Reads) -> list[Event]:
@@ -178,4 +186,6 @@ DEPENDENCY_GRAPH = Aggregate[DependencyGraph](
     evolve=evolve,
     project_of=lambda stream_id, graph: graph.project_id,
     stream_of=stream_of,
+    asks_for_stream=True,
+    grows=True,
 )

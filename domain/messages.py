@@ -9,26 +9,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import Fault, InvalidCommand
+from .name_ids import uuid5
 from .values import Identifier, Timestamp, Version
 
 T = TypeVar("T")
 
 ENVELOPE = ("command_id", "actor", "correlation_id", "causation_id", "expected_version")
 """The fields of a command that say who asks and how; a retry may change them, the command's content it may not."""
+_ENVELOPE = set(ENVELOPE)
 
 
 class Command(BaseModel):
     """The base of every command.
 
     `stream` names the field that holds the id of the stream that the command is about (None: its aggregate finds it),
-    `creates` the field of a new id, which may be left out, `personal` the fields that no error may repeat. An
-    `exclusive` one asks what only holds while nobody else writes (what is ready, due or open): see Aggregate. `person`
-    is the field of the id of an existing person whose personal data the command brings.
+    `creates` the field of a new id, which may be left out, `reads` the fields that name other streams which deciding on
+    it reads, `personal` the fields that no error may repeat. An `exclusive` one asks what only holds while nobody else
+    writes (what is ready, due or open): see Aggregate. `person` is the field of the id of an existing person whose
+    personal data the command brings.
     Raises InvalidCommand, with every fault at once, when it is made of bad values.
     """
 
@@ -36,6 +39,7 @@ class Command(BaseModel):
 
     stream: ClassVar[str | None] = None
     creates: ClassVar[str | None] = None
+    reads: ClassVar[tuple[str, ...]] = ()
     personal: ClassVar[frozenset[str]] = frozenset()
     exclusive: ClassVar[bool] = False
     person: ClassVar[str | None] = None
@@ -79,7 +83,7 @@ class Command(BaseModel):
 
     def asked(self) -> bytes:
         """Return the JSON that a retry of this command_id must equal: what was asked, without the envelope."""
-        return self.model_dump_json(exclude=set(ENVELOPE), exclude_defaults=True).encode()
+        return self.__pydantic_serializer__.to_json(self, exclude=_ENVELOPE, exclude_defaults=True)
 
 
 def _without_personal(
@@ -176,4 +180,4 @@ class Recorded(NamedTuple):
 
     @property
     def event_id(self) -> UUID:
-        return event_id(self.stream_id, self.version)
+        return uuid5(self.stream_id, str(self.version))

@@ -33,6 +33,7 @@ class CreateProject(Command):
 
     stream: ClassVar = "project_id"
     creates: ClassVar = "project_id"
+    reads: ClassVar = ("user_id", "template_id")
 
     project_id: UUID | None = None
     user_id: UUID

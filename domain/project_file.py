@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, ClassVar, NamedTuple, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -20,6 +20,7 @@ from .aggregate import Aggregate, require_status
 from .dependency_graph import graph_id
 from .errors import AlreadyExists, NotFound
 from .messages import Command, Event, given
+from .name_ids import uuid5
 from .project_metrics import metrics_id
 from .project_state import NOT_ARCHIVED, Project, require_project
 from .values import MAX_CONTENT_BYTES, FilePath, FileText, JsonObject, Percent, Sha256, SizeInBytes
@@ -73,6 +74,8 @@ def decompressed(content_zlib: str) -> str:
 
 class FileCommand(Command):
     """The base of the commands to a file: it is named by its project and its path."""
+
+    reads: ClassVar = ("project_id",)
 
     project_id: UUID
     file_path: FilePath

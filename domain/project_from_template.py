@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from .blueprint import in_running_order
 from .dependency_graph import DependencyAdded, graph_id
 from .errors import AlreadyExists, LimitReached, NotFound, PrivateTemplate
 from .messages import Elsewhere
+from .name_ids import uuid5
 from .task import Task, TaskAdded
 from .template import Template
 from .values import MAX_JSON_BYTES, json_bytes
@@ -48,6 +49,7 @@ class Reads(Protocol):
     def template(self, template_id: UUID) -> Template | None: ...
     def task(self, task_id: UUID) -> Task | None: ...
     def workflow(self, workflow_id: UUID) -> Workflow | None: ...
+    def will_read(self, *stream_ids: UUID) -> None: ...
 
 
 def template_for(user_id: UUID, template_id: UUID, reads: Reads) -> Template:
@@ -92,6 +94,7 @@ def made_from(
     """
     tasks, workflow = template.structure["tasks"], template.workflow_template
     ids = {entry["key"]: template_task_id(project_id, entry["key"]) for entry in tasks}
+    reads.will_read(graph_id(project_id), template_workflow_id(project_id), *ids.values())
     yield from _tasks(tasks, ids, project_id, at, reads)
     yield from _dependencies(tasks, ids, project_id, at)
     if workflow is not None:

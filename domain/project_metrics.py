@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
 from .aggregate import Aggregate
 from .messages import Command, Event
+from .name_ids import uuid5
 from .project_state import NOT_ARCHIVED, Project, require_project
 from .values import JsonObject, MetricName, Number, without_reserved
 
@@ -30,6 +31,8 @@ def metrics_id(project_id: UUID) -> UUID:
 
 class RecordMetric(Command):
     """Record a value of a metric of the caller's own; the four standard names are the core's."""
+
+    reads: ClassVar = ("project_id",)
 
     project_id: UUID
     metric_name: MetricName
@@ -94,4 +97,5 @@ PROJECT_METRICS = Aggregate[ProjectMetrics](
     evolve=evolve,
     project_of=lambda stream_id, metrics: metrics.project_id,
     stream_of=lambda command, reads: metrics_id(command.project_id),
+    of_last=True,
 )

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Annotated, ClassVar, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import Field, Strict
 
 from .agenda import COMPLETED_PROJECT
 from .aggregate import Aggregate
 from .messages import Command, Decided, Elsewhere, Event
+from .name_ids import uuid5
 from .project import ProjectArchived
 from .project_state import Project
 from .values import INT32_MAX
@@ -70,6 +71,7 @@ class Reads(Protocol):
 
     def project(self, project_id: UUID) -> Project | None: ...
     def due(self, kind: str, before: datetime, limit: int) -> list[UUID]: ...
+    def will_read(self, *stream_ids: UUID) -> None: ...
     def open_in(self, project_id: UUID) -> list[str]: ...
 
 
@@ -95,6 +97,7 @@ def cutoffs(command: RunRetention) -> RetentionRan:
 def long_completed(before: datetime, reads: Reads) -> list[UUID]:
     """Return the projects that a run archives: completed before a time, the oldest first, and nothing open in them."""
     due = reads.due(COMPLETED_PROJECT, before, INT32_MAX)
+    reads.will_read(*due[:MAX_ARCHIVED])
     return list(islice((project_id for project_id in due if _may_be_archived(project_id, reads)), MAX_ARCHIVED))
 
 
@@ -115,4 +118,5 @@ RETENTION = Aggregate[Retention](
     evolve=evolve,
     project_of=lambda retention_id, retention: None,
     stream_of=lambda command, reads: RETENTION_ID,
+    of_last=True,
 )

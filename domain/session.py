@@ -32,6 +32,7 @@ class StartSession(Command):
     creates: ClassVar = "session_id"
     personal: ClassVar = frozenset({"token_hash", "metadata"})
     person: ClassVar = "user_id"
+    reads: ClassVar = ("user_id",)
 
     session_id: UUID | None = None
     user_id: UUID

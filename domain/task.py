@@ -11,7 +11,7 @@ from uuid import UUID
 
 from .aggregate import Aggregate, require_status
 from .assignment import Assigned
-from .dependency_graph import DependencyGraph
+from .dependency_graph import DependencyGraph, graph_id
 from .errors import AlreadyExists, NotFound, UnmetDependencies
 from .messages import Command, Decided, Elsewhere, Event, given
 from .project_state import NOT_ARCHIVED, Project, require_project
@@ -26,6 +26,7 @@ class AddTask(Command):
 
     stream: ClassVar = "task_id"
     creates: ClassVar = "task_id"
+    reads: ClassVar = ("project_id",)
 
     task_id: UUID | None = None
     project_id: UUID
@@ -212,6 +213,7 @@ class Reads(Protocol):
     def project(self, project_id: UUID) -> Project | None: ...
     def task(self, task_id: UUID) -> Task | None: ...
     def dependency_graph(self, project_id: UUID) -> DependencyGraph | None: ...
+    def will_read(self, *stream_ids: UUID) -> None: ...
 
 
 def decide(task: Task | None, command: Command, reads: Reads) -> list[Decided]:
@@ -220,9 +222,20 @@ def decide(task: Task | None, command: Command, reads: Reads) -> list[Decided]:
     assert isinstance(command, TaskCommand)
     if task is None:
         raise NotFound(f"no task {command.task_id}", id=command.task_id)
+    reads.will_read(*_asks_for(task, command))
     require_project(reads.project(task.project_id), task.project_id, NOT_ARCHIVED, command)
     event = _decide(task, command, reads)
     return [event, *closing(command.task_id, task, event)]
+
+
+def _asks_for(task: Task, command: TaskCommand) -> list[UUID]:
+    """Return the streams that deciding reads or writes besides the task's own."""
+    ids = [task.project_id]
+    if isinstance(command, StartTask | ResumeTask | ReopenTask):
+        ids.append(graph_id(task.project_id))
+    if task.assignment is not None:
+        ids.append(task.assignment.agent_id)
+    return ids
 
 
 def closing(task_id: UUID, task: Task, event: Event) -> list[Elsewhere]:
@@ -296,8 +309,10 @@ def _add(task: Task | None, command: AddTask, reads: Reads) -> Event:
 def _require_dependencies(task: Task, command: TaskCommand, reads: Reads) -> None:
     """Every way into in_progress checks the dependencies that bind."""
     graph = reads.dependency_graph(task.project_id)
+    binding = graph.binding(command.task_id) if graph else []
+    reads.will_read(*binding)
     unmet = {}
-    for other in graph.binding(command.task_id) if graph else ():
+    for other in binding:
         dependency = reads.task(other)
         if dependency is None or dependency.status != "completed":
             unmet[str(other)] = dependency.status if dependency else "unknown"

@@ -31,6 +31,7 @@ class CreateTemplate(Command):
 
     stream: ClassVar = "template_id"
     creates: ClassVar = "template_id"
+    reads: ClassVar = ("created_by",)
 
     template_id: UUID | None = None
     name: Name

@@ -27,6 +27,7 @@ class StartRun(Command):
 
     stream: ClassVar = "run_id"
     creates: ClassVar = "run_id"
+    reads: ClassVar = ("project_id",)
 
     run_id: UUID | None = None
     project_id: UUID
@@ -44,6 +45,8 @@ class RunCommand(Command):
 class AssessTask(RunCommand):
     """Assess the authenticity (percent) of a task of the project; of several assessments the last counts."""
 
+    reads: ClassVar = ("task_id",)
+
     task_id: UUID
     authenticity: Percent
 
@@ -52,6 +55,7 @@ class ReportIssue(RunCommand):
     """Report an issue that the run found, in a task of the project or in none."""
 
     creates: ClassVar = "issue_id"
+    reads: ClassVar = ("task_id",)
 
     issue_id: UUID | None = None
     task_id: UUID | None = None
@@ -328,4 +332,5 @@ VALIDATION_RUN = Aggregate[ValidationRun](
     decide=decide,
     evolve=evolve,
     project_of=lambda run_id, run: run.project_id,
+    grows=True,
 )

@@ -234,4 +234,5 @@ WORKFLOW = Aggregate[Workflow](
     decide=decide,
     evolve=evolve,
     project_of=lambda workflow_id, workflow: None,
+    grows=True,
 )

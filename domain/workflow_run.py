@@ -29,6 +29,7 @@ class StartWorkflowRun(Command):
 
     stream: ClassVar = "workflow_run_id"
     creates: ClassVar = "workflow_run_id"
+    reads: ClassVar = ("workflow_id", "project_id")
 
     workflow_run_id: UUID | None = None
     workflow_id: UUID

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -29,7 +29,7 @@ from .errors import KeyMissing
 from .event_store import EventStore, NewEvent, Reservation, Unit
 from .ids import new_id
 from .mapper import encode, person_of
-from .streams import Stream
+from .streams import EMPTY, Reading, Stream
 
 State = TypeVar("State")
 
@@ -53,6 +53,17 @@ class Request:
     command: Command
     command_id: UUID
     content: bytes = field(repr=False)
+    retried: bool
+    """The caller gave its id: the store may know it already."""
+    aggregate: Aggregate[Any]
+    stream_id: UUID | None
+    """The stream that it is about, where the command alone tells."""
+    creates_stream: bool
+
+    def names(self) -> list[UUID]:
+        """Return the streams that the command names."""
+        named = [self.stream_id, *[getattr(self.command, field_name) for field_name in self.command.reads]]
+        return [stream_id for stream_id in named if stream_id is not None]
 
     @property
     def person_id(self) -> UUID | None:
@@ -82,11 +93,26 @@ def prepare(command: Command) -> Request:
     """Stamp a command with the present time and new ids where its caller gave none. Raises TypeError for others."""
     if not isinstance(command, Command):
         raise TypeError(f"a command is executed, or a list of them by execute_all: not a {type(command).__name__}")
-    content = type(command).__name__.encode() + b"\0" + command.asked()
+    kind = type(command)
+    content = kind.__name__.encode() + b"\0" + command.asked()
     command_id = command.command_id or new_id()
     created = new_id() if command.lacks_id else command_id
     stamped = command.stamped(at=datetime.now(UTC), command_id=command_id, new_id=created)
-    return Request(stamped, command_id, content)
+    aggregate = AGGREGATE_OF[kind]
+    stream_id: UUID | None = None
+    if aggregate.stream_of is None:
+        stream_id = getattr(stamped, given(kind.stream))
+    elif not aggregate.asks_for_stream:
+        stream_id = aggregate.stream_of(stamped, None)
+    creates_stream = kind.creates is not None and kind.creates == kind.stream
+    return Request(stamped, command_id, content, command.command_id is not None, aggregate, stream_id, creates_stream)
+
+
+def read_named(reading: Reading, requests: Sequence[Request]) -> None:
+    """Read all the streams that commands name, at once; those that they create are taken to be new."""
+    new = {request.stream_id for request in requests if request.stream_id and request.creates_stream}
+    of_last = {request.stream_id for request in requests if request.stream_id and request.aggregate.of_last}
+    reading.read([id_ for request in requests for id_ in request.names()], new, of_last)
 
 
 class Decision:
@@ -95,18 +121,20 @@ class Decision:
     Its methods named after aggregates are what the domain's decisions ask of other streams (their `Reads`).
     """
 
-    def __init__(self, store: EventStore, load: Callable[[UUID], Stream], *, exclusive: bool = False) -> None:
+    def __init__(self, store: EventStore, reading: Reading, *, exclusive: bool = False) -> None:
         self._exclusive = exclusive
         self._event_store = store
-        self._load = load
-        self.streams: dict[UUID, Stream] = {}
-        self.seen: dict[UUID, int] = {}
+        self._reading = reading
+        self.written: dict[UUID, Stream] = {}
         self.guards: dict[UUID, int] = {}
         self.events: list[NewEvent] = []
         self.changes: list[tuple[int, Change]] = []
         self._keys: dict[UUID, bytes] = {}
         self.reservations: dict[Reservation, Event] = {}
         self._reserved: set[tuple[str, bytes]] = set()
+
+    def will_read(self, *stream_ids: UUID) -> None:
+        self._reading.read(stream_ids)
 
     def project_of_task(self, task_id: UUID) -> UUID | None:
         task = self._peek(TASK, task_id)
@@ -170,38 +198,37 @@ class Decision:
         return stream.state if stream.aggregate is aggregate else self._read(aggregate, stream_id)
 
     def _stream(self, stream_id: UUID) -> Stream:
-        stream = self.streams.get(stream_id)
-        if stream is None:
-            stream = self.streams[stream_id] = self._load(stream_id)
-            self.seen[stream_id] = stream.version
-        return stream
+        return self.written.get(stream_id) or self._reading.stream(stream_id)
 
     def decide(self, request: Request) -> Answer:
         """Decide one command on what was read and decided so far; the answer's position counts within the unit.
 
         Raises Refused.
         """
-        aggregate = AGGREGATE_OF[type(request.command)]
-        stream_id, stream = self._own_stream(aggregate, request.command)
-        decided = aggregate.decide(stream.state, request.command, self)
+        stream_id, stream = self._own_stream(request)
+        decided = request.aggregate.decide(stream.state, request.command, self)
         placed = [one if isinstance(one, Elsewhere) else Elsewhere(given(stream_id), one) for one in decided]
+        if len(placed) > 1:
+            self._reading.read([id_ for id_, _ in placed])
         digest = self._digest(request)
         for target, event in placed:
             self._add(request, digest, target, event)
         first_stream, first = placed[0]
-        return Answer(created_id(first, first_stream), self.streams[first_stream].version, len(self.events))
+        return Answer(created_id(first, first_stream), self.written[first_stream].version, len(self.events))
 
-    def _own_stream(self, aggregate: Aggregate[Any], command: Command) -> tuple[UUID | None, Stream]:
+    def _own_stream(self, request: Request) -> tuple[UUID | None, Stream]:
         """Return the stream that a command is about (None: it has none of its own), as it stands."""
-        stream_id = self._stream_of(aggregate, command)
-        stream = Stream(None, None, 0)
+        command, aggregate, stream_id = request.command, request.aggregate, request.stream_id
+        if aggregate.asks_for_stream and aggregate.stream_of is not None:
+            stream_id = aggregate.stream_of(command, self)
+        stream = EMPTY
         if stream_id is not None:
             stream = self._stream(stream_id)
             self.guards.setdefault(stream_id, stream.version)
         if stream.aggregate is not None and stream.aggregate is not aggregate:
-            if aggregate.stream_of is not None or command.stream == command.creates:
+            if aggregate.stream_of is not None or request.creates_stream:
                 raise AlreadyExists(f"{stream_id} is a {stream.aggregate.name} already", id=stream_id)
-            stream = Stream(None, None, 0)
+            stream = EMPTY
         if command.expected_version is not None and command.expected_version != stream.version:
             raise StaleVersion(
                 f"{stream_id or type(command).__name__} is at version {stream.version}, not {command.expected_version}",
@@ -210,12 +237,6 @@ class Decision:
                 expected_version=command.expected_version,
             )
         return stream_id, stream
-
-    def _stream_of(self, aggregate: Aggregate[Any], command: Command) -> UUID | None:
-        if aggregate.stream_of is not None:
-            return aggregate.stream_of(command, self)
-        stream_id: UUID = getattr(command, given(command.stream))
-        return stream_id
 
     def _add(self, request: Request, digest: bytes, stream_id: UUID, event: Event) -> None:
         """Add an event to its stream, as it stands behind the events decided so far."""
@@ -226,7 +247,7 @@ class Decision:
             wanted = f"{type(request.command).__name__} would make a {aggregate.name} of {stream_id}"
             raise AlreadyExists(f"{wanted}, which is a {stream.aggregate.name} already", id=stream_id)
         version, state = stream.version + 1, aggregate.evolve(stream.state, event)
-        self.streams[stream_id] = Stream(aggregate, state, version)
+        self.written[stream_id] = Stream(aggregate, state, version)
         self._store(request, digest, stream_id, version, event, aggregate.project_of(stream_id, state))
 
     def _store(
@@ -311,8 +332,9 @@ class Decision:
         reservation, event = list(self.reservations.items())[number]
         return not_unique(reservation.space, event)
 
-    def unit(self) -> Unit:
-        return Unit(self.events, self.guards, list(self.reservations), self.changes)
+    def unit(self, incarnation: object) -> Unit:
+        """Return what is to be appended; `incarnation` is the store's before anything was read."""
+        return Unit(self.events, self.guards, list(self.reservations), self.changes, incarnation)
 
 
 def created_id(event: Event, stream_id: UUID) -> UUID:

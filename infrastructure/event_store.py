@@ -27,6 +27,8 @@ from .keys import KeyRing
 
 WRITE_SIDE = ("task_queue", "task_queue_dependencies", "agenda")
 """The write-side tables that the events can make again."""
+LAST = 0
+"""In place of a version: a stream's last event alone."""
 READ_BYTES = 16 << 20
 """How much of events' bodies is read at once, one event at the least."""
 
@@ -63,13 +65,15 @@ class Unit:
     """What is appended wholly or not at all.
 
     `guards` are the versions at which streams must still be (0: no event yet), those written among them. `changes` are
-    those of the write-side tables (projections/write_side.py), each with the index of its event, from 0.
+    those of the write-side tables (projections/write_side.py), each with the index of its event, from 0. `incarnation`
+    is the store's as it was before the streams were read: in another, guarded streams count as moved. None: in none.
     """
 
     events: Sequence[NewEvent]
     guards: Mapping[UUID, int] = field(default_factory=dict)
     reservations: Sequence[Reservation] = ()
     changes: Sequence[tuple[int, Change]] = ()
+    incarnation: object = None
 
     def releases(self, space: str, stream_id: UUID, before: int) -> bool:
         """Whether the unit lets go what a stream has reserved in a space, with the event at `before` at the latest."""
@@ -180,9 +184,25 @@ class EventStore(ApplicationRecorder):
     """The secret under which unique values are hashed."""
     key_ring: KeyRing
 
+    @property
+    def incarnation(self) -> object:
+        """Another one where the database has crashed: what was read before, and kept, may not have been on disk."""
+        return None
+
     @abstractmethod
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
-        """Append units in order, in one commit; one that is not stored does not keep the others from it."""
+        """Append units in order, in one commit; one that is not stored does not keep the others from it.
+
+        What is stored is on disk when this returns. Appends of several threads are stored together.
+        """
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Return when all that could be read before is on disk; in an exclusive store, let its end see to that.
+
+        A reader may see events a moment before they are. What acts on them in the database itself needs no flush: its
+        own commit comes after theirs. What tells the world of them, so that a crash must not undo them, flushes first.
+        """
 
     @abstractmethod
     def exclusive(self) -> AbstractContextManager[Self]:
@@ -229,8 +249,11 @@ class EventStore(ApplicationRecorder):
         """Destroy the keys of persons and free their unique values, if they are there: they were forgotten before."""
 
     @abstractmethod
-    def load(self, stream_id: UUID) -> list[StreamEvent]:
-        """Return a stream's events from its first to its last."""
+    def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+        """Return the events of streams in order, of each from a version on (LAST: its last event), as of one moment.
+
+        One server call, however many streams; of a stream without such events the list is empty.
+        """
 
     @abstractmethod
     def read(self, after: int, limit: int) -> list[LogEvent]:
@@ -259,6 +282,10 @@ class EventStore(ApplicationRecorder):
     @abstractmethod
     def close(self) -> None:
         """Let every connection go."""
+
+    def load(self, stream_id: UUID) -> list[StreamEvent]:
+        """Return a stream's events from its first to its last."""
+        return self.load_many({stream_id: 1})[stream_id]
 
     # The library's interface, in terms of ours.
 

@@ -8,30 +8,30 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 from uuid import UUID
 
 from ..domain.errors import CommandIdReused, Refused
 from ..domain.messages import Command
-from .decision import Answer, Decision, Request, created_id, prepare
+from .decision import Answer, Decision, Request, created_id, prepare, read_named
 from .errors import Contended, KeyMissing, StoreUnavailable
 from .event_store import Conflict, EventStore, Known, Stored, Taken
 from .mapper import decode
-from .streams import Stream, StreamCache, load_stream
+from .streams import Reading, Stream, StreamCache
 
-ATTEMPTS = 20
-"""How often a unit is decided before its command is told that others are always faster."""
-CACHED_ATTEMPTS = 5
-"""How often it is decided on what the cache has: each attempt may come upon one more stream there that had moved."""
-PAUSE_SECONDS = 0.002
+ATTEMPTS = 6
+"""How often a unit is decided where what it rests on moves; the last time under the ordering lock, when nothing can."""
+PAUSE_SECONDS = 0.001
+TURNS = 64
 
 
 class _Moved(Exception):
     """What an attempt rested on has moved."""
 
-    def __init__(self, stream_ids: Sequence[UUID]) -> None:
-        self.stream_ids = stream_ids
+    def __init__(self, stream_id: UUID | None) -> None:
+        self.stream_id = stream_id
 
 
 class Executor:
@@ -39,8 +39,9 @@ class Executor:
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
-        self._cache = StreamCache()
-        self._retrying = threading.Lock()
+        self._cache = StreamCache(incarnation=store.incarnation)
+        self._turns = [threading.Lock() for _ in range(TURNS)]
+        """Each of the streams whose hash it is: those of this process that lost a race for one take turns."""
         self._excluding = threading.Lock()
 
     def execute(self, commands: Sequence[Command]) -> list[Answer]:
@@ -50,103 +51,124 @@ class Executor:
         StoreUnavailable. A unit whose commit was lost sight of is found again by its command_ids, never stored twice.
         """
         requests = [prepare(command) for command in commands]
-        distinct = _distinct(requests)
-        lost = raced = False
-        for attempt in range(ATTEMPTS):
+        distinct = _distinct(requests) if len(requests) > 1 else requests
+        exclusive = any(request.command.exclusive for request in distinct)
+        retried = any(request.retried for request in distinct)
+        lost = False
+        turn = self._turn(distinct)
+        attempts = 0
+        while attempts < ATTEMPTS:
             try:
-                with self._retrying if raced else nullcontext():  # those that lost a race do not race each other
-                    answers = self._attempt(distinct, cached=attempt < CACHED_ATTEMPTS)
+                with turn:
+                    if exclusive or attempts == ATTEMPTS - 1:
+                        answers = self._attempt_exclusively(distinct, retried=retried)
+                    else:
+                        answers = self._attempt(self._store, distinct, retried=retried)
             except StoreUnavailable:
                 self._cache.clear()  # what comes back may be a store restored from before
                 if lost:
                     raise
-                lost = True
-                continue
-            if answers is not None:
+                lost = retried = True
+            except _Moved as moved:
+                attempts += 1
+                turn = self._turns[hash(moved.stream_id) % TURNS]
+                if attempts > 1:  # the first time, others are hardly faster again
+                    time.sleep(random.uniform(0, PAUSE_SECONDS * 2**attempts))  # noqa: S311 - spreads retries
+            else:
                 return [answers[request.command_id] for request in requests]
-            raced = True
-            time.sleep(random.uniform(0, PAUSE_SECONDS * 2 ** min(attempt, 6)))  # noqa: S311 - spreads retries
-        raise Contended(f"other writers moved what the command rests on, {ATTEMPTS} times; try again")
+        raise Contended(f"what the command rests on moved {ATTEMPTS} times; try again")
 
-    def _attempt(self, requests: Sequence[Request], *, cached: bool) -> dict[UUID, Answer] | None:
-        """Return the answers by command_id, or None where something moved meanwhile."""
-        try:
-            if any(request.command.exclusive for request in requests):
-                return self._attempt_exclusively(requests)
-            return self._attempt_on(self._store, requests, cached=cached)
-        except _Moved as moved:
-            self._cache.drop(moved.stream_ids)
-            return None
+    def _turn(self, requests: Sequence[Request]) -> AbstractContextManager[Any]:
+        """Return what a unit waits for before its first attempt: its turn, where others race for its stream now."""
+        stream_id = requests[0].stream_id if requests else None
+        turn = self._turns[hash(stream_id) % TURNS]
+        return turn if stream_id is not None and turn.locked() else nullcontext()
 
-    def _attempt_exclusively(self, requests: Sequence[Request]) -> dict[UUID, Answer]:
-        """Decide and append one command after the other, in one transaction that holds the ordering lock.
+    def _attempt_exclusively(self, requests: Sequence[Request], *, retried: bool) -> dict[UUID, Answer]:
+        """Decide and append in one transaction that holds the ordering lock: nobody else moves anything meanwhile.
 
-        So each finds in the write-side tables what those before it did. One that rested on a stale state is decided
-        again at once, on streams as they stand: nobody else moves them now. One at a time of this process waits for
-        the lock.
+        Where any command is exclusive, one after the other: each finds in the write-side tables what those before it
+        did. What rested on a stale state is decided again at once, on streams as they stand. One at a time of this
+        process waits for the lock; what the commands name is read before it is held.
         """
+        exclusive = any(request.command.exclusive for request in requests)
         answers: dict[UUID, Answer] = {}
         streams: dict[UUID, Stream] = {}
-        with self._excluding, self._store.exclusive() as store:
-            if (known := _known(store, requests)) is not None:
-                return known
-            for request in requests:
-                try:
-                    answers |= self._attempt_on(store, [request], streams)
-                except _Moved as moved:
-                    self._cache.drop(moved.stream_ids)
-                    answers |= self._attempt_on(store, [request], streams, cached=False)
+        with self._excluding:
+            read_named(Reading(self._store, self._present_cache()), requests)
+            with self._store.exclusive() as store:
+                if retried and (known := _known(store, requests)) is not None:
+                    return known
+                for part in [[request] for request in requests] if exclusive else [requests]:
+                    try:
+                        answers |= self._attempt(store, part, streams)
+                    except _Moved:
+                        answers |= self._attempt(store, part, streams, trusted=False)
         self._cache.put(streams)
         return answers
 
-    def _attempt_on(
+    def _present_cache(self) -> StreamCache:
+        """Return the cache; an empty one where the database has crashed since: what it had may be gone."""
+        incarnation = self._store.incarnation
+        if self._cache.incarnation != incarnation:
+            self._cache = StreamCache(incarnation=incarnation)
+        return self._cache
+
+    def _require_unmoved(self, reading: Reading, cache: StreamCache) -> None:
+        """Raise _Moved where anything that was read has moved, or may have been lost in a crash."""
+        moved = reading.moved()
+        if moved or self._present_cache() is not cache:
+            raise _Moved(next(iter(moved or reading.seen), None))
+
+    def _attempt(
         self,
         store: EventStore,
         requests: Sequence[Request],
         written: dict[UUID, Stream] | None = None,
         *,
-        cached: bool = True,
+        retried: bool = False,
+        trusted: bool = True,
     ) -> dict[UUID, Answer]:
         """Return the answers by command_id. Raises Refused, or _Moved where something moved meanwhile.
 
-        States come from the cache (if `cached`) where it has them: the guards find out, at the append, whether they
-        had moved. A refusal is given only if nothing that it rests on has. In an exclusive store, `written` are the
+        States in the cache are `trusted` to be the present ones: the guards find out, at the append, whether they had
+        moved. A refusal is given only if nothing that it rests on has. In an exclusive store, `written` are the
         streams as its transaction has left them; what is not stored yet does not come into the cache.
         """
-
-        def load(stream_id: UUID) -> Stream:
-            if written and stream_id in written:
-                return written[stream_id]
-            return self._cache.get(store, stream_id) if cached else load_stream(store, stream_id)
-
-        decision = Decision(store, load, exclusive=written is not None)
+        cache = self._present_cache()
+        reading = Reading(store, cache, written, trusted=trusted)
+        decision = Decision(store, reading, exclusive=written is not None)
         try:
+            read_named(reading, requests)
             decided = {request.command_id: decision.decide(request) for request in requests}
-        except (Refused, KeyMissing):  # a key that is gone may be that of one who was forgotten meanwhile
-            if written is None and (known := _known(store, requests)) is not None:
+        except (Refused, KeyMissing) as refusal:
+            if retried and (known := _known(store, requests)) is not None:
                 return known
-            if moved := _moved(store, decision.seen):
-                raise _Moved(moved) from None
+            # A key that is gone may be that of one who was forgotten since the streams were read.
+            if isinstance(refusal, KeyMissing) or not reading.of_one_moment:
+                self._require_unmoved(reading, cache)
             raise
-        (outcome,) = store.append([decision.unit()]) if requests else (Stored(0),)
+        (outcome,) = store.append([decision.unit(cache.incarnation)]) if requests else (Stored(0),)
         match outcome:
             case Stored(first_position):
                 if written is None:
-                    self._cache.put(decision.streams)
+                    cache.put(decision.written)
                 else:
-                    written.update(decision.streams)
+                    written.update(decision.written)
                 return {
-                    command_id: answer._replace(position=first_position + answer.position - 1)
-                    for command_id, answer in decided.items()
+                    command_id: Answer(id_, version, first_position + number - 1)
+                    for command_id, (id_, version, number) in decided.items()
                 }
             case Taken(reservation):
+                self._require_unmoved(reading, cache)  # else it may be refused for another reason
                 raise decision.taken(reservation)
             case Conflict(stream_id):  # and with it whatever else was read before it moved
-                raise _Moved([stream_id, *_moved(store, decision.seen)])
+                self._require_unmoved(reading, cache)
+                raise _Moved(stream_id)
             case Known():
                 known = _known(store, requests)
                 if known is None:
-                    raise _Moved([])
+                    raise _Moved(requests[0].command_id)
                 return known
 
 
@@ -167,6 +189,8 @@ def _known(store: EventStore, requests: Sequence[Request]) -> dict[UUID, Answer]
         first = answers.get(command_id) or Answer(created_id(decode(topic, state, stream_id, version), stream_id), 0, 0)
         own = first_streams.setdefault(command_id, stream_id) == stream_id
         answers[command_id] = Answer(first.id, version if own else first.version, position)
+    if answers:
+        store.flush()  # an answer is given for good
     if answers and len(answers) < len(asked):
         unknown = [str(command_id) for command_id in asked if command_id not in answers]
         raise CommandIdReused(
@@ -174,12 +198,6 @@ def _known(store: EventStore, requests: Sequence[Request]) -> dict[UUID, Answer]
             unknown=unknown,
         )
     return answers or None
-
-
-def _moved(store: EventStore, seen: Mapping[UUID, int]) -> list[UUID]:
-    """Return which streams are no longer at the version at which they were read."""
-    newest = {stream_id: store.select_events(stream_id, desc=True, limit=1) for stream_id in seen}
-    return [id_ for id_, events in newest.items() if (events[0].originator_version if events else 0) != seen[id_]]
 
 
 def _distinct(requests: Sequence[Request]) -> list[Request]:

@@ -6,10 +6,10 @@ its numbers are exact, as no SQL makes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..projections.fold import Fold, Step
+from ..projections.fold import Fold, Step, Writes
 from ..projections.projection import Kind, Operation, Row
 from ..projections.rollup import roll_up
 from ..projections.tables import PROGRESS_METRICS, PROGRESS_METRICS_ARCHIVE
@@ -23,8 +23,8 @@ ROLLUP = statements("rollup.sql")
 class Writing(Protocol):
     """A transaction of a read store. `write` and `run` raise ProjectionFailed where the database refuses a row."""
 
-    def write(self, fold: Fold) -> None:
-        """Write a fold."""
+    def write(self, writes: Sequence[Writes]) -> None:
+        """Write what a fold has come to."""
 
     def run(self, statement: str, parameters: Mapping[str, Any]) -> None:
         """Run a statement with :name parameters."""
@@ -61,7 +61,7 @@ def roll_up_metrics(writing: Writing, parameters: Mapping[str, Any]) -> None:
             details = writing.rows(table.columns, ROLLUP[f"details_of_{table.name}"], values)
             for change in roll_up(table, project["project_id"], details, dailies):
                 fold.add(change)
-            writing.write(fold)
+            writing.write(fold.writes())
 
 
 IN_PYTHON: Mapping[str, Callable[[Writing, Mapping[str, Any]], None]] = {"roll_up_metrics": roll_up_metrics}

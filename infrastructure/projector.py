@@ -9,20 +9,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from ..domain.messages import Recorded
-from ..projections.fold import Fold, RunningState, Step
-from ..projections.projection import Operation, Projection
+from ..projections.fold import Step
+from ..projections.projection import Projection
+from ..projections.running_state import RunningState
+from .batches import Batches, seldom_collecting
 from .errors import CheckpointMoved, CheckpointRefused, ProjectionFailed, StoreUnavailable, WaitTimeout
 from .event_store import Listener, LogEvent
-from .mapper import decode
 from .read_store import Checkpoint, ReadStore
 
-BATCH_SIZE = 2_000
+BATCH_SIZE = 5_000
+"""The most events of a batch; at the end of the log it has what is there."""
 POLL_SECONDS = 1.0
 """How long to trust in being woken, before looking."""
 RETRY_SECONDS = 0.5
@@ -80,7 +82,8 @@ class Projector:
         self._reads = reads
         self._projection = projection
         self._batch_size = batch_size
-        self._state = RunningState(projection.tables, reads.row, reads.children)
+        self._state = RunningState(projection.tables, reads.rows, reads.children)
+        self._batches = Batches(projection, self._state)
         self._before: Checkpoint | None = None
         self._loaded = False
         self._stepping = threading.Lock()
@@ -177,15 +180,10 @@ class Projector:
 
     def _project(self, events: list[LogEvent]) -> None:
         last = events[-1]
-        if self._before and events[0].previous_hash != self._before.event_hash:
-            self._loaded = False
-            raise CheckpointRefused(_another_history(self._projection.name, self.position))
         try:
-            steps = self._steps(events)
-            generation = self._before.generation if self._before else 1
-            after = Checkpoint(self._projection.version, self._events.epoch, last.position, last.hash, generation)
+            steps, after = self._fold(events, self._keys_of(events), self._before)
             self._reads.apply(self._projection.name, self._before, steps, after)
-        except (StoreUnavailable, CheckpointMoved):
+        except (CheckpointRefused, StoreUnavailable, CheckpointMoved):
             self._loaded = False
             raise
         except Exception as error:
@@ -199,30 +197,81 @@ class Projector:
                 position=last.position,
                 topic=last.topic,
             ) from error
+        self._written(after)
+
+    def _fold(
+        self, events: list[LogEvent], keys: dict[UUID, bytes], before: Checkpoint | None
+    ) -> tuple[list[Step], Checkpoint]:
+        """Return what a batch behind a checkpoint comes to, and the checkpoint behind it."""
+        if before and events[0].previous_hash != before.event_hash:
+            raise CheckpointRefused(_another_history(self._projection.name, before.position))
+        last = events[-1]
+        generation = before.generation if before else 1
+        after = Checkpoint(self._projection.version, self._events.epoch, last.position, last.hash, generation)
+        return self._batches.fold(events, keys), after
+
+    def _keys_of(self, events: list[LogEvent]) -> dict[UUID, bytes]:
+        return self._events.keys({event.key_id for event in events if event.key_id})
+
+    def _written(self, after: Checkpoint) -> None:
         self._state.trim()
         with self._moved:
             self._before = after
             self._moved.notify_all()
 
-    def _steps(self, events: list[LogEvent]) -> list[Step]:
-        steps: list[Step] = []
-        fold = Fold(self._projection.tables)
-        keys = self._events.keys({stored.key_id for stored in events if stored.key_id})
-        for stored in events:
-            key = keys.get(stored.key_id) if stored.key_id else None
-            event = decode(stored.topic, stored.state, stored.stream_id, stored.version, key)
-            recorded = Recorded(event, stored.stream_id, stored.version, stored.position, stored.project_id)
-            for change in list(self._projection.changes(recorded, self._state)):
-                if isinstance(change, Operation):
-                    steps += [fold, change]
-                    fold = Fold(self._projection.tables)
-                    continue
-                if fold.must_close(change):
-                    steps.append(fold)
-                    fold = Fold(self._projection.tables)
-                fold.add(change)
-                self._state.add(change)
-        return [*steps, fold]
+    def hurry(self, stop: Callable[[], bool] = lambda: False, progress: Callable[[int], None] | None = None) -> int:
+        """Project as long as whole batches wait, or until `stop`, and return how many events that were.
+
+        The next batch is read, and the last one written, while one is folded. Where anything goes wrong, what was
+        written stays, and the next `step` tells what it was. What `progress` raises ends it.
+        """
+        done = 0
+        with self._stepping, seldom_collecting(), ThreadPoolExecutor(2, "tiu-projector-io") as pool:
+            try:
+                for written in self._written_batches(pool, stop):
+                    done += written
+                    if progress:
+                        progress(written)
+            except BaseException:
+                self._loaded = False
+                raise
+        return done
+
+    def _written_batches(self, pool: ThreadPoolExecutor, stop: Callable[[], bool]) -> Iterator[int]:
+        """Yield how many events each batch had that was written; end at the first that is not."""
+        try:
+            if not self._loaded:
+                self._load()
+            for written, after in self._pipeline(pool, stop):
+                self._written(after)
+                yield written
+        except Exception as error:  # noqa: BLE001 - it comes again where it is told properly
+            self._loaded = False
+            log.debug("projector goes on step by step: %s", error)
+
+    def _pipeline(self, pool: ThreadPoolExecutor, stop: Callable[[], bool]) -> Iterator[tuple[int, Checkpoint]]:
+        """Yield how many events each batch had, and its checkpoint, once it is written."""
+        before = self._before
+        writing: tuple[Future[None], int, Checkpoint] | None = None
+        reading = pool.submit(self._read, self.position)
+        full = True
+        while full:
+            events, keys = reading.result()
+            full = len(events) == self._batch_size and not stop()
+            if full:
+                reading = pool.submit(self._read, events[-1].position)
+            if events:
+                steps, after = self._fold(events, keys, before)
+                if writing:
+                    yield _done(*writing)
+                written = pool.submit(self._reads.apply, self._projection.name, before, steps, after)
+                writing, before = (written, len(events), after), after
+        if writing:
+            yield _done(*writing)
+
+    def _read(self, after: int) -> tuple[list[LogEvent], dict[UUID, bytes]]:
+        events = self._events.read(after, self._batch_size)
+        return events, self._keys_of(events)
 
     def reset(self) -> None:
         """Empty the tables; the next steps, of whichever projector, fill them again from the first event."""
@@ -234,11 +283,15 @@ class Projector:
     def catch_up(self, progress: Callable[[int], None] | None = None) -> int:
         """Project all there is, and return how many events that were; `progress` is told of each batch."""
         total = 0
-        while done := self.step():
+        while done := self.hurry(progress=progress) or self._told(self.step(), progress):
             total += done
-            if progress:
-                progress(done)
         return total
+
+    @staticmethod
+    def _told(done: int, progress: Callable[[int], None] | None) -> int:
+        if done and progress:
+            progress(done)
+        return done
 
     def run(self, listener: Listener, stop: threading.Event) -> None:
         """Project until told to stop (set `stop`, wake `listener`). A store that is away is waited for.
@@ -248,8 +301,11 @@ class Projector:
         try:
             while not stop.is_set():
                 try:
-                    if self.step() == 0:
+                    done = self.step()
+                    if done == 0:
                         listener.wait(POLL_SECONDS)
+                    elif done == self._batch_size:
+                        self.hurry(stop.is_set)
                 except StoreUnavailable as error:
                     log.warning("projector waits for its store: %s", error)
                     self._loaded = False
@@ -280,6 +336,12 @@ class Projector:
                 f"the read tables stand at position {self.position}, not at {position}, after {timeout} s",
                 position=self.position,
             )
+
+
+def _done(written: Future[None], count: int, after: Checkpoint) -> tuple[int, Checkpoint]:
+    """Wait for a batch to be written."""
+    written.result()
+    return count, after
 
 
 def _another_history(projection: str, position: int) -> str:

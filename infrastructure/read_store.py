@@ -7,13 +7,14 @@ every projection, an embedding service's own included, is written by the same co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from ..projections.fold import Fold, Step
-from ..projections.projection import Projection, Row, Table
+from ..projections.fold import Step, Writes
+from ..projections.projection import Kind, Projection, Row, Table
 from .errors import ProjectionFailed
 
 
@@ -52,8 +53,12 @@ class ReadStore(ABC):
         """Empty every table of a projection and take its checkpoint away, in one transaction."""
 
     @abstractmethod
+    def rows(self, table: Table, keys: Collection[UUID]) -> list[Row]:
+        """Return the stored rows of a private table under some keys, of those that are there, in no order."""
+
     def row(self, table: Table, key: UUID) -> Row | None:
-        """Return a stored row of a private table."""
+        """Return a stored row, if there is one."""
+        return next(iter(self.rows(table, (key,))), None)
 
     @abstractmethod
     def children(self, table: Table, parent: UUID) -> list[Row]:
@@ -73,81 +78,137 @@ class ReadStore(ABC):
         """Let every connection go."""
 
 
-class RowStatements(NamedTuple):
-    """The statements for a table's rows, with a placeholder for each value."""
-
-    insert: str
-    delete: str
-    select: str
-    children: str
-    empty: str
+def select_statement(table: Table, column: str | None, values: str) -> str:
+    """Return the statement that reads rows by a column; `values` is the store's own SQL, with a placeholder."""
+    return f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE {column} {values}"
 
 
-@cache
-def _statements(name: str, columns: tuple[str, ...], key: str, parent: str | None, placeholder: str) -> RowStatements:
-    listed = ", ".join(columns)
-    values = ", ".join([placeholder] * len(columns))
-    return RowStatements(
-        insert=f"INSERT INTO {name} ({listed}) VALUES ({values})",
-        delete=f"DELETE FROM {name} WHERE {key} = {placeholder}",
-        select=f"SELECT {listed} FROM {name} WHERE {key} = {placeholder}",
-        children=f"SELECT {listed} FROM {name} WHERE {parent or key} = {placeholder}",
-        empty=f"DELETE FROM {name}",
-    )
+def delete_statement(table: Table, keys: str) -> str:
+    """Return the statement that deletes a table's rows; `keys` is the store's own SQL, with a placeholder."""
+    return f"DELETE FROM {table.name} WHERE {table.key} {keys}"
+
+
+def empty_statement(table: Table) -> str:
+    """Return the statement that deletes every row of a table."""
+    return f"DELETE FROM {table.name}"
 
 
 @cache
-def update_statement(name: str, columns: tuple[str, ...], key: str, placeholder: str) -> str:
-    """Return the statement that gives a row new values of some columns, its key last among the parameters."""
-    changes = ", ".join(f"{column} = {placeholder}" for column in columns)
+def insert_statement(name: str, columns: tuple[str, ...], placeholder: str) -> str:
+    """Return the statement that inserts a row."""
+    return f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({', '.join([placeholder] * len(columns))})"
+
+
+@cache
+def update_statement(name: str, columns: tuple[str, ...], placeholder: str) -> str:
+    """Return the statement that gives a row new values of some columns; the last of `columns` is its key."""
+    *changed, key = columns
+    changes = ", ".join(f"{column} = {placeholder}" for column in changed)
     return f"UPDATE {name} SET {changes} WHERE {key} = {placeholder}"
 
 
-def statements_of(table: Table, placeholder: str) -> RowStatements:
-    """Return a table's row statements."""
-    return _statements(table.name, tuple(table.columns), table.key, table.parent, placeholder)
+def staging_statement(table: Table) -> str:
+    """Return the statement that makes a temporary table of a table's columns, without any of its constraints."""
+    return (
+        f"CREATE TEMPORARY TABLE IF NOT EXISTS staged_{table.name} ON COMMIT DELETE ROWS "
+        f"AS SELECT * FROM {table.name} WITH NO DATA"
+    )
+
+
+def unstaging_statement(table: Table) -> str:
+    """Return the statement that makes room for the next staged rows."""
+    return f"TRUNCATE staged_{table.name}"
+
+
+def copy_statement(name: str, columns: tuple[str, ...], *, binary: bool) -> str:
+    """Return the statement that copies rows into a table, on PostgreSQL."""
+    return f"COPY {name} ({', '.join(columns)}) FROM STDIN{' (FORMAT BINARY)' if binary else ''}"
+
+
+def merge_statement(name: str, columns: tuple[str, ...]) -> str:
+    """Return the statement that updates a table from its staged rows; the last of `columns` is its key."""
+    *changed, key = columns
+    changes = ", ".join(f"{column} = s.{column}" for column in changed)
+    return f"UPDATE {name} AS t SET {changes} FROM staged_{name} AS s WHERE t.{key} = s.{key}"
+
+
+Encoders = Mapping[Kind, Callable[[Any], Any]]
+"""How a store gives values of a kind to its database; those of kinds that are left out go as they are."""
 
 
 class Batch(NamedTuple):
-    """One statement, and the parameters of every row that it is run for."""
+    """Rows of one table that are written by one statement."""
 
-    statement: str
-    parameters: list[list[Any]]
-    table: str
-    must_match: bool
-    """Every row of an update or a delete must be there, unless rows of its table expire."""
+    verb: Literal["delete", "update", "insert"]
+    table: Table
+    columns: tuple[str, ...]
+    """Those that each row gives, in their order; of an update, and of a delete, the key comes last."""
+    rows: list[tuple[Any, ...]]
+
+    def statement(self, placeholder: str) -> str:
+        """Return the statement for each of the rows."""
+        match self.verb:
+            case "insert":
+                return insert_statement(self.table.name, self.columns, placeholder)
+            case "update":
+                return update_statement(self.table.name, self.columns, placeholder)
+        return delete_statement(self.table, f"= {placeholder}")
+
+    def encoded(self, encoders: Encoders) -> list[Sequence[Any]]:
+        """Return the rows with their values as a store gives them to its database."""
+        kinds = [self.table.columns[column] for column in self.columns]
+        special = [(i, encoders[kind]) for i, kind in enumerate(kinds) if kind in encoders]
+        return [_with_encoded(row, special) for row in self.rows] if special else [*self.rows]
 
     def check(self, matched: int) -> None:
-        """Raise ProjectionFailed where rows were missing: the tables are not what the events made."""
-        if self.must_match and matched != len(self.parameters):
-            missing = len(self.parameters) - matched
+        """Raise ProjectionFailed where rows were missing: the tables are not what the events made.
+
+        Every row of an update or a delete must be there, unless rows of its table expire.
+        """
+        if matched != len(self.rows) and self.verb != "insert" and not self.table.expires:
+            missing = len(self.rows) - matched
             raise ProjectionFailed(
-                f"{missing} row(s) of {self.table} that an event changes are not there; rebuild the read tables",
-                table=self.table,
+                f"{missing} row(s) of {self.table.name} that an event changes are not there; rebuild the read tables",
+                table=self.table.name,
             )
 
 
-def batches_of(fold: Fold, encoders: Mapping[Any, Any], placeholder: str) -> list[Batch]:
-    """Return a fold's statements: deletes, children first; then updates and inserts, parents first."""
-    writes = list(fold)
+def _with_encoded(row: tuple[Any, ...], special: list[tuple[int, Callable[[Any], Any]]]) -> list[Any]:
+    encoded = list(row)
+    for index, encode in special:
+        if encoded[index] is not None:
+            encoded[index] = encode(encoded[index])
+    return encoded
+
+
+def batches_of(writes: Sequence[Writes]) -> list[Batch]:
+    """Return what is written, in order: deletes, children first; then updates and inserts, parents first."""
     batches = []
     for table, deletes, _, _ in reversed(writes):
         if deletes:
-            keys = [[encoders[table.columns[table.key]](key)] for key in deletes]
-            batches.append(Batch(statements_of(table, placeholder).delete, keys, table.name, not table.expires))
+            batches.append(Batch("delete", table, (table.key,), [(key,) for key in deletes]))
     for table, _, updates, _ in writes:
-        encode = {column: encoders[kind] for column, kind in table.columns.items()}
-        by_columns: dict[tuple[str, ...], list[list[Any]]] = {}
-        for key, values in updates.items():
-            columns = tuple(sorted(values))
-            row = [encode[column](values[column]) for column in columns]
-            by_columns.setdefault(columns, []).append([*row, encode[table.key](key)])
-        for columns, rows in by_columns.items():
-            statement = update_statement(table.name, columns, table.key, placeholder)
-            batches.append(Batch(statement, rows, table.name, not table.expires))
+        if updates:
+            batches += _updates(table, updates)
     for table, _, _, inserts in writes:
         if inserts:
-            encode_row = [(column, encoders[kind]) for column, kind in table.columns.items()]
-            rows = [[encode(row[column]) for column, encode in encode_row] for row in inserts.values()]
-            batches.append(Batch(statements_of(table, placeholder).insert, rows, table.name, False))
+            columns = tuple(table.columns)
+            batches.append(Batch("insert", table, columns, _values(columns, inserts)))
     return batches
+
+
+def _updates(table: Table, updates: list[tuple[UUID, dict[str, Any]]]) -> Iterator[Batch]:
+    """Yield a batch for each set of columns that rows are given."""
+    by_columns: dict[tuple[str, ...], list[Row]] = {}
+    for key, values in updates:
+        by_columns.setdefault(tuple(values), []).append({**values, table.key: key})
+    for given, rows in by_columns.items():
+        columns = (*sorted(set(given) - {table.key}), table.key)
+        if len(columns) > 1:
+            yield Batch("update", table, columns, _values(columns, rows))
+
+
+def _values(columns: tuple[str, ...], rows: Iterable[Row]) -> list[tuple[Any, ...]]:
+    if len(columns) == 1:
+        return [(row[columns[0]],) for row in rows]
+    return [*map(itemgetter(*columns), rows)]

@@ -248,9 +248,11 @@ class Rebuild:
     def _load(self, position: int) -> None:
         """Bring the tables beside up to a position."""
         self._log.end = max(position, self._log.end)
-        while self._loader.step():
-            self._loaded = self._loader.position
-            self._tell(Progress("loading", self._loaded, self._log.end))
+        self._loader.catch_up(self._told)
+
+    def _told(self, done: int) -> None:
+        self._loaded = self._loader.position
+        self._tell(Progress("loading", self._loaded, self._log.end))
 
     def _approach(self, end: Callable[[], int]) -> None:
         """Load until little is left; while much is loaded, more comes."""

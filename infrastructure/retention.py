@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import cast
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from .event_store import EventStore
 from .mapper import decode
 from .queries import SQL, CleanupRow, Queries
 from .read_store import ReadStore
-from .streams import load_stream
+from .streams import Reading, StreamCache
 
 CLEANUP_ROWS = TypeAdapter(list[CleanupRow])
 ALL = 1_000_000  # rows of runs as of the same time
@@ -50,7 +49,7 @@ def rehearse(events: EventStore, reads: ReadStore, command: RunRetention) -> Ret
     """Return what a command would do now, to the read tables as they stand; nothing is stored, and nothing changes."""
     ran = cutoffs(cast(RunRetention, prepare(command).command))
     with events.exclusive() as store:
-        projects = long_completed(ran.projects_before, Decision(store, partial(load_stream, store), exclusive=True))
+        projects = long_completed(ran.projects_before, Decision(store, Reading(store, StreamCache()), exclusive=True))
     at, id_ = ran.occurred_at, event_id(RETENTION_ID, 0)  # which no event has
     period = {"since": at, "until": at, "limit": ALL}
     rows = CLEANUP_ROWS.validate_python(reads.rehearse(list(clean_up(ran, id_)), SQL["cleanup_log"], period))

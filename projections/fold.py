@@ -3,156 +3,124 @@
 A fold is written in one order: deletes (children first), updates, inserts (parents first). So a unique value that a
 delete releases can be taken in the same batch; one that an update releases can not (both databases check each
 statement at once), and a batch must be written before it is: `must_close` says so.
+
+Rows are found by the integer of their id in here: a UUID's own hash and comparison are Python code, run for each event
+many times over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from .projection import Delete, Insert, Operation, Row, RowChange, Table, Update
 
 
 class Writes(NamedTuple):
-    """What a fold comes to, of one table."""
+    """What a batch comes to, of one table. Nobody changes it any more."""
 
     table: Table
-    deletes: dict[UUID, None]
-    updates: dict[UUID, dict[str, Any]]
-    inserts: dict[UUID, dict[str, Any]]
+    deletes: list[UUID]
+    updates: list[tuple[UUID, dict[str, Any]]]
+    inserts: list[Row]
+
+
+Step = list[Writes] | Operation
+"""What a read store takes at once: what a fold came to, parents before children, or an operation. A batch of events
+comes to a sequence of them."""
+
+
+class Folded:
+    """The changes of one table."""
+
+    __slots__ = ("columns", "deletes", "inserts", "key", "moved", "name", "table", "unique", "updates")
+
+    def __init__(self, table: Table, moved: set[str]) -> None:
+        self.table, self.name, self.key = table, table.name, table.key
+        self.columns = len(table.columns)
+        self.unique = frozenset(column for columns in table.unique for column in columns)
+        self.moved = moved
+        self.deletes: dict[int, UUID] = {}
+        self.updates: dict[int, tuple[UUID, dict[str, Any]]] = {}
+        self.inserts: dict[int, Row] = {}
+
+    def insert(self, row: Row) -> None:
+        id_ = row[self.key].int
+        if len(row) != self.columns:
+            raise ValueError(f"{self.name}: a row has {sorted(row)}, not the table's columns")
+        if id_ in self.inserts or id_ in self.updates:
+            raise ValueError(f"{self.name}: a second row {row[self.key]}")
+        self.inserts[id_] = row
+
+    def update(self, key: UUID, values: Row) -> None:
+        id_ = key.int
+        if self.unique and not self.unique.isdisjoint(values):
+            self.moved.add(self.name)
+        row = self.inserts.get(id_)
+        if row is not None:
+            self.inserts[id_] = {**row, **values}
+        elif id_ in self.updates:
+            self.updates[id_][1].update(values)
+        elif id_ in self.deletes:
+            raise ValueError(f"{self.name}: an update of {key}, which was deleted")
+        else:
+            self.updates[id_] = (key, {**values})
+
+    def delete(self, key: UUID) -> None:
+        if self.inserts.pop(key.int, None) is None:
+            self.updates.pop(key.int, None)
+            self.deletes[key.int] = key
+
+    def writes(self) -> Writes:
+        """Return what the changes came to, and begin anew."""
+        written = Writes(self.table, [*self.deletes.values()], [*self.updates.values()], [*self.inserts.values()])
+        self.deletes, self.updates, self.inserts = {}, {}, {}
+        return written
 
 
 class Fold:
-    """Folds changes of some tables, given with parents before children."""
+    """Folds changes of some tables, given with parents before children. `tables` takes a table's changes by its name:
+    they raise ValueError where they contradict what the batch did to the row before."""
 
     def __init__(self, tables: tuple[Table, ...]) -> None:
-        self._writes = {table.name: Writes(table, {}, {}, {}) for table in tables}
-        self._changed_uniquely: set[str] = set()
-
-    def __iter__(self) -> Iterator[Writes]:
-        return iter(self._writes.values())
+        self.moved: set[str] = set()
+        """The tables in which updates have changed what is unique."""
+        self.tables = {table.name: Folded(table, self.moved) for table in tables}
 
     def must_close(self, change: RowChange) -> bool:
         """Whether the batch has to be written before this change, which may take what an update released."""
-        return change.table in self._changed_uniquely and self._takes_unique(change)
-
-    def _takes_unique(self, change: RowChange) -> bool:
-        if isinstance(change, Delete):
+        if change[0] not in self.moved or isinstance(change, Delete):
             return False
-        given = change.row if isinstance(change, Insert) else change.values
-        return any(column in given for columns in self._writes[change.table].table.unique for column in columns)
+        return not self.tables[change[0]].unique.isdisjoint(change[1] if isinstance(change, Insert) else change[2])
 
     def add(self, change: RowChange) -> None:
-        """Fold a change in. Raises ValueError where it contradicts what the batch did to the row before."""
-        writes = self._writes[change.table]
-        match change:
-            case Insert(row=row):
-                self._insert(writes, row)
-            case Update(key=key, values=values):
-                if self._takes_unique(change):
-                    self._changed_uniquely.add(change.table)
-                if key in writes.inserts:
-                    writes.inserts[key].update(values)
-                elif key in writes.deletes:
-                    raise ValueError(f"{change.table}: an update of {key}, which was deleted")
-                else:
-                    writes.updates.setdefault(key, {}).update(values)
-            case Delete(key=key):
-                if writes.inserts.pop(key, None) is None:
-                    writes.updates.pop(key, None)
-                    writes.deletes[key] = None
+        """Fold a change in. Raises ValueError."""
+        make(change, self.tables)
 
-    @staticmethod
-    def _insert(writes: Writes, row: Row) -> None:
-        key = row[writes.table.key]
-        if row.keys() != writes.table.columns.keys():
-            raise ValueError(f"{writes.table.name}: a row has {sorted(row)}, not the table's columns")
-        if key in writes.inserts or key in writes.updates:
-            raise ValueError(f"{writes.table.name}: a second row {key}")
-        writes.inserts[key] = dict(row)
+    def writes(self) -> list[Writes]:
+        """Return what the fold has come to, parents first, and begin anew; tables that it left alone are left out."""
+        self.moved.clear()
+        return [
+            folded.writes() for folded in self.tables.values() if folded.inserts or folded.updates or folded.deletes
+        ]
 
 
-Step = Fold | Operation
-"""What a read store takes at once; a batch of events comes to a sequence of them."""
+class Changeable(Protocol):
+    """Takes the changes of one table."""
+
+    def insert(self, row: Row) -> None: ...
+
+    def update(self, key: UUID, values: Row) -> None: ...
+
+    def delete(self, key: UUID) -> None: ...
 
 
-class RunningState:
-    """The private rows as they stand within a batch, over what is stored. Satisfies `Rows`.
-
-    `load(table, key)` and `load_children(table, parent)` read what is stored. Rows stay in memory between batches, the
-    most recent `limit` of them: the store's only writer is the projector that holds this.
-    """
-
-    def __init__(
-        self,
-        tables: tuple[Table, ...],
-        load: Callable[[Table, UUID], Row | None],
-        load_children: Callable[[Table, UUID], list[Row]],
-        limit: int = 100_000,
-    ) -> None:
-        self._tables = {table.name: table for table in tables if table.private}
-        self._load = load
-        self._load_children = load_children
-        self._limit = limit
-        self._rows: dict[str, dict[UUID, Row | None]] = {name: {} for name in self._tables}
-        self._children: dict[str, dict[UUID, dict[UUID, Row]]] = {
-            name: {} for name, table in self._tables.items() if table.parent
-        }
-
-    def get(self, table: str, key: UUID) -> Row:
-        rows = self._rows[table]
-        if key not in rows:
-            rows[key] = self._load(self._tables[table], key)
-        row = rows[key]
-        if row is None:
-            raise KeyError(f"{table} has no row {key}")
-        return row
-
-    def children(self, table: str, parent: UUID) -> list[Row]:
-        return list(self._family(table, parent).values())
-
-    def _family(self, table: str, parent: UUID) -> dict[UUID, Row]:
-        families = self._children[table]
-        if parent not in families:
-            key = self._tables[table].key
-            families[parent] = {row[key]: row for row in self._load_children(self._tables[table], parent)}
-            self._rows[table].update(families[parent])
-        return families[parent]
-
-    def add(self, change: RowChange) -> None:
-        """Take a change of a private table in; others are not kept."""
-        table = self._tables.get(change.table)
-        if table is None:
-            return
-        match change:
-            case Insert(row=row):
-                self._put(table, row[table.key], row)
-            case Update(key=key, values=values):
-                self._put(table, key, {**self.get(table.name, key), **values})
-            case Delete(key=key):
-                before = self.get(table.name, key) if table.parent else None
-                if table.parent and before:
-                    self._family(table.name, before[table.parent]).pop(key, None)
-                self._rows[table.name][key] = None
-
-    def _put(self, table: Table, key: UUID, row: Row) -> None:
-        if table.parent:
-            self._family(table.name, row[table.parent])[key] = row
-        rows = self._rows[table.name]
-        rows.pop(key, None)  # so that it stands behind those used before it
-        rows[key] = row
-
-    def _caches(self) -> list[dict[UUID, Any]]:
-        return [*self._rows.values(), *self._children.values()]
-
-    def trim(self) -> None:
-        """Forget the rows used longest ago, beyond the limit; all that is forgotten must be stored by now."""
-        for rows in self._caches():
-            for key in list(rows)[: max(0, len(rows) - self._limit)]:
-                del rows[key]
-
-    def clear(self) -> None:
-        """Forget everything: what is stored is no longer what was written."""
-        for rows in self._caches():
-            rows.clear()
+def make(change: RowChange, tables: Mapping[str, Changeable]) -> None:
+    """Make a change in its table."""
+    if isinstance(change, Update):
+        tables[change[0]].update(change[1], change[2])
+    elif isinstance(change, Insert):
+        tables[change[0]].insert(change[1])
+    else:
+        tables[change[0]].delete(change[1])

@@ -2,61 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from ..domain.messages import Recorded
+from ..domain.name_ids import id_of, name_value, text_of, text_of_value
 from ..domain.progress import Sums
-from ..domain.project_metrics import STANDARD_METRICS
-from .projection import Change, Insert, Row, Rows, Update
+from .projection import Change, Insert, Row, Update
 from .tables import PROGRESS_METRICS, PROJECT_STATE, PROJECTS
 
+_new = tuple.__new__  # a named tuple's own constructor takes twice as long, and these are made for every claim
 
-def sums_of(state: Row) -> Sums:
-    """Return the sums that a project_state row holds."""
-    return Sums(state["real_sum"], state["claimed_sum"], state["weight_sum"])
+
+def sums_of(state: Row, term: int = 0, authenticity: int = 0) -> Sums:
+    """Return the sums of a project_state row, after a task's w * c moved by `term`."""
+    return _new(Sums, (state["real_sum"] + term * authenticity, state["claimed_sum"] + term, state["weight_sum"]))
 
 
 def change_numbers(
-    recorded: Recorded,
-    rows: Rows,
-    sums: Sums,
-    *,
-    quality_score: float | None = None,
-    cause: dict[str, Any],
-) -> Iterator[Change]:
-    """Give a project new sums, and a new quality score if there is one: its row, its metrics and its state.
+    recorded: Recorded, state: Row, sums: Sums, quality_score: float, cause: tuple[str, UUID]
+) -> list[Change]:
+    """Return what gives a project new sums and a quality score: its row, its metrics and its state.
 
-    `cause` goes into the metrics' metadata: {"task_id"} or {"run_id"}.
+    `state` is its row of project_state; `cause` goes into the metrics' metadata: ("task_id", id) or ("run_id", id).
     """
-    assert recorded.project_id is not None
-    state = rows.get(PROJECT_STATE.name, recorded.project_id)
-    quality = state["quality_score"] if quality_score is None else quality_score
-    before = (*sums_of(state).numbers(), state["quality_score"])
-    after = (*sums.numbers(), quality)
-    changed = {name: new for name, old, new in zip(STANDARD_METRICS, before, after, strict=True) if old != new}
-    if changed:
-        yield Update(PROJECTS.name, recorded.project_id, {**changed, "updated_at": recorded.event.occurred_at})
+    project_id: UUID = state["project_id"]
+    real, fake, rate = sums.numbers()
+    changed = {}
+    if real != state["real_progress"]:
+        changed["real_progress"] = real
+    if fake != state["fake_progress"]:
+        changed["fake_progress"] = fake
+    if rate != state["authenticity_rate"]:
+        changed["authenticity_rate"] = rate
+    if quality_score != state["quality_score"]:
+        changed["quality_score"] = quality_score
     seq = state["metric_seq"]
-    for name, value in changed.items():
-        seq += 1
-        yield metric_row(recorded, recorded.project_id, name, value, {**cause, "seq": seq})
-    new_state = {"real_sum": sums.real, "claimed_sum": sums.claimed, "weight_sum": sums.weight}
-    yield Update(PROJECT_STATE.name, recorded.project_id, {**new_state, "quality_score": quality, "metric_seq": seq})
+    changes: list[Change] = []
+    if changed:
+        at = recorded.event.occurred_at
+        event = name_value(recorded.stream_id.int, str(recorded.version))  # its id, as event_id() makes it
+        kind, cause_id, told = cause[0], text_of(cause[1]), text_of_value(event)
+        for name, value in changed.items():
+            seq += 1
+            metadata = {kind: cause_id, "seq": seq, "event_id": told}
+            changes.append(_metric_row(event, project_id, name, value, metadata, at))
+        changes.append(_new(Update, (PROJECTS.name, project_id, {**changed, "updated_at": at})))
+    sums_after = {"real_sum": sums.real, "claimed_sum": sums.claimed, "weight_sum": sums.weight}
+    changes.append(_new(Update, (PROJECT_STATE.name, project_id, {**sums_after, **changed, "metric_seq": seq})))
+    return changes
 
 
 def metric_row(recorded: Recorded, project_id: UUID, name: str, value: float, metadata: dict[str, Any]) -> Insert:
     """Return the progress_metrics row of an event's value."""
     event_id = recorded.event_id
-    return Insert(
-        PROGRESS_METRICS.name,
-        {
-            "id": uuid5(event_id, name),
-            "project_id": project_id,
-            "metric_name": name,
-            "value": value,
-            "metadata": {**metadata, "event_id": str(event_id)},
-            "recorded_at": recorded.event.occurred_at,
-        },
-    )
+    metadata = {**metadata, "event_id": str(event_id)}
+    return _metric_row(event_id.int, project_id, name, value, metadata, recorded.event.occurred_at)
+
+
+def _metric_row(
+    event: int, project_id: UUID, name: str, value: float, metadata: dict[str, Any], at: datetime
+) -> Insert:
+    row = {
+        "id": id_of(name_value(event, name)),
+        "project_id": project_id,
+        "metric_name": name,
+        "value": value,
+        "metadata": metadata,
+        "recorded_at": at,
+    }
+    return _new(Insert, (PROGRESS_METRICS.name, row))

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from ..domain.messages import Recorded
+from ..domain.name_ids import uuid5
 from ..domain.project import ProjectArchived, ProjectRestored
 from ..domain.retention import RetentionRan
 from .projection import Change, Handler, Operation, Rows, Table

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
+from ..domain.name_ids import uuid5
 from .projection import Insert, Row, Table, Update
 
 Key = tuple[str, datetime]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from ..domain.dependency_graph import DependencyAdded, DependencyRemoved
 from ..domain.messages import Event, Recorded
+from ..domain.name_ids import uuid5
 from ..domain.progress import FULL, micros, task_numbers
 from ..domain.task import STATUS_AFTER, ProgressClaimed, TaskAdded, TaskCompleted
 from ..domain.values import INT32_MAX
@@ -18,6 +19,7 @@ from .tables import PROJECT_STATE, TASK_DEPENDENCIES, TASK_STATE, TASKS
 
 MICROSECOND = timedelta(microseconds=1)
 MINUTE = 60_000_000  # microseconds
+_new = tuple.__new__  # as in numbers.py
 
 
 def task_added(recorded: Recorded, event: TaskAdded, rows: Rows) -> Iterator[Change]:
@@ -57,8 +59,9 @@ def task_added(recorded: Recorded, event: TaskAdded, rows: Rows) -> Iterator[Cha
             "in_progress_since": None,
         },
     )
-    sums = sums_of(rows.get(PROJECT_STATE.name, event.project_id)).plus(weight, 0, FULL)
-    yield from change_numbers(recorded, rows, sums, cause={"task_id": str(recorded.stream_id)})
+    project = rows.get(PROJECT_STATE.name, event.project_id)
+    sums = sums_of(project).plus(weight, 0, FULL)
+    yield from change_numbers(recorded, project, sums, project["quality_score"], ("task_id", recorded.stream_id))
 
 
 def status_changed(recorded: Recorded, event: Event, rows: Rows) -> Iterator[Change]:
@@ -80,25 +83,26 @@ def status_changed(recorded: Recorded, event: Event, rows: Rows) -> Iterator[Cha
     yield Update(TASKS.name, recorded.stream_id, values)
 
 
-def progress_claimed(recorded: Recorded, event: ProgressClaimed, rows: Rows) -> Iterator[Change]:
-    yield Update(TASKS.name, recorded.stream_id, {"updated_at": event.occurred_at})
-    yield from _claim(recorded, micros(event.claimed), rows)
+def progress_claimed(recorded: Recorded, event: ProgressClaimed, rows: Rows) -> list[Change]:
+    return _claim(recorded, micros(event.claimed), rows, {"updated_at": event.occurred_at})
 
 
-def task_completed(recorded: Recorded, event: TaskCompleted, rows: Rows) -> Iterator[Change]:
-    yield from status_changed(recorded, event, rows)
-    yield from _claim(recorded, FULL, rows)
+def task_completed(recorded: Recorded, event: TaskCompleted, rows: Rows) -> list[Change]:
+    return [*status_changed(recorded, event, rows), *_claim(recorded, FULL, rows, {})]
 
 
-def _claim(recorded: Recorded, claimed: int, rows: Rows) -> Iterator[Change]:
+def _claim(recorded: Recorded, claimed: int, rows: Rows, values: dict[str, Any]) -> list[Change]:
+    """Return what a claim changes; `values` are those that the task's row is given besides its numbers."""
     assert recorded.project_id is not None
-    task = rows.get(TASK_STATE.name, recorded.stream_id)
-    sums = sums_of(rows.get(PROJECT_STATE.name, recorded.project_id))
-    sums = sums.minus(*term_of(task)).plus(task["weight"], claimed, task["authenticity"])
-    real, fake = task_numbers(claimed, task["authenticity"])
-    yield Update(TASKS.name, recorded.stream_id, {"real_progress": real, "fake_progress": fake})
-    yield Update(TASK_STATE.name, recorded.stream_id, {"claimed": claimed})
-    yield from change_numbers(recorded, rows, sums, cause={"task_id": str(recorded.stream_id)})
+    task_id = recorded.stream_id
+    weight, claimed_before, authenticity = term_of(rows.get(TASK_STATE.name, task_id))
+    project = rows.get(PROJECT_STATE.name, recorded.project_id)
+    sums = sums_of(project, weight * (claimed - claimed_before), authenticity)
+    real, fake = task_numbers(claimed, authenticity)
+    changes = change_numbers(recorded, project, sums, project["quality_score"], ("task_id", task_id))
+    changes.append(_new(Update, (TASKS.name, task_id, {**values, "real_progress": real, "fake_progress": fake})))
+    changes.append(_new(Update, (TASK_STATE.name, task_id, {"claimed": claimed})))
+    return changes
 
 
 def term_of(task: Row) -> tuple[int, int, int]:

@@ -54,7 +54,8 @@ def issue_reported(recorded: Recorded, event: IssueReported, rows: Rows) -> Iter
 
 def run_completed(recorded: Recorded, event: RunCompleted, rows: Rows) -> Iterator[Change]:
     assert recorded.project_id is not None
-    sums = sums_of(rows.get(PROJECT_STATE.name, recorded.project_id))
+    project = rows.get(PROJECT_STATE.name, recorded.project_id)
+    sums = sums_of(project)
     for task_id, authenticity in event.assessments.items():
         task = rows.get(TASK_STATE.name, task_id)
         assessed = micros(authenticity)
@@ -63,9 +64,7 @@ def run_completed(recorded: Recorded, event: RunCompleted, rows: Rows) -> Iterat
         numbers = {"real_progress": real, "fake_progress": fake, "authenticity_score": authenticity}
         yield Update(TASKS.name, task_id, {**numbers, "updated_at": event.occurred_at})
         yield Update(TASK_STATE.name, task_id, {"authenticity": assessed})
-    yield from change_numbers(
-        recorded, rows, sums, quality_score=event.quality_score, cause={"run_id": str(recorded.stream_id)}
-    )
+    yield from change_numbers(recorded, project, sums, event.quality_score, ("run_id", recorded.stream_id))
     issues = sorted(rows.children(STAGED_ISSUES.name, recorded.stream_id), key=lambda issue: issue["position"])
     real, fake, rate = sums.numbers()
     yield Insert(

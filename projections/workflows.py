@@ -8,9 +8,10 @@ The events carry all that the rows need, those that a failed run skips included:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from ..domain.messages import Event, Recorded
+from ..domain.name_ids import uuid5
 from ..domain.workflow import StepAdded, WorkflowActivated, WorkflowArchived, WorkflowCreated
 from ..domain.workflow_run import StepCompleted, StepFailed, StepStarted, WorkflowRunFailed, WorkflowRunStarted
 from .projection import Change, Handler, Insert, Rows, Update

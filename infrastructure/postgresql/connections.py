@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.json import set_json_dumps
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+from pydantic_core import to_json
 
 from ..errors import ConnectionClosed, StoreUnavailable
 from ..sql import statements
-
-Connection = psycopg.Connection[Any]
 
 CONNECT_SECONDS = 10
 SQL = statements("postgresql/connections.sql")
@@ -39,6 +40,15 @@ _UNUSABLE = (
 )
 MAX_POOL_SIZE = 5
 """With the listener, one embedding process holds six connections at most."""
+
+
+class Connection(psycopg.Connection[Any]):
+    """A connection that knows which run of the server it belongs to."""
+
+    incarnation: datetime
+    """When the server's statistics were begun anew: at another time after each crash, and on each other server."""
+    can_append = False
+    """The statement of an append is prepared on it."""
 
 
 def shown(url: str) -> str:
@@ -67,7 +77,7 @@ def _with_defaults(url: str) -> str:
 def connect(url: str) -> Connection:
     """Return a connection in autocommit mode. Raises StoreUnavailable."""
     try:
-        connection = psycopg.connect(_with_defaults(url), autocommit=True)
+        connection = Connection.connect(_with_defaults(url), autocommit=True)
         _configure(connection)
     except psycopg.Error as error:
         raise unavailable(url, error) from None
@@ -75,7 +85,9 @@ def connect(url: str) -> Connection:
 
 
 def _configure(connection: Connection) -> None:
+    set_json_dumps(to_json, connection)
     connection.execute(SQL["configure"])
+    ((connection.incarnation,),) = connection.execute(SQL["incarnation"])
 
 
 def unavailable(url: str, error: Exception) -> StoreUnavailable:
@@ -115,8 +127,12 @@ class Connections:
             prepare(connection)
 
         self.url = url
+        self.timeout = timeout
+        self.incarnation: datetime | None = None
+        """That of the connection used last."""
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             _with_defaults(url),
+            connection_class=Connection,
             min_size=1,
             max_size=max_size,
             timeout=timeout,
@@ -132,6 +148,7 @@ class Connections:
         with translated(self.url):
             try:
                 with self._pool.connection() as connection:
+                    self.incarnation = connection.incarnation
                     yield connection
             except psycopg.OperationalError:
                 self._pool.check()  # what cut this connection cut others: the next caller should not meet them
@@ -150,6 +167,7 @@ class Held:
 
     def __init__(self, url: str, connection: Connection) -> None:
         self.url = url
+        self.incarnation = connection.incarnation
         self._connection = connection
 
     @contextmanager

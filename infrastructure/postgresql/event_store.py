@@ -1,17 +1,15 @@
-"""The event store on PostgreSQL: one server call an append, the ordering lock inside it (append_events)."""
+"""The event store on PostgreSQL: one server call a group of appends, the ordering lock inside it (append_events)."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import json
 import selectors
 import socket
-from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import accumulate, islice
+from itertools import islice
 from typing import Any, Self
 from uuid import UUID
 
@@ -26,26 +24,26 @@ from ..event_store import (
     READ_BYTES,
     WRITE_SIDE,
     CommandTrace,
-    Conflict,
     EventRow,
     EventStore,
-    Known,
     Listener,
     LogEvent,
     Outcome,
-    Stored,
     StreamEvent,
-    Taken,
     Unit,
 )
+from ..group_commit import GroupCommit, are_independent
 from ..keys import KeyRing
 from ..sql import for_psycopg, statements
+from .appending import append, changes_json
 from .connections import Connection, Connections, Held, connect
 
 SQL = {name: for_psycopg(statement) for name, statement in statements("postgresql/events.sql").items()}
 MAX_VERSION = 2**31 - 1
 MAX_POSITION = 2**63 - 1
 RECONNECT_SECONDS = 0.5
+SLOTS = 2
+"""One group is written while another waits for the disk."""
 
 
 class PostgreSQLEventStore(EventStore):
@@ -55,22 +53,46 @@ class PostgreSQLEventStore(EventStore):
         self.key_ring = key_ring or KeyRing()
         self.connections = connections
         self._connections: Connections | Held = connections
+        self._group = GroupCommit(slots=SLOTS, timeout=connections.timeout)
+        self._to_flush = False
         ((self.epoch, self.reservation_key, self._channel),) = self._all("store")
 
+    @property
+    def incarnation(self) -> object:
+        return self._connections.incarnation
+
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
+        if isinstance(self._connections, Connections):
+            return self._group.append(units, self._store)
+        self._to_flush = True
+        return self._store(units, are_independent(units))
+
+    def _store(self, units: Sequence[Unit], independent: bool) -> list[Outcome]:
+        """Append units: on disk when this returns, or when the transaction at hand has ended and was flushed."""
+        alone = isinstance(self._connections, Connections)
+        independent = independent and not any(unit.reservations for unit in units)
         try:
-            rows = self._all("append", **_arrays(units))
+            with self._connections.using() as connection:
+                return append(connection, units, independent=independent, alone=alone)
         except psycopg.errors.UniqueViolation as error:
             raise IntegrityError(error.diag.message_primary) from None
-        return [_outcome(unit, *row) for unit, row in zip(units, rows, strict=True)]
+
+    def flush(self) -> None:
+        if isinstance(self._connections, Held):
+            self._to_flush = True
+        else:
+            self._all("flush")
 
     @contextmanager
     def exclusive(self) -> Iterator[Self]:
-        with self._connections.using() as connection, connection.transaction():
-            connection.execute(SQL["lock"])
+        with self._connections.using() as connection:
             held = copy.copy(self)
             held._connections = Held(self._connections.url, connection)
-            yield held
+            with connection.transaction():
+                connection.execute(SQL["lock"])
+                yield held
+            if held._to_flush:
+                connection.execute(SQL["flush"])
 
     def next_ready(
         self, project_id: UUID, *, priority: int | None, agent_type: str, capabilities: Sequence[str]
@@ -113,11 +135,15 @@ class PostgreSQLEventStore(EventStore):
         changes = [(0, change) for id_ in person_ids for change in forget(id_)]
         self._all("change_write_side", changes=_changes(changes))
 
-    def load(self, stream_id: UUID) -> list[StreamEvent]:
-        return [StreamEvent(*row) for row in self._all("load", stream_id=stream_id)]
+    def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+        found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
+        streams, numbers = (f"{{{','.join(map(str, values))}}}" for values in (versions, versions.values()))
+        for stream_id, *row in self._all("load_many", streams=streams, versions=numbers):
+            found[stream_id].append(StreamEvent(*row))
+        return found
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
-        return [LogEvent(*row) for row in self._all("read", after=after, limit=limit, bytes=READ_BYTES)]
+        return [*map(LogEvent._make, self._all("read", after=after, limit=limit, bytes=READ_BYTES))]
 
     def read_rows(self, after: int, limit: int) -> list[EventRow]:
         return [EventRow(*row) for row in self._all("read_rows", after=after, limit=limit)]
@@ -184,54 +210,9 @@ class PostgreSQLEventStore(EventStore):
             return cursor.execute(SQL[name], parameters).fetchall()
 
 
-def _arrays(units: Sequence[Unit]) -> Mapping[str, list[Any]]:
-    """Return the arguments of append_events: parallel arrays, and where each unit's part of them ends."""
-    events = [event for unit in units for event in unit.events]
-    guards = [guard for unit in units for guard in unit.guards.items()]
-    reservations = [reservation for unit in units for reservation in unit.reservations]
-    return {
-        "event_ends": list(accumulate(len(unit.events) for unit in units)),
-        "streams": [event.stream_id for event in events],
-        "versions": [event.version for event in events],
-        "topics": [event.topic for event in events],
-        "states": [event.state for event in events],
-        "command_ids": [event.command_id for event in events],
-        "command_digests": [event.command_digest for event in events],
-        "correlation_ids": [event.correlation_id for event in events],
-        "causation_ids": [event.causation_id for event in events],
-        "actors": [event.actor for event in events],
-        "project_ids": [event.project_id for event in events],
-        "key_ids": [event.key_id for event in events],
-        "guard_ends": list(accumulate(len(unit.guards) for unit in units)),
-        "guard_streams": [stream_id for stream_id, _ in guards],
-        "guard_versions": [version for _, version in guards],
-        "reservation_ends": list(accumulate(len(unit.reservations) for unit in units)),
-        "reservation_spaces": [reservation.space for reservation in reservations],
-        "reservation_keys": [reservation.key for reservation in reservations],
-        "reservation_streams": [reservation.stream_id for reservation in reservations],
-        "reservation_events": [reservation.event for reservation in reservations],
-        "reservation_kept": [reservation.kept for reservation in reservations],
-        "changes": [_changes(unit.changes) if unit.changes else None for unit in units],
-    }
-
-
 def _changes(changes: Iterable[tuple[int, Change]]) -> Jsonb:
     """Return changes as change_write_side takes them."""
-    return Jsonb([{**change, "event": index} for index, change in changes], _dumps)
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, default=lambda item: b64encode(item).decode() if isinstance(item, bytes) else str(item))
-
-
-def _outcome(unit: Unit, outcome: str, first_position: int | None, detail: int | None) -> Outcome:
-    if outcome == "stored" and first_position is not None:
-        return Stored(first_position)
-    if outcome == "conflict" and detail is not None:
-        return Conflict(list(unit.guards)[detail - 1])
-    if outcome == "taken" and detail is not None:
-        return Taken(detail - 1)
-    return Known()
+    return Jsonb(list(changes), changes_json)
 
 
 class PostgreSQLListener:

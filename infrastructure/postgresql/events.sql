@@ -1,17 +1,27 @@
 -- name: append
-SELECT outcome, first_position, detail FROM append_events(
-    :event_ends, :streams, :versions, :topics, :states,
-    :command_ids, :command_digests, :correlation_ids, :causation_ids, :actors, :project_ids, :key_ids,
-    :guard_ends, :guard_streams, :guard_versions,
-    :reservation_ends, :reservation_spaces, :reservation_keys, :reservation_streams,
-    :reservation_events::integer[], :reservation_kept, :changes::jsonb[]
+CALL append_events(
+    $1::boolean, $2::boolean, $3::integer[], $4::uuid[], $5::integer[], $6::text[], $7::bytea[], $8::uuid[], $9::bytea[],
+    $10::text[], $11::text[], $12::text[], $13::uuid[], $14::uuid[], $15::integer[], $16::uuid[], $17::integer[],
+    $18::jsonb[], $19::jsonb[], NULL, NULL
 )
+
+-- name: flush
+SELECT flush_events()
 
 -- name: store
 SELECT epoch, reservation_key, events_channel() FROM store
 
--- name: load
-SELECT version, topic, state FROM events WHERE stream_id = :stream_id ORDER BY version
+-- name: load_many
+-- The planner cannot count arrays that stand in subqueries: else it would plan anew at each call, for twice the time.
+SELECT asked.stream_id, event.version, event.topic, event.state
+FROM unnest((SELECT :streams::uuid[]), (SELECT :versions::integer[])) AS asked (stream_id, version)
+CROSS JOIN LATERAL (
+    SELECT version, topic, state FROM events
+    WHERE stream_id = asked.stream_id AND version >= CASE asked.version
+        WHEN 0 THEN (SELECT max(version) FROM events AS newest WHERE newest.stream_id = asked.stream_id)
+        ELSE asked.version END
+    ORDER BY version
+) AS event
 
 -- name: read
 SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash

@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from ...projections.fold import Fold, Step
-from ...projections.projection import Kind, Projection, Row, Table
+from ...projections.fold import Step, Writes
+from ...projections.projection import Kind, Operation, Projection, Row, Table
 from ..errors import CheckpointMoved, ProjectionFailed
 from ..operations import take
-from ..read_store import Batch, Checkpoint, ReadStore, batches_of, statements_of
+from ..read_store import (
+    Batch,
+    Checkpoint,
+    ReadStore,
+    batches_of,
+    copy_statement,
+    delete_statement,
+    empty_statement,
+    merge_statement,
+    select_statement,
+    staging_statement,
+    unstaging_statement,
+)
 from ..sql import for_psycopg, statements
 from ..words import plain_words
-from .connections import Connections
+from .connections import Connection, Connections
 
 SQL = {name: for_psycopg(statement) for name, statement in statements("postgresql/read_store.sql").items()}
 SEARCH = statements("postgresql/search.sql")
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+Cursor = psycopg.Cursor[Any]
 
 
 def _whole(number: Decimal | None) -> int | None:
     return None if number is None else int(number)
 
 
-def _jsonb(value: Any) -> Jsonb | None:
-    return None if value is None else Jsonb(value, _dumps)
-
-
-ENCODERS: dict[Kind, Callable[[Any], Any]] = {kind: _jsonb if kind is Kind.JSON else _same for kind in Kind}
+ENCODERS: dict[Kind, Callable[[Any], Any]] = {Kind.JSON: Jsonb}
+BULK_ROWS = 100
+"""From how many rows of a batch on they are copied: fewer are faster as plain statements."""
+BINARY_TYPES = frozenset({"uuid", "text", "varchar", "int2", "int4", "int8", "float8", "bool", "jsonb", "timestamptz"})
+"""The types that Python's values of their kind are copied to in binary form; a table of any other is copied as text."""
 
 
 class Preparing(Protocol):
@@ -57,6 +62,7 @@ class Preparing(Protocol):
 class PostgreSQLReadStore(ReadStore):
     def __init__(self, connections: Connections, preparing: Preparing | None = None) -> None:
         self._connections = connections
+        self._types: dict[str, dict[str, str]] = {}
         self._preparing = preparing
 
     def checkpoint(self, projection: str) -> Checkpoint | None:
@@ -66,26 +72,27 @@ class PostgreSQLReadStore(ReadStore):
 
     def apply(self, projection: str, before: Checkpoint | None, steps: Sequence[Step], after: Checkpoint) -> None:
         values = after._asdict() | {"projection": projection}
-        with self._connections.using() as connection, connection.transaction(), connection.cursor() as cursor:
-            if before is None:
-                moved = cursor.execute(SQL["first_checkpoint"], values).fetchone() is None
-            else:
-                row = cursor.execute(SQL["lock_checkpoint"], values).fetchone()
-                moved = row is None or Checkpoint(*row) != before
-            if moved:
-                raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
-            writing = _Writing(cursor, self._preparing)
-            for step in steps:
-                take(step, writing)
-            if before is not None:
-                cursor.execute(SQL["move_checkpoint"], values)
+        if before is not None:
+            values |= {f"{name}_before": value for name, value in before._asdict().items()}
+        with self._connections.using() as connection:
+            if self._preparing is None and _few(steps):
+                with suppress(*_REFUSED):  # the plain way tells which table it was
+                    _apply_few(connection, steps, values)
+                    return
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.execute(SQL["commit_without_waiting"])
+                _require_moved(cursor.execute(_move(values), values), values)
+                self._take(cursor, steps)
+
+    def _take(self, cursor: Cursor, steps: Sequence[Step]) -> None:
+        writing = _Writing(cursor, self._types, self._preparing)
+        for step in steps:
+            take(step, writing)
 
     def rehearse(self, steps: Sequence[Step], statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         with self._connections.using() as connection, connection.transaction(force_rollback=True):
             with connection.cursor() as cursor:
-                writing = _Writing(cursor)
-                for step in steps:
-                    take(step, writing)
+                self._take(cursor, steps)
             with connection.cursor(row_factory=dict_row) as found:
                 return found.execute(for_psycopg(statement), parameters).fetchall()
 
@@ -93,20 +100,19 @@ class PostgreSQLReadStore(ReadStore):
         with self._connections.using() as connection, connection.transaction():
             connection.execute(SQL["lock_checkpoints"])  # there may be no row yet, and a first batch about to write it
             for table in reversed(projection.tables):
-                connection.execute(statements_of(table, "%s").empty)
+                connection.execute(empty_statement(table))
             connection.execute(SQL["delete_checkpoint"], {"projection": projection.name})
 
-    def row(self, table: Table, key: UUID) -> Row | None:
-        rows = self._rows(table, statements_of(table, "%s").select, key)
-        return rows[0] if rows else None
+    def rows(self, table: Table, keys: Collection[UUID]) -> list[Row]:
+        return self._rows(table, select_statement(table, table.key, "= ANY (%s)"), list(keys))
 
     def children(self, table: Table, parent: UUID) -> list[Row]:
-        return self._rows(table, statements_of(table, "%s").children, parent)
+        return self._rows(table, select_statement(table, table.parent, "= %s"), parent)
 
-    def _rows(self, table: Table, statement: str, id_: UUID) -> list[Row]:
+    def _rows(self, table: Table, statement: str, parameter: UUID | list[UUID]) -> list[Row]:
         exact = [column for column, kind in table.columns.items() if kind is Kind.EXACT]
         with self._connections.using() as connection, connection.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(statement, (id_,)).fetchall()
+            rows = cursor.execute(statement, (parameter,)).fetchall()
         return [{**row, **{column: _whole(row[column]) for column in exact}} for row in rows]
 
     def query(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -128,28 +134,96 @@ def _reason(error: psycopg.Error) -> str:
     return error.diag.constraint_name or error.diag.message_primary or type(error).__name__
 
 
+def _move(values: Mapping[str, Any]) -> str:
+    return SQL["move_checkpoint" if "position_before" in values else "first_checkpoint"]
+
+
+def _require_moved(cursor: Cursor, values: Mapping[str, Any]) -> None:
+    if cursor.rowcount != 1:
+        projection = values["projection"]
+        raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
+
+
+def _few(steps: Sequence[Step]) -> bool:
+    """Whether plain statements are the fastest way to write."""
+    rows = 0
+    for step in steps:
+        if isinstance(step, Operation):
+            return False
+        rows += sum(len(writes.deletes) + len(writes.updates) + len(writes.inserts) for writes in step)
+    return rows < BULK_ROWS
+
+
+def _apply_few(connection: Connection, steps: Sequence[Step], values: Mapping[str, Any]) -> None:
+    """Write a few rows and their checkpoint without waiting for the answer to each statement: so a batch at the end of
+    the log costs two round trips."""
+    with connection.pipeline() as pipeline, connection.transaction():
+        connection.execute(SQL["commit_without_waiting"])
+        moved = connection.execute(_move(values), values)
+        written: list[tuple[Batch, Cursor]] = []
+        for step in steps:
+            for batch in batches_of(cast(list[Writes], step)):
+                cursor = connection.cursor()
+                cursor.executemany(batch.statement("%s"), batch.encoded(ENCODERS))
+                written.append((batch, cursor))
+        pipeline.sync()
+        _require_moved(moved, values)
+        for batch, cursor in written:
+            batch.check(cursor.rowcount)
+
+
 class _Writing:
     """Satisfies `Writing`."""
 
-    def __init__(self, cursor: psycopg.Cursor[Any], preparing: Preparing | None = None) -> None:
+    def __init__(self, cursor: Cursor, types: dict[str, dict[str, str]], preparing: Preparing | None) -> None:
         self._cursor = cursor
+        self._types = types
         self._preparing = preparing
 
-    def write(self, fold: Fold) -> None:
-        if self._preparing:
-            for table, deletes, updates, _ in fold:
-                if deletes or updates:
-                    self._preparing.will_change(self._cursor, table.name)
-        for batch in batches_of(fold, ENCODERS, "%s"):
-            self._write(batch)
+    def write(self, writes: Sequence[Writes]) -> None:
+        for batch in batches_of(writes):
+            if self._preparing and batch.verb != "insert":
+                self._preparing.will_change(self._cursor, batch.table.name)
+            try:
+                matched = self._write(batch)
+            except _REFUSED as error:
+                message = f"the database refuses a row of {batch.table.name}: {_reason(error)}"
+                raise ProjectionFailed(message, table=batch.table.name) from None
+            batch.check(matched)
 
-    def _write(self, batch: Batch) -> None:
-        try:
-            self._cursor.executemany(batch.statement, batch.parameters)
-        except _REFUSED as error:
-            message = f"the database refuses a row of {batch.table}: {_reason(error)}"
-            raise ProjectionFailed(message, table=batch.table) from None
-        batch.check(self._cursor.rowcount)
+    def _write(self, batch: Batch) -> int:
+        """Write a batch in the form that is fastest for its size; return how many rows were there."""
+        if len(batch.rows) < BULK_ROWS:
+            self._cursor.executemany(batch.statement("%s"), batch.encoded(ENCODERS))
+        elif batch.verb == "insert":
+            self._copy(batch, batch.table.name)
+        elif batch.verb == "delete":
+            keys = [key for (key,) in batch.rows]
+            self._cursor.execute(delete_statement(batch.table, "= ANY (%s)"), (keys,))
+        else:
+            staged = f"staged_{batch.table.name}"
+            self._cursor.execute(staging_statement(batch.table))
+            self._copy(batch, staged)
+            self._cursor.execute(merge_statement(batch.table.name, batch.columns))
+            matched = self._cursor.rowcount
+            self._cursor.execute(unstaging_statement(batch.table))
+            return matched
+        return self._cursor.rowcount
+
+    def _copy(self, batch: Batch, name: str) -> None:
+        types = self._types_of(batch.table)
+        wanted = [types[column] for column in batch.columns]
+        binary = BINARY_TYPES.issuperset(wanted)
+        with self._cursor.copy(copy_statement(name, batch.columns, binary=binary)) as copy:
+            if binary:
+                copy.set_types(wanted)
+            for row in batch.rows if binary else batch.encoded(ENCODERS):
+                copy.write_row(row)
+
+    def _types_of(self, table: Table) -> dict[str, str]:
+        if table.name not in self._types:
+            self._types[table.name] = dict(self._cursor.execute(SQL["column_types"], {"table": table.name}).fetchall())
+        return self._types[table.name]
 
     def run(self, statement: str, parameters: Mapping[str, Any]) -> None:
         self._will_operate()

@@ -1,20 +1,25 @@
 -- name: checkpoint
 SELECT version, epoch, position, event_hash, generation FROM checkpoints WHERE projection = :projection
 
--- name: lock_checkpoint
-SELECT version, epoch, position, event_hash, generation FROM checkpoints WHERE projection = :projection FOR UPDATE
-
 -- name: lock_checkpoints
 LOCK TABLE checkpoints IN EXCLUSIVE MODE
 
 -- name: first_checkpoint
 INSERT INTO checkpoints (projection, version, epoch, position, event_hash)
 VALUES (:projection, :version, :epoch, :position, :event_hash)
-ON CONFLICT (projection) DO NOTHING RETURNING 1
+ON CONFLICT (projection) DO NOTHING
 
 -- name: move_checkpoint
 UPDATE checkpoints SET version = :version, epoch = :epoch, position = :position, event_hash = :event_hash
-WHERE projection = :projection
+WHERE projection = :projection AND version = :version_before AND epoch = :epoch_before
+  AND position = :position_before AND event_hash = :event_hash_before AND generation = :generation_before
 
 -- name: delete_checkpoint
 DELETE FROM checkpoints WHERE projection = :projection
+
+-- name: commit_without_waiting
+SET LOCAL synchronous_commit = off
+
+-- name: column_types
+SELECT a.attname, t.typname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+WHERE a.attrelid = to_regclass(:table) AND a.attnum > 0 AND NOT a.attisdropped

@@ -7,7 +7,7 @@ import json
 import sqlite3
 import threading
 import weakref
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ from ..event_store import (
     Taken,
     Unit,
 )
+from ..group_commit import GroupCommit, are_independent
 from ..keys import KeyRing
 from ..sql import sequences, statements
 from .connections import Connections, Held, open_database, translated
@@ -106,6 +107,7 @@ class SQLiteEventStore(EventStore):
         self.connections = Connections(path, timeout=timeout)
         self._connections: Connections | Held = self.connections
         self._timeout = timeout
+        self._group = GroupCommit(slots=1, timeout=timeout)
         self._wipes = False
         self._listeners: weakref.WeakSet[SQLiteListener] = weakref.WeakSet()
         with self._connections.reading() as connection:
@@ -119,16 +121,28 @@ class SQLiteEventStore(EventStore):
         return generation
 
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
+        if isinstance(self._connections, Connections):
+            return self._group.append(units, self._store)
+        return self._store(units, are_independent(units))
+
+    def _store(self, units: Sequence[Unit], independent: bool) -> list[Outcome]:
+        """Append units in one transaction."""
         try:
             with self._connections.writing() as connection:
                 head = Head(connection.execute(SQL["head"]).fetchone())
-                outcomes = [_append(connection, head, unit) for unit in units]
+                if independent:
+                    outcomes = _append(connection, head, units)
+                else:
+                    outcomes = [outcome for unit in units for outcome in _append(connection, head, [unit])]
         except sqlite3.IntegrityError as error:
             raise IntegrityError(str(error)) from error
         self._tell()
         if any(change["op"] == "destroy_key" for unit in units for _, change in unit.changes):
             self._wipe()
         return outcomes
+
+    def flush(self) -> None:
+        """Nothing is seen here before it is on disk."""
 
     def _wipe(self) -> None:
         """Empty the write-ahead log: it still holds pages as they were. Where somebody reads it, a later one will.
@@ -196,8 +210,13 @@ class SQLiteEventStore(EventStore):
             _change_write_side(connection, 0, [(0, change) for id_ in person_ids for change in forget(id_)])
         self._wipe()
 
-    def load(self, stream_id: UUID) -> list[StreamEvent]:
-        return [StreamEvent(*row) for row in self._all("load", stream_id=str(stream_id))]
+    def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+        found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
+        asked = {str(stream_id): stream_id for stream_id in versions}
+        behind = json.dumps({text: versions[stream_id] for text, stream_id in asked.items()})
+        for text, *row in self._all("load_many", versions=behind):
+            found[asked[text]].append(StreamEvent(*row))
+        return found
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
         events, room = [], READ_BYTES
@@ -283,10 +302,27 @@ class SQLiteEventStore(EventStore):
             return connection.execute(SQL[name], parameters).fetchall()
 
 
-def _append(connection: sqlite3.Connection, head: Head, unit: Unit) -> Outcome:
-    command_ids = {event.command_id for event in unit.events if event.command_id}
-    if connection.execute(SQL["knows_command"], (json.dumps([*map(str, command_ids)]),)).fetchone():
-        return Known()
+def _append(connection: sqlite3.Connection, head: Head, units: Sequence[Unit]) -> list[Outcome]:
+    """Append units of which none rests on what another writes."""
+    outcomes: list[Outcome] = []
+    rows: list[tuple[Any, ...]] = []
+    for unit in units:
+        if (refusal := _refusal(connection, unit)) is not None:
+            outcomes.append(refusal)
+            continue
+        outcomes.append(Stored(head.position + 1))
+        _change_write_side(connection, head.position + 1, unit.changes)
+        kept = [(space, key, str(stream)) for space, key, stream, _, kept in unit.reservations if kept]
+        connection.executemany(SQL["reserve"], kept)
+        rows += [head.row(event) for event in unit.events]
+    connection.executemany(SQL["insert"], rows)
+    return outcomes
+
+
+def _refusal(connection: sqlite3.Connection, unit: Unit) -> Outcome | None:
+    for command_id in {event.command_id for event in unit.events if event.command_id}:
+        if connection.execute(SQL["knows_command"], (str(command_id),)).fetchone():
+            return Known()
     for index, (space, key, _, event, _) in enumerate(unit.reservations):
         holder = connection.execute(SQL["reserved"], (space, key)).fetchone()
         if holder and not unit.releases(space, UUID(holder[0]), event):
@@ -295,12 +331,7 @@ def _append(connection: sqlite3.Connection, head: Head, unit: Unit) -> Outcome:
         (version,) = connection.execute(SQL["version"], (str(stream_id),)).fetchone()
         if (version or 0) != expected:
             return Conflict(stream_id)
-    first = head.position + 1
-    connection.executemany(SQL["insert"], [head.row(event) for event in unit.events])
-    _change_write_side(connection, first, unit.changes)
-    kept = [(space, key, str(stream)) for space, key, stream, _, kept in unit.reservations if kept]
-    connection.executemany(SQL["reserve"], kept)
-    return Stored(first)
+    return None
 
 
 def _change_write_side(connection: sqlite3.Connection, before: int, changes: Iterable[tuple[int, Change]]) -> None:

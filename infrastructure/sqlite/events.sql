@@ -11,7 +11,7 @@ SELECT position, hash, recorded_at FROM events ORDER BY position DESC LIMIT 1
 INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: knows_command
-SELECT 1 FROM events WHERE command_id IN (SELECT value FROM json_each(?)) LIMIT 1
+SELECT 1 FROM events WHERE command_id = ? LIMIT 1
 
 -- name: version
 SELECT max(version) FROM events WHERE stream_id = ?
@@ -22,8 +22,11 @@ SELECT stream_id FROM reservations WHERE space = ? AND key = ?
 -- name: reserve
 INSERT INTO reservations VALUES (?, ?, ?)
 
--- name: load
-SELECT version, topic, state FROM events WHERE stream_id = :stream_id ORDER BY version
+-- name: load_many
+SELECT stream_id, version, topic, state
+FROM json_each(:versions) AS asked CROSS JOIN events ON stream_id = asked.key AND version >= iif(
+    asked.value = 0, (SELECT max(version) FROM events AS newest WHERE newest.stream_id = asked.key), asked.value)
+ORDER BY stream_id, version
 
 -- name: read
 SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash

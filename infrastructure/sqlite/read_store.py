@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from ...projections.fold import Fold, Step
+from ...projections.fold import Step, Writes
 from ...projections.projection import Kind, Projection, Row, Table
 from ..errors import CheckpointMoved, ProjectionFailed
 from ..operations import take
-from ..read_store import Batch, Checkpoint, ReadStore, batches_of, statements_of
+from ..read_store import Batch, Checkpoint, ReadStore, batches_of, empty_statement, select_statement
 from ..sql import statements
 from ..words import match_expression
 from .connections import Connections
 from .generations import CurrentFile, Files, read_path
-from .values import json_text, time_of, time_text, uuid_of, uuid_text
+from .values import json_text, time_of, time_text, uuid_of
 
 SQL = statements("sqlite/read_store.sql")
 SEARCH = statements("sqlite/search.sql")
@@ -34,14 +34,11 @@ def _same(value: Any) -> Any:
 
 
 ENCODERS: dict[Kind, Callable[[Any], Any]] = {
-    Kind.UUID: uuid_text,
-    Kind.TEXT: _same,
-    Kind.INTEGER: _same,
-    Kind.EXACT: _optional(str),
-    Kind.DOUBLE: _same,
-    Kind.FLAG: _optional(int),
-    Kind.JSON: _optional(json_text),
-    Kind.TIME: _optional(time_text),
+    Kind.UUID: str,
+    Kind.EXACT: str,
+    Kind.FLAG: int,
+    Kind.JSON: json_text,
+    Kind.TIME: time_text,
 }
 DECODERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.UUID: uuid_of,
@@ -85,19 +82,19 @@ class SQLiteReadStore(ReadStore):
     def reset(self, projection: Projection) -> None:
         with self._connections.writing() as connection:
             for table in reversed(projection.tables):
-                connection.execute(statements_of(table, "?").empty)
+                connection.execute(empty_statement(table))
             connection.execute(SQL["delete_checkpoint"], {"projection": projection.name})
 
-    def row(self, table: Table, key: UUID) -> Row | None:
-        rows = self._rows(table, statements_of(table, "?").select, key)
-        return rows[0] if rows else None
+    def rows(self, table: Table, keys: Collection[UUID]) -> list[Row]:
+        statement = select_statement(table, table.key, "IN (SELECT value FROM json_each(?))")
+        return self._rows(table, statement, json.dumps([str(key) for key in keys]))
 
     def children(self, table: Table, parent: UUID) -> list[Row]:
-        return self._rows(table, statements_of(table, "?").children, parent)
+        return self._rows(table, select_statement(table, table.parent, "= ?"), str(parent))
 
-    def _rows(self, table: Table, statement: str, id_: UUID) -> list[Row]:
+    def _rows(self, table: Table, statement: str, parameter: str) -> list[Row]:
         with self._connections.reading() as connection:
-            found = connection.execute(statement, (str(id_),)).fetchall()
+            found = connection.execute(statement, (parameter,)).fetchall()
         return list(_decoded(table.columns, found))
 
     def query(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -130,15 +127,16 @@ class _Writing:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def write(self, fold: Fold) -> None:
-        for batch in batches_of(fold, ENCODERS, "?"):
+    def write(self, writes: Sequence[Writes]) -> None:
+        for batch in batches_of(writes):
             self._write(batch)
 
     def _write(self, batch: Batch) -> None:
+        name = batch.table.name
         try:
-            matched = self._connection.executemany(batch.statement, batch.parameters).rowcount
+            matched = self._connection.executemany(batch.statement("?"), batch.encoded(ENCODERS)).rowcount
         except sqlite3.IntegrityError as error:  # its message names constraints and columns, and no value
-            raise ProjectionFailed(f"the database refuses a row of {batch.table}: {error}", table=batch.table) from None
+            raise ProjectionFailed(f"the database refuses a row of {name}: {error}", table=name) from None
         batch.check(matched)
 
     def run(self, statement: str, parameters: Mapping[str, Any]) -> None:

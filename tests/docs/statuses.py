@@ -164,6 +164,9 @@ class World:
     def agent_exists(self, agent_id: UUID) -> bool:
         return True
 
+    def will_read(self, *stream_ids: UUID) -> None:
+        """It has them all at hand."""
+
     def next_ready(self, project_id: UUID, *asked: Any) -> UUID:
         return TASK_ID
 

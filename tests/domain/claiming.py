@@ -95,6 +95,9 @@ class Memory:
         graph: DependencyGraph | None = self._state(DEPENDENCY_GRAPH, graph_id(project_id))
         return graph
 
+    def will_read(self, *stream_ids: UUID) -> None:
+        """It has them all at hand."""
+
     def next_ready(
         self, project_id: UUID, agent_type: str, capabilities: Sequence[str], priority: str | None
     ) -> UUID | None:

@@ -111,6 +111,9 @@ class DictReads:
     def template(self, template_id: UUID) -> Template | None:
         return self.templates.get(template_id)
 
+    def will_read(self, *stream_ids: UUID) -> None:
+        """It has them all at hand."""
+
 
 def user(status: str = "active") -> User:
     return User("developer", is_active=status == "active", forgotten=status == "forgotten")

@@ -115,6 +115,14 @@ class TestTopics:
     def test_a_topic_begins_with_its_aggregates_name(self, event: type[Event]) -> None:
         assert event.topic.split(".")[0] == AGGREGATE_OF[event].name
 
+    def test_a_state_that_is_that_of_its_last_event_is_so_whatever_was_before(self) -> None:
+        of_last = [aggregate for aggregate in AGGREGATES if aggregate.of_last]
+        assert {aggregate.name for aggregate in of_last} == {"project_metrics", "agent_metrics", "retention"}
+        for aggregate in of_last:
+            for event in aggregate.events:
+                last = EXAMPLES[event.topic]
+                assert aggregate.evolve(object(), last) == aggregate.evolve(None, last)
+
     def test_a_topic_names_one_event(self) -> None:
         topics = Counter(event.topic for event in below(Event) - BASES)
         assert set(topics.values()) == {1}
@@ -124,7 +132,7 @@ class TestTopics:
 class TestFields:
     @pytest.mark.parametrize("command", ALL_COMMANDS)
     def test_a_command_names_fields_that_it_has(self, command: type[Command]) -> None:
-        named = {command.stream, command.creates, command.person, *command.personal} - {None}
+        named = {command.stream, command.creates, command.person, *command.reads, *command.personal} - {None}
         assert named <= command.model_fields.keys()
         assert command.stream is not None or AGGREGATE_OF[command].stream_of is not None
 

@@ -13,6 +13,7 @@ from eventsourcing.persistence import IntegrityError
 
 from claude_tiu.infrastructure.errors import ConnectionClosed, StoreUnavailable
 from claude_tiu.infrastructure.event_store import (
+    LAST,
     Conflict,
     EventStore,
     Known,
@@ -179,6 +180,27 @@ class TestReading:
         append(events, event(A, 1, topic="one"), event(B, 1), event(A, 2, topic="two", state=b"\x00\xff"))
         assert events.load(A) == [(1, "one", b"{}"), (2, "two", b"\x00\xff")]
         assert events.load(C) == []
+
+    def test_streams_are_loaded_together_each_from_a_version_on(self, events: EventStore) -> None:
+        append(events, event(A, 1), event(B, 1), event(A, 2, topic="two", state=b"\x00\xff"), event(A, 3))
+        append(events, event(C, 1))
+        assert events.load_many({B: 1, UUID(int=9): 1, A: 2, C: 2}) == {
+            B: [(1, "test.happened.v1", b"{}")],
+            UUID(int=9): [],
+            A: [(2, "two", b"\x00\xff"), (3, "test.happened.v1", b"{}")],
+            C: [],
+        }
+        assert events.load_many({}) == {}
+
+    def test_of_a_stream_the_last_event_alone_may_be_loaded(self, events: EventStore) -> None:
+        append(events, event(A, 1), event(B, 1), event(A, 2, topic="two", state=b"\x00\xff"))
+        found = events.load_many({A: LAST, C: LAST, B: 1})
+        assert found == {A: [(2, "two", b"\x00\xff")], C: [], B: [(1, "test.happened.v1", b"{}")]}
+
+    def test_a_stream_is_loaded_as_its_transaction_has_left_it(self, events: EventStore) -> None:
+        with events.exclusive() as held:
+            append(held, event(A, 1))
+            assert [one.version for one in held.load_many({A: 1})[A]] == [1]
 
     def test_the_log_is_read_behind_a_position_up_to_a_limit(self, events: EventStore) -> None:
         append_many(events, 5)

@@ -38,7 +38,7 @@ from claude_tiu.domain.dependency_graph import graph_id
 from claude_tiu.domain.registry import decode_event
 from claude_tiu.domain.validation_run import IssueReported
 from claude_tiu.infrastructure import executor as module
-from claude_tiu.infrastructure.event_store import EventStore, Unit
+from claude_tiu.infrastructure.event_store import Conflict, EventStore, Outcome, Unit
 from claude_tiu.infrastructure.executor import Executor
 from tests.support.history import PROJECT, START, TASKS, USER, create_user, plan
 from tests.support.stores import Backend, event
@@ -426,21 +426,36 @@ class TestALostAnswer:
 
 
 class TestContention:
-    def test_is_bounded(self, planned: EventStore, executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
-        append_units, attempts = planned.append, list[int]()
+    def test_ends_under_the_ordering_lock(
+        self, planned: EventStore, executor: Executor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Others are faster each time, until nobody else can write."""
+        append_units, attempts = type(planned).append, list[bool]()
 
-        def overtaken(units: Sequence[Unit]) -> Any:
-            attempts.append(1)
-            stream_id = units[0].events[0].stream_id
-            version = len(planned.load(stream_id)) + 1
-            append_units([Unit([event(stream_id, version, topic="task.put_back.v1", state=STARTED)])])
-            return append_units(units)
+        def overtaken(store: EventStore, units: Sequence[Unit]) -> Any:
+            attempts.append(store is planned)
+            if store is planned:
+                stream_id = units[0].events[0].stream_id
+                version = len(planned.load(stream_id)) + 1
+                append_units(store, [Unit([event(stream_id, version, topic="task.put_back.v1", state=STARTED)])])
+            return append_units(store, units)
 
-        monkeypatch.setattr(planned, "append", overtaken)
+        monkeypatch.setattr(type(planned), "append", overtaken)
+        monkeypatch.setattr(module, "PAUSE_SECONDS", 0)
+        answer = execute(executor, StartTask(task_id=TASKS[0]))
+        assert answer.version == module.ATTEMPTS + 1
+        assert attempts == [True] * (module.ATTEMPTS - 1) + [False]
+
+    def test_is_told_where_it_does_not_end(
+        self, planned: EventStore, executor: Executor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def conflict(store: EventStore, units: Sequence[Unit]) -> list[Outcome]:
+            return [Conflict(TASKS[0])]
+
+        monkeypatch.setattr(type(planned), "append", conflict)
         monkeypatch.setattr(module, "PAUSE_SECONDS", 0)
         with pytest.raises(Contended):
             execute(executor, StartTask(task_id=TASKS[0]))
-        assert len(attempts) == module.ATTEMPTS
 
     def test_a_command_that_was_overtaken_is_decided_again(
         self, planned: EventStore, executor: Executor, monkeypatch: pytest.MonkeyPatch

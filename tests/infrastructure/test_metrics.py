@@ -161,6 +161,7 @@ def test_a_database_that_is_away_and_comes_back(postgresql: PostgreSQLBackend, p
 
 
 def test_a_database_that_does_not_answer_is_not_waited_for(postgresql: PostgreSQLBackend) -> None:
+    before = set(threading.enumerate())  # readers of other tests may still wait for the garbage collector
     with connect(postgresql.url, project=False) as tiu:
         collector = TiuCollector(tiu, wait=0.1)
         assert until(lambda: scraped(collector)["claude_tiu_up"] == 1)
@@ -170,7 +171,8 @@ def test_a_database_that_does_not_answer_is_not_waited_for(postgresql: PostgreSQ
             for _ in range(5):
                 assert scraped(collector)["claude_tiu_up"] == 0
             assert time.monotonic() - started < 5
-            reading = [thread for thread in threading.enumerate() if thread.name.startswith("tiu-metrics")]
+            begun = set(threading.enumerate()) - before
+            reading = [thread for thread in begun if thread.name.startswith("tiu-metrics")]
             assert len(reading) == 1, "however many scrapes, one reads"
         assert until(lambda: scraped(collector)["claude_tiu_up"] == 1)
 

@@ -244,8 +244,7 @@ def test_writers_of_one_stream_at_once_are_all_stored(
     """Contention is told of where it does not end, not where it is ordinary: agents that report to one run."""
     executor.execute([StartTask(task_id=TASKS[0])])
     each, last = 10, events.max_notification_id() or 0
-    # Between processes nothing but chance decides who comes first: few of them, for the bound not to be met by it.
-    executors = [Executor(backend.events()) for _ in range(3)] if own_connections else [executor] * THREADS
+    executors = [Executor(backend.events()) for _ in range(THREADS)] if own_connections else [executor] * THREADS
 
     def claim(one: Executor) -> Answer:
         return [one.execute([ClaimProgress(task_id=TASKS[0], claimed=n)])[0] for n in range(each)][-1]

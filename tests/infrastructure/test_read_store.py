@@ -13,7 +13,7 @@ import pytest
 from claude_tiu.infrastructure import operations
 from claude_tiu.infrastructure.errors import CheckpointMoved, ConnectionClosed, ProjectionFailed
 from claude_tiu.infrastructure.read_store import Checkpoint, ReadStore
-from claude_tiu.projections.fold import Fold, Step
+from claude_tiu.projections.fold import Fold, Step, Writes
 from claude_tiu.projections.projection import Delete, Insert, Kind, Operation, Projection, RowChange, Table, Update
 from tests.support.stores import Backend
 
@@ -68,11 +68,11 @@ def thing(key: UUID = ONE, **values: Any) -> Insert:
     return Insert("things", {"id": key, "parent_id": PARENT} | VALUES | values)
 
 
-def fold(*changes: RowChange) -> Fold:
+def fold(*changes: RowChange) -> list[Writes]:
     made = Fold(PROJECTION.tables)
     for change in changes:
         made.add(change)
-    return made
+    return made.writes()
 
 
 def apply(store: ReadStore, before: int | None, after: int, *steps: Step) -> None:

@@ -47,9 +47,8 @@ def folded(changes: Iterable[RowChange]) -> dict[str, Changes]:
     for change in changes:
         fold.add(change)
     return {
-        writes.table.name: Changes(list(writes.inserts.values()), writes.updates, list(writes.deletes))
-        for writes in fold
-        if writes.inserts or writes.updates or writes.deletes
+        table.name: Changes([dict(row) for row in inserts], dict(updates), deletes)
+        for table, deletes, updates, inserts in fold.writes()
     }
 
 

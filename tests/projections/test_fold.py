@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_tiu.projections.fold import Fold
-from claude_tiu.projections.projection import Delete, Insert, Kind, RowChange, Table, Update
+from claude_tiu.projections.fold import Fold, Writes
+from claude_tiu.projections.projection import Delete, Insert, Kind, Row, RowChange, Table, Update
+from claude_tiu.projections.running_state import RunningState
 from tests.domain.given import uid
 
 PARENTS = Table("parents", "id", {"id": Kind.UUID, "name": Kind.TEXT, "size": Kind.INTEGER}, unique=(("name",),))
@@ -29,15 +32,21 @@ def child(key: UUID, of: UUID, size: int = 0) -> Insert:
     return Insert("children", {"id": key, "parent_id": of, "size": size})
 
 
-def fold(*changes: RowChange) -> dict[str, tuple[list[UUID], dict[UUID, Any], dict[UUID, Any]]]:
+Folded = dict[str, tuple[list[UUID], dict[UUID, Any], dict[UUID, Any]]]
+
+
+def fold(*changes: RowChange) -> Folded:
     """(deletes, updates, inserts) of each table that has any."""
     folded = Fold(TABLES)
     for change in changes:
         folded.add(change)
+    return written(folded)
+
+
+def written(folded: Fold) -> Folded:
     return {
-        writes.table.name: (list(writes.deletes), writes.updates, writes.inserts)
-        for writes in folded
-        if writes.deletes or writes.updates or writes.inserts
+        table.name: (deletes, dict(updates), {row["id"]: row for row in inserts})
+        for table, deletes, updates, inserts in folded.writes()
     }
 
 
@@ -159,6 +168,13 @@ def possible(database: Database) -> list[RowChange]:
 
 def apply(database: Database, change: RowChange) -> None:
     """Make one change, and hold what a database holds after every statement."""
+    make(database, change)
+    names = [row["name"] for row in database["parents"].values()]
+    assert len(names) == len(set(names))
+    assert {row["parent_id"] for row in database["children"].values()} <= database["parents"].keys()
+
+
+def make(database: Database, change: RowChange) -> None:
     rows = database[change.table]
     match change:
         case Insert(row=row):
@@ -168,22 +184,18 @@ def apply(database: Database, change: RowChange) -> None:
             rows[key].update(values)
         case Delete(key=key):
             del rows[key]
-    names = [row["name"] for row in database["parents"].values()]
-    assert len(names) == len(set(names))
-    assert {row["parent_id"] for row in database["children"].values()} <= database["parents"].keys()
 
 
-def write(database: Database, folded: Fold) -> None:
+def write(database: Database, tables: list[Writes], apply: Callable[[Database, RowChange], None] = apply) -> None:
     """Write a batch as the stores do: deletes, children first; updates; inserts, parents first."""
-    tables = list(folded)
     for table, deletes, _, _ in reversed(tables):
         for key in deletes:
             apply(database, Delete(table.name, key))
     for table, _, updates, _ in tables:
-        for key, values in updates.items():
+        for key, values in updates:
             apply(database, Update(table.name, key, values))
     for table, _, _, inserts in tables:
-        for row in inserts.values():
+        for row in inserts:
             apply(database, Insert(table.name, row))
 
 
@@ -197,8 +209,36 @@ def test_batches_split_anywhere_come_to_the_same_as_the_changes_one_by_one(
     for number, change in enumerate(changes):
         apply(expected, change)
         if number in splits or folded.must_close(change):
-            write(found, folded)
-            folded = Fold(TABLES)
+            write(found, folded.writes())
         folded.add(change)
-    write(found, folded)
+    write(found, folded.writes())
+    assert found == expected
+
+
+@given(histories(), st.sets(st.integers(1, 25)), st.booleans())
+def test_so_do_those_of_running_state_whatever_it_remembers(
+    changes: list[RowChange], splits: set[int], forgets: bool
+) -> None:
+    expected: Database = {"parents": {}, "children": {}}
+    found: Database = {"parents": {}, "children": {}}
+    tables = (replace(PARENTS, private=True), replace(CHILDREN, private=True, parent="parent_id"))
+
+    def load(table: Table, keys: Collection[UUID]) -> list[Row]:
+        return [found[table.name][key] for key in keys if key in found[table.name]]
+
+    def load_children(table: Table, parent: UUID) -> list[Row]:
+        return [row for row in found[table.name].values() if row["parent_id"] == parent]
+
+    state = RunningState(tables, load, load_children, limit=1)
+    for number, change in enumerate(changes):
+        if number in splits:
+            write(found, state.writes(), make)  # private tables hold nothing unique, and refer to nothing
+            state.clear() if forgets else state.trim()
+            assert found == expected
+        apply(expected, change)
+        state.add(change)
+    for parent in expected["parents"]:
+        under = [row for row in expected["children"].values() if row["parent_id"] == parent]
+        assert sorted(state.children("children", parent), key=str) == sorted(under, key=str)
+    write(found, state.writes(), make)
     assert found == expected

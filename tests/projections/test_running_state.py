@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 import pytest
 
-from claude_tiu.projections.fold import RunningState
 from claude_tiu.projections.projection import Delete, Insert, Kind, Row, Table, Update
+from claude_tiu.projections.running_state import RunningState
 from tests.domain.given import uid
 
 SUMS = Table("sums", "id", {"id": Kind.UUID, "sum": Kind.EXACT}, private=True)
@@ -24,9 +25,9 @@ class Stored:
         self.asked: list[tuple[str, UUID]] = []
         self.state = RunningState((SHOWN, SUMS, STAGED), self.load, self.load_children, limit=2)
 
-    def load(self, table: Table, key: UUID) -> Row | None:
-        self.asked.append((table.name, key))
-        return self.rows.get((table.name, key))
+    def load(self, table: Table, keys: Collection[UUID]) -> list[Row]:
+        self.asked += [(table.name, key) for key in keys]
+        return [self.rows[table.name, key] for key in keys if (table.name, key) in self.rows]
 
     def load_children(self, table: Table, parent: UUID) -> list[Row]:
         self.asked.append((table.name, parent))
@@ -77,10 +78,27 @@ def test_a_row_given_out_is_not_changed_by_what_comes_later(stored: Stored) -> N
 
 
 def test_tables_that_are_read_by_others_are_not_kept(stored: Stored) -> None:
-    stored.state.add(Insert("shown", {"id": A}))
-    stored.state.add(Delete("shown", A))
-    with pytest.raises(KeyError):
-        stored.state.get("shown", A)
+    assert stored.state.tables.keys() == {"sums", "staged"}
+
+
+def test_what_a_batch_will_ask_for_is_fetched_at_once_and_not_again(stored: Stored) -> None:
+    stored.rows["sums", A] = sums(A, 1)
+    stored.state.add(Insert("sums", sums(B, 5)))
+    stored.state.fetch({key.int: key for key in (A, B, C)})
+    assert stored.asked == [("sums", A), ("sums", C)]
+    assert [stored.state.get("sums", key)["sum"] for key in (A, B)] == [1, 5]
+    assert stored.asked == [("sums", A), ("sums", C)]
+
+
+def test_a_contradiction_raises(stored: Stored) -> None:
+    stored.state.add(Insert("sums", sums(A, 1)))
+    with pytest.raises(ValueError, match=str(A)):
+        stored.state.add(Insert("sums", sums(A, 2)))
+    with pytest.raises(ValueError, match="columns"):
+        stored.state.add(Insert("sums", {"id": B}))
+    for change in (Update("sums", C, {"sum": 1}), Delete("sums", C)):
+        with pytest.raises(KeyError, match=str(C)):
+            stored.state.add(change)
 
 
 def test_children_are_those_stored_and_those_of_the_batch(stored: Stored) -> None:
@@ -99,8 +117,11 @@ def test_trimming_forgets_the_rows_used_longest_ago(stored: Stored) -> None:
     for key in (A, B, C):
         stored.rows["sums", key] = sums(key, 1)
         stored.state.add(Insert("sums", sums(key, 1)))
+    stored.state.writes()
     stored.state.add(Update("sums", A, {"sum": 2}))
     stored.rows["sums", A] = sums(A, 2)
+    stored.state.writes()
+    stored.asked.clear()
     stored.state.trim()
     assert [stored.state.get("sums", key)["sum"] for key in (C, A)] == [1, 2]
     assert not stored.asked

@@ -74,14 +74,13 @@ def find_clients(server: str) -> Path:
 
 
 @contextmanager
-def temporary_server(bindir: Path, *options: str) -> Iterator[str]:
+def temporary_server(bindir: Path, *options: str, folder: Path | None = None) -> Iterator[str]:
     """Start a server of its own, in RAM if there is any and on a unix socket only; yield the URL of database postgres.
 
-    It gives up durability for speed; `options` come last and win, so "fsync=on" gives it back.
+    It gives up durability for speed; `options` come last and win, so "fsync=on" gives it back. With `folder`, its data
+    lie there, in a folder of their own: on the disk, where durability is to be measured.
     """
-    ram = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
-    fits = ram.is_dir() and os.access(ram, os.W_OK) and shutil.disk_usage(ram).free > 512 << 20
-    base = Path(tempfile.mkdtemp(prefix="pg-", dir=ram if fits else None))
+    base = Path(tempfile.mkdtemp(prefix="pg-", dir=folder or _ram()))
     data, log = base / "data", base / "log"
     user: dict[str, Any] = {}
 
@@ -124,6 +123,12 @@ def temporary_server(bindir: Path, *options: str) -> Iterator[str]:
             call(bindir / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
     finally:
         shutil.rmtree(base, ignore_errors=True)
+
+
+def _ram() -> Path | None:
+    ram = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
+    fits = ram.is_dir() and os.access(ram, os.W_OK) and shutil.disk_usage(ram).free > 512 << 20
+    return ram if fits else None
 
 
 @contextmanager

@@ -144,139 +144,174 @@ BEGIN
 END;
 $$;
 
-CREATE FUNCTION hash_field(value BYTEA) RETURNS BYTEA LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN value IS NULL THEN '\xffffffff'::bytea ELSE int4send(length(value)) || value END;
-
--- The hash of an event's row: infrastructure/event_hash.py describes the encoding, and does the same.
-CREATE FUNCTION event_hash(event events) RETURNS BYTEA LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN sha256(
-    hash_field((event).previous_hash)
-    || hash_field(int8send((event).position))
-    || hash_field(uuid_send((event).stream_id))
-    || hash_field(int8send((event).version))
-    || hash_field(convert_to((event).topic, 'UTF8'))
-    || hash_field((event).state)
-    || hash_field(int8send((extract(epoch FROM (event).recorded_at) * 1000000)::bigint))
-    || hash_field(uuid_send((event).command_id))
-    || hash_field((event).command_digest)
-    || hash_field(convert_to((event).correlation_id, 'UTF8'))
-    || hash_field(convert_to((event).causation_id, 'UTF8'))
-    || hash_field(convert_to((event).actor, 'UTF8'))
-    || hash_field(uuid_send((event).project_id))
-    || hash_field(uuid_send((event).key_id))
-);
+-- The hash of an event's row: infrastructure/event_hash.py describes the encoding, and does the same. array_send writes
+-- each element as that asks, its length (-1 for NULL) and its bytes, behind 20 bytes of its own.
+CREATE FUNCTION event_hash(event events) RETURNS BYTEA LANGUAGE sql STABLE PARALLEL SAFE
+RETURN sha256(substr(array_send(ARRAY[
+    (event).previous_hash,
+    int8send((event).position),
+    uuid_send((event).stream_id),
+    int8send((event).version),
+    convert_to((event).topic, 'UTF8'),
+    (event).state,
+    int8send((extract(epoch FROM (event).recorded_at) * 1000000)::bigint),
+    uuid_send((event).command_id),
+    (event).command_digest,
+    convert_to((event).correlation_id, 'UTF8'),
+    convert_to((event).causation_id, 'UTF8'),
+    convert_to((event).actor, 'UTF8'),
+    uuid_send((event).project_id),
+    uuid_send((event).key_id)
+]), 21));
 
 -- The channel that tells of appends: one for each store of a database.
 CREATE FUNCTION events_channel() RETURNS TEXT LANGUAGE sql STABLE
 RETURN 'tiu_events_' || 'events'::regclass::oid;
 
--- Append units of events, one server call: the ordering lock, the checks, the rows and the notification.
+-- Make the commit of the transaction at hand wait until all that was committed before it is on disk: its message stands
+-- behind that in the log. Where synchronous_commit asks for more than this server's disk, it is given.
+CREATE FUNCTION flush_events() RETURNS TEXT LANGUAGE sql
+RETURN concat(
+    CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', TRUE) END,
+    pg_logical_emit_message(TRUE, 'claude-tiu', '')
+);
+
+-- Append units of events: the ordering lock, the checks, the rows and the notification, in one server call.
 --
--- Events, guards and reservations come as parallel arrays; unit u owns those up to *_ends[u], behind those of u - 1.
--- Each unit's outcome: 'stored' (with its first position), or, with nothing stored of it, 'known' (a command_id is in
--- the log), 'taken' (detail: which of its reservations, from 1; what the unit itself releases is free) or 'conflict'
--- (detail: which of its guards, from 1). Of the reservations those are kept that no later event of the unit lets go; what
--- an event reserves must have been free, or let go by then. changes[u] are the unit's changes of the write-side tables, or NULL.
+-- Events and guards come as parallel arrays; unit u owns those up to *_ends[u], behind those of u - 1. reserved[u] are the
+-- unit's reservations, and changes[u] its changes of the write-side tables, as JSON or NULL.
+-- Each unit's outcome: 'stored' (detail: its first position), or, with nothing stored of it, 'known' (a command_id is in
+-- the log), 'taken' (detail: which of its reservations; what the unit itself releases is free) or 'conflict' (detail:
+-- which of its guards), both counted from 0. Of the reservations those are kept that no later event of the unit lets go;
+-- what an event reserves must have been free, or let go by then.
 -- The lock is held until the commit, so positions become visible in their order; recorded_at never falls.
-CREATE FUNCTION append_events(
+--
+-- Units that are `independent` (none writes a stream that another guards or writes, no command_id is in two, no value is
+-- reserved) are checked and stored together; one by one where they are not, and where any of them is refused.
+--
+-- With `alone` there are two transactions: the lock is let go with the first, whose commit waits for nothing; the second
+-- waits for the disk, together with those of others. So what was stored is on disk when the call returns. Otherwise the
+-- caller has begun a transaction, and calls flush_events() behind it.
+-- The settings are the transaction's: plans are made once a session, and none for a table that was still empty.
+CREATE PROCEDURE append_events(
+    alone BOOLEAN, independent BOOLEAN,
     event_ends INTEGER[], streams UUID[], versions INTEGER[], topics TEXT[], states BYTEA[],
     command_ids UUID[], command_digests BYTEA[], correlation_ids TEXT[], causation_ids TEXT[], actors TEXT[],
     project_ids UUID[], key_ids UUID[],
-    guard_ends INTEGER[], guard_streams UUID[], guard_versions INTEGER[],
-    reservation_ends INTEGER[], reservation_spaces TEXT[], reservation_keys BYTEA[], reservation_streams UUID[],
-    reservation_events INTEGER[], reservation_kept BOOLEAN[],
-    changes JSONB[]
-) RETURNS TABLE (outcome TEXT, first_position BIGINT, detail INTEGER) LANGUAGE plpgsql AS $$
+    guard_ends INTEGER[], guard_streams UUID[], guard_versions INTEGER[], reserved JSONB[], changes JSONB[],
+    OUT outcomes TEXT[], OUT details BIGINT[]
+) LANGUAGE plpgsql AS $$
 DECLARE
-    new_event events;
-    first INTEGER := 1;
-    first_guard INTEGER := 1;
-    first_reservation INTEGER := 1;
-    stored BIGINT := 0;
+    head BIGINT; -- the last position ...
+    head_hash BYTEA; -- ... and its hash
+    recorded TIMESTAMP WITH TIME ZONE;
+    unit INTEGER := 1; -- the units from here ...
+    up_to INTEGER := 1; -- ... to here are checked and stored together: their events and guards begin at these
+    event INTEGER := 1;
+    guard INTEGER := 1;
+    hashes BYTEA[]; -- each event's, behind that of the one before
+    known BOOLEAN;
+    moved INTEGER;
+    taken INTEGER;
+    stored BOOLEAN := FALSE;
+    done TEXT; -- takes what is of no use: an assignment costs less than PERFORM
 BEGIN
-    PERFORM pg_advisory_xact_lock('events'::regclass::oid::bigint);
+    done := set_config('synchronous_commit', 'off', TRUE);
+    done := set_config('plan_cache_mode', 'force_generic_plan', TRUE);
+    done := set_config('enable_seqscan', 'off', TRUE);
+    done := pg_advisory_xact_lock('events'::regclass::oid::bigint);
 
-    SELECT e.position, e.hash, e.recorded_at INTO new_event.position, new_event.hash, new_event.recorded_at
+    SELECT e.position, e.hash, e.recorded_at INTO head, head_hash, recorded
     FROM events e ORDER BY e.position DESC LIMIT 1;
-    IF NOT FOUND THEN
-        new_event.position := 0;
-        new_event.hash := decode(repeat('00', 32), 'hex');
+    IF head IS NULL THEN
+        head := 0;
+        head_hash := decode(repeat('00', 32), 'hex');
     END IF;
-    new_event.recorded_at := greatest(clock_timestamp(), new_event.recorded_at);
+    recorded := greatest(clock_timestamp(), recorded);
+    IF independent THEN
+        up_to := cardinality(event_ends);
+    END IF;
 
-    FOR u IN 1 .. cardinality(event_ends) LOOP
-        first_position := NULL;
-        detail := NULL;
+    WHILE unit <= cardinality(event_ends) LOOP
+        SELECT EXISTS (SELECT FROM events e WHERE e.command_id = ANY (command_ids[event:event_ends[up_to]])),
+               (SELECT min(g) FROM generate_series(guard, guard_ends[up_to]) AS g
+                WHERE guard_versions[g] <> coalesce(
+                    (SELECT e.version FROM events e WHERE e.stream_id = guard_streams[g]
+                     ORDER BY e.version DESC LIMIT 1), 0))
+        INTO known, moved;
+        taken := NULL;
+        IF reserved[unit] IS NOT NULL THEN
+            SELECT min(r.number) INTO taken
+            FROM jsonb_to_recordset(reserved[unit]) AS r (number INTEGER, event INTEGER, space TEXT, key TEXT)
+            JOIN reservations t ON t.space = r.space AND t.key = decode(r.key, 'base64')
+            WHERE NOT EXISTS (
+                SELECT FROM jsonb_to_recordset(changes[unit]) AS c (op TEXT, event INTEGER, id UUID, space TEXT)
+                WHERE c.op = 'release' AND c.event <= r.event AND c.id = t.stream_id
+                  AND (c.space IS NULL OR c.space = t.space));
+        END IF;
 
-        SELECT min(r.ordinality) INTO detail
-        FROM unnest(reservation_spaces[first_reservation:reservation_ends[u]],
-                    reservation_keys[first_reservation:reservation_ends[u]],
-                    reservation_events[first_reservation:reservation_ends[u]])
-             WITH ORDINALITY AS r (space, key, event, ordinality)
-        WHERE EXISTS (
-            SELECT FROM reservations t
-            WHERE t.space = r.space AND t.key = r.key
-              AND NOT EXISTS (
-                  SELECT FROM jsonb_to_recordset(changes[u]) AS c (op TEXT, event INTEGER, id UUID, space TEXT)
-                  WHERE c.op = 'release' AND c.event <= r.event AND c.id = t.stream_id
-                    AND (c.space IS NULL OR c.space = t.space)));
+        IF (known OR taken IS NOT NULL OR moved IS NOT NULL) AND up_to > unit THEN
+            up_to := unit; -- one by one then, so that only those at fault are refused
+            CONTINUE;
+        END IF;
 
-        IF EXISTS (
-            SELECT FROM events e WHERE e.command_id = ANY (command_ids[first:event_ends[u]])
-        ) THEN
-            outcome := 'known';
-            detail := NULL;
-        ELSIF detail IS NOT NULL THEN
-            outcome := 'taken';
+        IF known THEN
+            outcomes[unit] := 'known';
+            details[unit] := NULL;
+        ELSIF taken IS NOT NULL THEN
+            outcomes[unit] := 'taken';
+            details[unit] := taken;
+        ELSIF moved IS NOT NULL THEN
+            outcomes[unit] := 'conflict';
+            details[unit] := moved - guard;
         ELSE
-            SELECT min(g.ordinality) INTO detail
-            FROM unnest(guard_streams[first_guard:guard_ends[u]], guard_versions[first_guard:guard_ends[u]])
-                 WITH ORDINALITY AS g (stream_id, version, ordinality)
-            WHERE g.version <> coalesce(
-                (SELECT e.version FROM events e WHERE e.stream_id = g.stream_id ORDER BY e.version DESC LIMIT 1), 0);
-            outcome := CASE WHEN detail IS NULL THEN 'stored' ELSE 'conflict' END;
-        END IF;
-
-        IF outcome = 'stored' THEN
-            first_position := new_event.position + 1;
-            FOR i IN first .. event_ends[u] LOOP
-                new_event.position := new_event.position + 1;
-                new_event.stream_id := streams[i];
-                new_event.version := versions[i];
-                new_event.topic := topics[i];
-                new_event.state := states[i];
-                new_event.command_id := command_ids[i];
-                new_event.command_digest := command_digests[i];
-                new_event.correlation_id := correlation_ids[i];
-                new_event.causation_id := causation_ids[i];
-                new_event.actor := actors[i];
-                new_event.project_id := project_ids[i];
-                new_event.key_id := key_ids[i];
-                new_event.previous_hash := new_event.hash;
-                new_event.hash := event_hash(new_event);
-                INSERT INTO events SELECT new_event.*;
+            hashes[event - 1] := head_hash;
+            FOR i IN event .. event_ends[up_to] LOOP
+                head_hash := event_hash(ROW(
+                    head + 1 + i - event, streams[i], versions[i], topics[i], states[i], recorded, command_ids[i],
+                    command_digests[i], correlation_ids[i], causation_ids[i], actors[i], project_ids[i], key_ids[i],
+                    head_hash, NULL));
+                hashes[i] := head_hash;
             END LOOP;
-            IF changes[u] IS NOT NULL THEN
-                PERFORM change_write_side(changes[u], first_position);
+            INSERT INTO events
+            SELECT head + 1 + i - event, streams[i], versions[i], topics[i], states[i], recorded, command_ids[i],
+                   command_digests[i], correlation_ids[i], causation_ids[i], actors[i], project_ids[i], key_ids[i],
+                   hashes[i - 1], hashes[i]
+            FROM generate_series(event, event_ends[up_to]) AS i;
+
+            FOR u IN unit .. up_to LOOP
+                outcomes[u] := 'stored';
+                details[u] := head + 1;
+                IF changes[u] IS NOT NULL THEN
+                    PERFORM change_write_side(changes[u], head + 1);
+                END IF;
+                head := head + 1 + event_ends[u] - event;
+                event := event_ends[u] + 1;
+            END LOOP;
+            IF reserved[unit] IS NOT NULL THEN
+                INSERT INTO reservations
+                SELECT r.space, decode(r.key, 'base64'), r.stream_id
+                FROM jsonb_to_recordset(reserved[unit]) AS r (space TEXT, key TEXT, stream_id UUID, kept BOOLEAN)
+                WHERE r.kept;
             END IF;
-            INSERT INTO reservations
-            SELECT r.space, r.key, r.stream_id
-            FROM unnest(reservation_spaces[first_reservation:reservation_ends[u]],
-                        reservation_keys[first_reservation:reservation_ends[u]],
-                        reservation_streams[first_reservation:reservation_ends[u]],
-                        reservation_kept[first_reservation:reservation_ends[u]]) AS r (space, key, stream_id, kept)
-            WHERE r.kept;
-            stored := new_event.position;
+            stored := TRUE;
         END IF;
 
-        first := event_ends[u] + 1;
-        first_guard := guard_ends[u] + 1;
-        first_reservation := reservation_ends[u] + 1;
-        RETURN NEXT;
+        event := event_ends[up_to] + 1;
+        guard := guard_ends[up_to] + 1;
+        unit := up_to + 1;
+        up_to := unit;
     END LOOP;
 
-    IF stored > 0 THEN
-        PERFORM pg_notify(events_channel(), stored::text);
+    IF stored THEN
+        done := pg_notify(events_channel(), head::text);
+    END IF;
+    IF alone THEN
+        COMMIT;
+        IF stored THEN
+            done := flush_events();
+            COMMIT;
+        END IF;
     END IF;
 END;
 $$;

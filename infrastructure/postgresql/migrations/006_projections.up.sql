@@ -13,6 +13,9 @@ CREATE TABLE project_state (
     real_sum NUMERIC NOT NULL,
     claimed_sum NUMERIC NOT NULL,
     weight_sum NUMERIC NOT NULL,
+    real_progress FLOAT NOT NULL, -- this and the next three as the project's row has them
+    fake_progress FLOAT NOT NULL,
+    authenticity_rate FLOAT NOT NULL,
     quality_score FLOAT NOT NULL,
     metric_seq BIGINT NOT NULL
 );

@@ -13,6 +13,9 @@ CREATE TABLE project_state (
     real_sum TEXT NOT NULL,
     claimed_sum TEXT NOT NULL,
     weight_sum TEXT NOT NULL,
+    real_progress REAL NOT NULL, -- this and the next three as the project's row has them
+    fake_progress REAL NOT NULL,
+    authenticity_rate REAL NOT NULL,
     quality_score REAL NOT NULL,
     metric_seq INTEGER NOT NULL
 ) STRICT;

@@ -1,0 +1,167 @@
+"""The running state of a projection: the rows of its private tables, as they stand within a batch of events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from .fold import Writes, make
+from .projection import Row, RowChange, Table
+
+LIMIT = 100_000
+Load = Callable[[Table, Collection[UUID]], Iterable[Row]]
+LoadChildren = Callable[[Table, UUID], Iterable[Row]]
+
+
+class PrivateRows:
+    """The rows of one private table that are known. None: there is no such row (any more)."""
+
+    def __init__(self, table: Table, load: Load, load_children: LoadChildren) -> None:
+        self._table = table
+        self._load = load
+        self._load_children = load_children
+        self.known: dict[int, dict[str, Any] | None] = {}
+        self._families: dict[int, dict[int, dict[str, Any]]] = {}
+        self.touched: dict[int, tuple[UUID, bool]] = {}
+        """What the batch has changed so far: its key, and whether there was such a row before it."""
+
+    def row(self, key: UUID) -> dict[str, Any]:
+        """Return a row. Raises KeyError where there is none."""
+        row = self.known.get(key.int)
+        if row is None:
+            if key.int not in self.known:
+                self.fetch((key,))
+                row = self.known.setdefault(key.int, None)
+            if row is None:
+                raise KeyError(f"{self._table.name} has no row {key}")
+        return row
+
+    def fetch(self, keys: Collection[UUID]) -> None:
+        """Load what is stored under some keys that are not known yet."""
+        for row in self._load(self._table, keys):
+            self.known[row[self._table.key].int] = {**row}
+
+    def fetch_unknown(self, keys: Mapping[int, UUID]) -> None:
+        """Load what is stored under those of some keys that are not known yet; they may be no keys of this table."""
+        unknown = [key for id_, key in keys.items() if id_ not in self.known]
+        if unknown and not self._table.parent:
+            self.fetch(unknown)
+
+    def family(self, parent: UUID) -> dict[int, dict[str, Any]]:
+        """Return the rows under a parent, by key."""
+        family = self._families.get(parent.int)
+        if family is None:
+            family = self._families[parent.int] = {}
+            for stored in self._load_children(self._table, parent):
+                id_ = stored[self._table.key].int
+                row = self.known.setdefault(id_, {**stored})
+                if row is not None:
+                    family[id_] = row
+        return family
+
+    def insert(self, row: Row) -> None:
+        """Raises ValueError for a second row of a key, or one with other columns than the table's."""
+        table = self._table
+        key: UUID = row[table.key]
+        if len(row) != len(table.columns):
+            raise ValueError(f"{table.name}: a row has {sorted(row)}, not the table's columns")
+        family = self.family(row[table.parent]) if table.parent else None
+        if self.known.get(key.int):
+            raise ValueError(f"{table.name}: a second row {key}")
+        own = {**row}
+        self._put(key, own, was_there=False)
+        if family is not None:
+            family[key.int] = own
+
+    def update(self, key: UUID, values: Row) -> None:
+        """Raises KeyError where there is no such row."""
+        row = self.row(key)
+        changed = {**row, **values}
+        self._put(key, changed, was_there=True)
+        if self._table.parent:
+            self.family(row[self._table.parent])[key.int] = changed
+
+    def delete(self, key: UUID) -> None:
+        """Raises KeyError where there is no such row."""
+        row = self.row(key)
+        if self._table.parent:
+            self.family(row[self._table.parent]).pop(key.int, None)
+        self._put(key, None, was_there=True)
+
+    def _put(self, key: UUID, row: dict[str, Any] | None, *, was_there: bool) -> None:
+        """Give a row a new form; at its first change in a batch it goes behind those that were changed before it."""
+        id_ = key.int
+        if id_ not in self.touched:
+            self.touched[id_] = (key, was_there)
+            self.known.pop(id_, None)
+        self.known[id_] = row
+
+    def writes(self) -> Writes:
+        """Return what the changes came to since the last time."""
+        written = Writes(self._table, [], [], [])
+        for id_, (key, was_there) in self.touched.items():
+            row = self.known[id_]
+            if row is None:
+                if was_there:
+                    written.deletes.append(key)
+            elif was_there:
+                written.updates.append((key, row))
+            else:
+                written.inserts.append(row)
+        self.touched.clear()
+        return written
+
+    def trim(self, limit: int) -> None:
+        for rows in (self.known, self._families):
+            for id_ in list(rows)[: max(0, len(rows) - limit)]:
+                del rows[id_]
+
+    def clear(self) -> None:
+        self.known.clear()
+        self._families.clear()
+        self.touched.clear()
+
+
+class RunningState:
+    """The private rows as they stand within a batch, over what is stored. Satisfies `Rows`.
+
+    `load(table, keys)` and `load_children(table, parent)` read what is stored. Rows stay in memory between batches, the
+    `limit` changed last: the store's only writer is the projector that holds this. A changed row is a new one, so that
+    those given out, to handlers or to be written, stay as they were.
+    """
+
+    def __init__(self, tables: tuple[Table, ...], load: Load, load_children: LoadChildren, limit: int = LIMIT) -> None:
+        self.tables = {table.name: PrivateRows(table, load, load_children) for table in tables if table.private}
+        self._limit = limit
+
+    def get(self, table: str, key: UUID) -> Row:
+        return self.tables[table].row(key)
+
+    def children(self, table: str, parent: UUID) -> list[Row]:
+        return [*self.tables[table].family(parent).values()]
+
+    def add(self, change: RowChange) -> None:
+        """Take a change of a private table in. Raises ValueError for a second row, KeyError where there is none."""
+        make(change, self.tables)
+
+    def fetch(self, ids: Mapping[int, UUID]) -> None:
+        """Load at once what is stored under any of these ids and not known yet."""
+        for rows in self.tables.values():
+            rows.fetch_unknown(ids)
+
+    def writes(self) -> list[Writes]:
+        """Return what the private tables have come to since the last time, in their order."""
+        return [rows.writes() for rows in self.tables.values() if rows.touched]
+
+    def trim(self) -> None:
+        """Forget the rows changed longest ago, beyond the limit. What is forgotten must be stored by now: so the limit
+        is far beyond what the batches at hand can change."""
+        for rows in self.tables.values():
+            if len(rows.known) > self._limit:
+                rows.trim(self._limit)
+
+    def clear(self) -> None:
+        """Forget everything: what is stored is no longer what was written."""
+        for rows in self.tables.values():
+            rows.clear()

@@ -1,0 +1,131 @@
+"""Whole commands: load, decide, save. Each claims progress of a task that has eleven events or a few more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count as counting
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from claude_tiu import AddTask, ClaimProgress, Command, StartTask, Tiu, connect
+from claude_tiu.infrastructure.ids import new_id
+from tests.benchmarks import peers
+from tests.benchmarks.logs import prepare
+from tests.benchmarks.measuring import Goal, Place, Report, exhaust, in_threads, in_turn, rate
+from tests.benchmarks.workloads import DESCRIPTION, PROMPT, single_tasks
+
+THREADS, PEER_THREADS = 32, 8
+CLAIMS = 9
+"""Added, started, and so many claims: eleven events, and a task that takes another claim."""
+TOLD_AT_ONCE = 20
+
+GOALS = {
+    "1 client": Goal("whole commands, 1 client: × eventsourcing", 4.0, 6.0),
+    "32 threads": Goal("whole commands, 32 threads: × eventsourcing with 1 client", 8.0),
+}
+_claims = counting(1)
+
+
+class Size(NamedTuple):
+    """How many tasks there are: each measurement gives every one of them a command."""
+
+    rounds: int
+    tasks: int
+    peer_tasks: int
+
+
+SIZES = {"smoke": Size(1, 32, 8), "quick": Size(3, 960, 320), "full": Size(5, 1_920, 640)}
+
+
+def run(place: Place, size: Size) -> Report:
+    report = Report("commands", size._asdict())
+    with place.postgresql() as url, place.postgresql() as peer_url:
+        tasks = our_tasks(url, size.tasks)
+        peer_tasks = their_tasks(peer_url, size.peer_tasks)
+        contestants: dict[str, Callable[[], float]] = {
+            "1 client: ours": lambda: ours(url, tasks, 1, warm=False),
+            "1 client: ours, states cached": lambda: ours(url, tasks, 1, warm=True),
+            "32 threads: ours": lambda: ours(url, tasks, THREADS, warm=False),
+            "32 threads: ours, states cached": lambda: ours(url, tasks, THREADS, warm=True),
+            "1 client: eventsourcing": lambda: peer(peer_url, peer_tasks, 1),
+            "8 threads: eventsourcing": lambda: peer(peer_url, peer_tasks, PEER_THREADS),
+        }
+        report.add(in_turn(contestants, size.rounds), "commands/s")
+    report.compare(GOALS["1 client"], "1 client: ours", "1 client: eventsourcing")
+    report.compare(GOALS["32 threads"], "32 threads: ours", "1 client: eventsourcing")
+    return report
+
+
+def our_tasks(url: str, count: int) -> list[UUID]:
+    """Make tasks of eleven events, in progress, and return their ids."""
+    project_id, tasks = prepare(url).project_id, [new_id() for _ in range(count)]
+    with connect(url, project=False) as tiu:
+        for first in range(0, count, TOLD_AT_ONCE):
+            told = [
+                command for task_id in tasks[first : first + TOLD_AT_ONCE] for command in _told(task_id, project_id)
+            ]
+            tiu.execute_all(told)
+    return tasks
+
+
+def _told(task_id: UUID, project_id: UUID) -> list[Command]:
+    adding = AddTask(
+        task_id=task_id,
+        project_id=project_id,
+        name="Task",
+        description=DESCRIPTION,
+        ai_prompt=PROMPT,
+        expected_outputs=["report.md", "totals.csv"],
+    )
+    return [adding, StartTask(task_id=task_id), *(claim_of(task_id) for _ in range(CLAIMS))]
+
+
+def claim_of(task_id: UUID) -> ClaimProgress:
+    return ClaimProgress(task_id=task_id, claimed=next(_claims) % 1_000 / 10, actor="benchmark")
+
+
+def their_tasks(url: str, count: int) -> list[UUID]:
+    """The same as the library's aggregates: W's tasks without their end, and a claim more."""
+    project_id = prepare(url).project_id
+    with peers.application(url) as app:
+        for number in range(count):
+            *events, _ = single_tasks(number, 1, project_id)
+            exhaust(peers.save_one_by_one(app, events))
+        ids = [next(single_tasks(number, 1, project_id)).stream_id for number in range(count)]
+        _claim_all(app, ids)
+    return ids
+
+
+def ours(url: str, tasks: Sequence[UUID], threads: int, *, warm: bool) -> float:
+    """Give each task a command, on a connection that knows none of them yet, or all."""
+
+    def execute(number: int) -> int:
+        mine = tasks[number::threads]
+        for task_id in mine:
+            tiu.execute(claim_of(task_id))
+        return len(mine)
+
+    with connect(url, project=False) as tiu:
+        if warm:
+            _load_all(tiu, tasks)
+        return rate(len(tasks), lambda: execute(0)) if threads == 1 else in_threads(threads, execute)
+
+
+def _load_all(tiu: Tiu, tasks: Sequence[UUID]) -> None:
+    for first in range(0, len(tasks), TOLD_AT_ONCE):
+        tiu.execute_all([claim_of(task_id) for task_id in tasks[first : first + TOLD_AT_ONCE]])
+
+
+def peer(url: str, tasks: Sequence[UUID], threads: int) -> float:
+    with peers.application(url, connections=max(5, threads)) as app:
+        if threads == 1:
+            return rate(len(tasks), lambda: _claim_all(app, tasks))
+        return in_threads(threads, lambda number: _claim_all(app, tasks[number::threads]))
+
+
+def _claim_all(app: peers.Tasks, tasks: Sequence[UUID]) -> int:
+    for task_id in tasks:
+        task: Any = app.repository.get(task_id)
+        task.claim(next(_claims) % 1_000 / 10, "2026-01-01T00:00:00.000017Z")
+        app.save(task)
+    return len(tasks)
