@@ -107,10 +107,11 @@ def tables_page() -> str:
             private = [_table(connection, one) for one in PRIVATE_TABLES]
     return page(
         "Read tables",
-        "The read tables are made from the events and from nothing else: `tiu projector rebuild` empties them "
-        "and makes them again. Read them with SQL as you like; never write to them.",
+        "The read tables are made from the events and from nothing else: `tiu projector rebuild` makes them "
+        "again. Read them with SQL as you like; never write to them.",
         "On PostgreSQL they stand in the same schema as the events. On SQLite they have a file of their own: beside "
-        "`app.db` it is `app.read-1.db`.",
+        "`app.db` it is `app.read-1.db`, and each rebuild makes the next; `SELECT read_generation FROM store` in "
+        "`app.db` says which is in use.",
         kinds,
         "The migrations hold their checks and indexes: `infrastructure/postgresql/migrations` and "
         "`infrastructure/sqlite/migrations/read`.",

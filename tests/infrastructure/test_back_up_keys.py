@@ -69,7 +69,7 @@ class TestKeys:
             (dump,) = place.folder.glob("keys-*.dump")
             data = ("--data-only", f"--dbname={restored.url}", str(dump))
             subprocess.run([place.clients / "pg_restore", *data], check=True)
-            done("projector", "rebuild", "--db", restored.url)
+            done("projector", "rebuild", "--accept", "--db", restored.url)
             assert names_of(restored) == {"ada", "eve", "bob"}
 
     def test_few_dumps_of_them_are_kept(self, postgresql_place: PostgreSQLPlace) -> None:
