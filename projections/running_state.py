@@ -10,6 +10,7 @@ from .fold import Writes, make
 from .projection import Row, RowChange, Table
 
 LIMIT = 100_000
+MANY = 10
 Load = Callable[[Table, Collection[UUID]], Iterable[Row]]
 LoadChildren = Callable[[Table, UUID], Iterable[Row]]
 
@@ -18,7 +19,7 @@ class PrivateRows:
     """The rows of one private table that are known. None: there is no such row (any more)."""
 
     def __init__(self, table: Table, load: Load, load_children: LoadChildren) -> None:
-        self._table = table
+        self.table = table
         self._load = load
         self._load_children = load_children
         self.known: dict[int, dict[str, Any] | None] = {}
@@ -34,27 +35,21 @@ class PrivateRows:
                 self.fetch((key,))
                 row = self.known.setdefault(key.int, None)
             if row is None:
-                raise KeyError(f"{self._table.name} has no row {key}")
+                raise KeyError(f"{self.table.name} has no row {key}")
         return row
 
     def fetch(self, keys: Collection[UUID]) -> None:
-        """Load what is stored under some keys that are not known yet."""
-        for row in self._load(self._table, keys):
-            self.known[row[self._table.key].int] = {**row}
-
-    def fetch_unknown(self, keys: Mapping[int, UUID]) -> None:
-        """Load what is stored under those of some keys that are not known yet; they may be no keys of this table."""
-        unknown = [key for id_, key in keys.items() if id_ not in self.known]
-        if unknown and not self._table.parent:
-            self.fetch(unknown)
+        """Load what is stored under some keys that are not known yet; they may be no keys of this table."""
+        for row in self._load(self.table, keys):
+            self.known[row[self.table.key].int] = {**row}
 
     def family(self, parent: UUID) -> dict[int, dict[str, Any]]:
         """Return the rows under a parent, by key."""
         family = self._families.get(parent.int)
         if family is None:
             family = self._families[parent.int] = {}
-            for stored in self._load_children(self._table, parent):
-                id_ = stored[self._table.key].int
+            for stored in self._load_children(self.table, parent):
+                id_ = stored[self.table.key].int
                 row = self.known.setdefault(id_, {**stored})
                 if row is not None:
                     family[id_] = row
@@ -62,7 +57,7 @@ class PrivateRows:
 
     def insert(self, row: Row) -> None:
         """Raises ValueError for a second row of a key, or one with other columns than the table's."""
-        table = self._table
+        table = self.table
         key: UUID = row[table.key]
         if len(row) != len(table.columns):
             raise ValueError(f"{table.name}: a row has {sorted(row)}, not the table's columns")
@@ -79,14 +74,14 @@ class PrivateRows:
         row = self.row(key)
         changed = {**row, **values}
         self._put(key, changed, was_there=True)
-        if self._table.parent:
-            self.family(row[self._table.parent])[key.int] = changed
+        if self.table.parent:
+            self.family(row[self.table.parent])[key.int] = changed
 
     def delete(self, key: UUID) -> None:
         """Raises KeyError where there is no such row."""
         row = self.row(key)
-        if self._table.parent:
-            self.family(row[self._table.parent]).pop(key.int, None)
+        if self.table.parent:
+            self.family(row[self.table.parent]).pop(key.int, None)
         self._put(key, None, was_there=True)
 
     def _put(self, key: UUID, row: dict[str, Any] | None, *, was_there: bool) -> None:
@@ -99,7 +94,7 @@ class PrivateRows:
 
     def writes(self) -> Writes:
         """Return what the changes came to since the last time."""
-        written = Writes(self._table, [], [], [])
+        written = Writes(self.table, [], [], [])
         for id_, (key, was_there) in self.touched.items():
             row = self.known[id_]
             if row is None:
@@ -146,9 +141,13 @@ class RunningState:
         make(change, self.tables)
 
     def fetch(self, ids: Mapping[int, UUID]) -> None:
-        """Load at once what is stored under any of these ids and not known yet."""
-        for rows in self.tables.values():
-            rows.fetch_unknown(ids)
+        """Load at once what is stored under any of these ids, where many are not known yet; few are loaded one by one,
+        by whoever asks for them."""
+        unknown = [id_ for number, id_ in ids.items() if not any(number in rows.known for rows in self.tables.values())]
+        if len(unknown) >= MANY:
+            for rows in self.tables.values():
+                if not rows.table.parent:
+                    rows.fetch(unknown)
 
     def writes(self) -> list[Writes]:
         """Return what the private tables have come to since the last time, in their order."""

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from claude_tiu.projections.projection import Delete, Insert, Kind, Row, Table, Update
-from claude_tiu.projections.running_state import RunningState
+from claude_tiu.projections.running_state import MANY, RunningState
 from tests.domain.given import uid
 
 SUMS = Table("sums", "id", {"id": Kind.UUID, "sum": Kind.EXACT}, private=True)
@@ -84,10 +84,17 @@ def test_tables_that_are_read_by_others_are_not_kept(stored: Stored) -> None:
 def test_what_a_batch_will_ask_for_is_fetched_at_once_and_not_again(stored: Stored) -> None:
     stored.rows["sums", A] = sums(A, 1)
     stored.state.add(Insert("sums", sums(B, 5)))
-    stored.state.fetch({key.int: key for key in (A, B, C)})
-    assert stored.asked == [("sums", A), ("sums", C)]
+    others = [uid(f"other {number}") for number in range(MANY)]
+    stored.state.fetch({key.int: key for key in (A, B, *others)})
+    asked = [("sums", key) for key in (A, *others)]
+    assert stored.asked == asked
     assert [stored.state.get("sums", key)["sum"] for key in (A, B)] == [1, 5]
-    assert stored.asked == [("sums", A), ("sums", C)]
+    assert stored.asked == asked
+
+
+def test_a_few_are_not_worth_it(stored: Stored) -> None:
+    stored.state.fetch({key.int: key for key in (A, B)})
+    assert stored.asked == []
 
 
 def test_a_contradiction_raises(stored: Stored) -> None:
