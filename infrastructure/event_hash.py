@@ -19,10 +19,6 @@ _MICROSECOND = timedelta(microseconds=1)
 _NULL = b"\xff\xff\xff\xff"
 
 
-def _field(value: bytes | None) -> bytes:
-    return _NULL if value is None else len(value).to_bytes(4) + value
-
-
 def _integer(value: int) -> bytes:
     return value.to_bytes(8, signed=True)
 
@@ -68,4 +64,4 @@ def event_hash(
         _uuid(project_id),
         _uuid(key_id),
     )
-    return sha256(b"".join(map(_field, fields))).digest()
+    return sha256(b"".join([_NULL if field is None else len(field).to_bytes(4) + field for field in fields])).digest()
