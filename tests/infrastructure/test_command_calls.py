@@ -235,6 +235,19 @@ def test_a_lost_race_costs_one_call_that_brings_what_is_new(
     assert answer.version == len(store.load(HELD))
 
 
+def test_what_was_cached_before_the_database_crashed_is_loaded_anew(
+    sqlite: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = sqlite.events()
+    executor = Executor(store)
+    executor.execute(list(plan()))
+    executor.execute([StartTask(task_id=FIRST)])
+    monkeypatch.setattr(type(store), "incarnation", "another")
+    with calls_to(store, monkeypatch) as asked:
+        executor.execute([ClaimProgress(task_id=FIRST, claimed=1)])
+    assert asked == loads(2)
+
+
 def test_the_streams_of_a_call_are_one_statement(postgresql: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     store = postgresql.events()
     Executor(store).execute(list(plan()))
