@@ -77,19 +77,25 @@ def _told(table: Table, value: Any) -> str:
 
 
 @cache
-def differing_statement(table: str, key: str, live: str, rebuilt: str, unlike: str) -> str:
+def differing_statement(table: str, key: str, live: str, rebuilt: str, unlike: str, *, full_join: bool) -> str:
     """Return the SELECT of (how many rows differ, a key), in the order of keys.
 
-    `live` and `rebuilt` are the names of schemas; `unlike` is the condition that a row l is not as a row r.
+    `live` and `rebuilt` are the names of schemas; `unlike` is the condition that a row l is not as a row r. Older SQLite
+    has no FULL JOIN; where there is one, it takes half the time.
     """
-    return (
-        f"WITH differing AS ("
-        f"SELECT l.{key} AS key FROM {live}.{table} l LEFT JOIN {rebuilt}.{table} r ON r.{key} = l.{key}"
-        f" WHERE r.{key} IS NULL OR {unlike}"
-        f" UNION ALL "
-        f"SELECT r.{key} FROM {rebuilt}.{table} r LEFT JOIN {live}.{table} l ON l.{key} = r.{key} WHERE l.{key} IS NULL"
-        f") SELECT count(*) OVER (), key FROM differing ORDER BY key LIMIT :limit"
-    )
+    if full_join:
+        differing = (
+            f"SELECT coalesce(l.{key}, r.{key}) AS key FROM {live}.{table} l FULL JOIN {rebuilt}.{table} r"
+            f" ON r.{key} = l.{key} WHERE l.{key} IS NULL OR r.{key} IS NULL OR {unlike}"
+        )
+    else:
+        differing = (
+            f"SELECT l.{key} AS key FROM {live}.{table} l LEFT JOIN {rebuilt}.{table} r ON r.{key} = l.{key}"
+            f" WHERE r.{key} IS NULL OR {unlike} UNION ALL "
+            f"SELECT r.{key} FROM {rebuilt}.{table} r LEFT JOIN {live}.{table} l ON l.{key} = r.{key}"
+            f" WHERE l.{key} IS NULL"
+        )
+    return f"WITH differing AS ({differing}) SELECT count(*) OVER (), key FROM differing ORDER BY key LIMIT :limit"
 
 
 @cache

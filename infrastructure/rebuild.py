@@ -184,6 +184,7 @@ class Rebuild:
             compared_at, not_compared, differences = self._compare()
             swapped = accept or not differences
             if swapped:
+                self._approach(self._last_position)
                 self._shadow.finish(self._tell)
                 self._settle()
                 self._tell(Progress("swapping", 0, 1))

@@ -332,7 +332,7 @@ class PostgreSQLComparison(Comparison):
     def _differing(self, table: Table, limit: int) -> tuple[int, list[Any]]:
         rows = (", ".join(f"{side}.{column}" for column in table.columns) for side in "lr")
         unlike = "ROW({})::record *<> ROW({})::record".format(*rows)  # byte by byte: 0.0 is not -0.0
-        statement = differing_statement(table.name, table.key, **self._schemas, unlike=unlike)
+        statement = differing_statement(table.name, table.key, **self._schemas, unlike=unlike, full_join=True)
         found = self._connection.execute(for_psycopg(statement).encode(), {"limit": limit}).fetchall()
         return (found[0][0], [key for _, key in found]) if found else (0, [])
 

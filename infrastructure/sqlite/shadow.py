@@ -246,7 +246,7 @@ class SQLiteComparison(Comparison):
 
     def _differing(self, table: Table, limit: int) -> tuple[int, list[Any]]:
         unlike = " OR ".join(f"l.{column} IS NOT r.{column}" for column in table.columns)
-        statement = differing_statement(table.name, table.key, "main", "rebuilt", unlike)
+        statement = differing_statement(table.name, table.key, "main", "rebuilt", unlike, full_join=False)
         rows = self._connection.execute(statement, {"limit": limit}).fetchall()
         return (rows[0][0], [key for _, key in rows]) if rows else (0, [])
 
