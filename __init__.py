@@ -127,7 +127,7 @@ from .infrastructure.queries import (
     ReportRow,
     TaskRow,
 )
-from .infrastructure.rebuild import Progress, RebuildReport
+from .infrastructure.rebuild import RebuildProgress, RebuildReport
 from .infrastructure.retention import Dropped, RetentionReport
 from .infrastructure.tiu import Tiu, connect
 
@@ -210,7 +210,6 @@ __all__ = [
     "OutsideProject",
     "PoolUse",
     "PrivateTemplate",
-    "Progress",
     "ProjectCounts",
     "ProjectRow",
     "ProjectionFailed",
@@ -219,6 +218,7 @@ __all__ = [
     "ReactivateProject",
     "ReactivateUser",
     "ReadyTask",
+    "RebuildProgress",
     "RebuildRefused",
     "RebuildReport",
     "RecordAgentMetric",

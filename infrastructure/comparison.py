@@ -80,8 +80,8 @@ def _told(table: Table, value: Any) -> str:
 def differing_statement(table: str, key: str, live: str, rebuilt: str, unlike: str, *, full_join: bool) -> str:
     """Return the SELECT of (how many rows differ, a key), in the order of keys.
 
-    `live` and `rebuilt` are the names of schemas; `unlike` is the condition that a row l is not as a row r. Older SQLite
-    has no FULL JOIN; where there is one, it takes half the time.
+    `live` and `rebuilt` are the names of schemas; `unlike` is the condition that a row l is not as a row r. Older
+    SQLite has no FULL JOIN; where there is one, it takes half the time.
     """
     if full_join:
         differing = (

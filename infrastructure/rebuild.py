@@ -16,7 +16,7 @@ from uuid import UUID
 
 from ..projections.projection import Projection
 from .comparison import Comparison, TableDifferences
-from .errors import TablesDiffer
+from .errors import ProjectionFailed, TablesDiffer
 from .event_store import EventStore, LogEvent
 from .projector import Projector
 from .read_store import Checkpoint, ReadStore
@@ -28,7 +28,7 @@ ROUNDS = 20
 SHORT_SECONDS = 1.0
 
 
-class Progress(NamedTuple):
+class RebuildProgress(NamedTuple):
     """How far a step of a rebuild is: loading (in events), comparing (in tables), indexing, swapping."""
 
     step: str
@@ -36,7 +36,7 @@ class Progress(NamedTuple):
     total: int
 
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[RebuildProgress], None]
 """What it raises ends the rebuild; what is loaded stays."""
 
 
@@ -187,7 +187,7 @@ class Rebuild:
                 self._approach(self._last_position)
                 self._shadow.finish(self._tell)
                 self._settle()
-                self._tell(Progress("swapping", 0, 1))
+                self._tell(RebuildProgress("swapping", 0, 1))
                 self._shadow.swap(self._bring)
             position = self._loaded
         report = RebuildReport(
@@ -210,7 +210,7 @@ class Rebuild:
             checkpoint = self._shadow.reads.checkpoint(self._projection.name)
             if checkpoint is not None and self._fits(checkpoint):
                 self._loaded = checkpoint.position
-                self._tell(Progress("loading", self._loaded, max(self._loaded, self._live_position())))
+                self._tell(RebuildProgress("loading", self._loaded, max(self._loaded, self._live_position())))
                 return checkpoint.position
         self._shadow.make()
         return None
@@ -253,7 +253,7 @@ class Rebuild:
 
     def _told(self, done: int) -> None:
         self._loaded = self._loader.position
-        self._tell(Progress("loading", self._loaded, self._log.end))
+        self._tell(RebuildProgress("loading", self._loaded, self._log.end))
 
     def _approach(self, end: Callable[[], int]) -> None:
         """Load until little is left; while much is loaded, more comes."""
@@ -290,7 +290,7 @@ class Rebuild:
     def _differing(self, comparison: Comparison) -> Iterator[TableDifferences]:
         tables = self._projection.tables
         for number, table in enumerate(tables):
-            self._tell(Progress("comparing", number, len(tables)))
+            self._tell(RebuildProgress("comparing", number, len(tables)))
             found = comparison.differences(table)
             if found.rows:
                 yield found
@@ -298,6 +298,11 @@ class Rebuild:
     def _bring(self, live: Checkpoint | None) -> None:
         if self._incomparable(live) is None:
             self._load(self._position(live))
+
+
+def broken(name: str, table: str) -> ProjectionFailed:
+    """Return what says that rebuilt rows break a rule that the live table has."""
+    return ProjectionFailed(f"the rebuilt rows of {table} break {name}; nothing was replaced", table=table)
 
 
 def _unlike(differences: Collection[TableDifferences]) -> str:

@@ -14,8 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from ..errors import BadSettings, TablesDiffer
-from ..rebuild import Progress as Step
-from ..rebuild import RebuildReport, Tell
+from ..rebuild import RebuildProgress, RebuildReport, Tell
 from ..tiu import Tiu
 from ..write_side import rebuild_write_side
 from .output import DbOption, JsonOption, console, errors, print_error, print_json, print_table, shown
@@ -139,7 +138,7 @@ def told_progress() -> Iterator[Tell]:
     with Progress(*columns, console=errors, transient=True) as bars:
         current: dict[str, Any] = {}
 
-        def tell(step: Step) -> None:
+        def tell(step: RebuildProgress) -> None:
             if step.step not in current:
                 for task in current.values():
                     bars.remove_task(task)
@@ -158,7 +157,7 @@ class _Lines:
         self._told_at = time.monotonic()
         self._began: tuple[str, float, int] = ("", 0.0, 0)
 
-    def __call__(self, step: Step) -> None:
+    def __call__(self, step: RebuildProgress) -> None:
         now = time.monotonic()
         if step.step != self._began[0]:
             self._began = (step.step, now, step.done)

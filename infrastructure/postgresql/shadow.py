@@ -20,7 +20,7 @@ from ...projections.projection import Projection, Row, Table
 from ..comparison import Comparison, Side, differing_statement, row_statement
 from ..errors import RebuildRefused, StoreUnavailable, TablesBusy
 from ..read_store import Checkpoint
-from ..rebuild import Progress, Shadow, Tell
+from ..rebuild import RebuildProgress, Shadow, Tell, broken
 from ..sql import for_psycopg, statements
 from .connections import Connection, Connections, connect, shown, translated
 from .read_store import PostgreSQLReadStore
@@ -154,7 +154,7 @@ class PostgreSQLShadow(Shadow):
         left = self._indexes.left()
         with self._connections.using() as connection, connection.cursor() as cursor:
             for number, one in enumerate(left):
-                tell(Progress("indexing", number, len(left)))
+                tell(RebuildProgress("indexing", number, len(left)))
                 self._indexes.make(cursor, [one])
             self._indexes.analyze(cursor)
 
@@ -304,7 +304,10 @@ class LazyIndexes:
 
     def make(self, cursor: psycopg.Cursor[Any], wanted: Sequence[LeftForTheEnd]) -> None:
         for one in wanted:
-            cursor.execute(one.statement.encode())
+            try:
+                cursor.execute(one.statement.encode())
+            except psycopg.IntegrityError:  # what it says may be personal
+                raise broken(one.name, one.table) from None
             self.made |= {(one.table, one.name)}
 
 

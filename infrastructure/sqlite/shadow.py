@@ -18,7 +18,7 @@ from ..comparison import Comparison, Side, differing_statement, row_statement
 from ..errors import ProjectionFailed, RebuildRefused, StoreUnavailable
 from ..migration import migrations_in
 from ..read_store import Checkpoint
-from ..rebuild import Progress, Shadow, Tell
+from ..rebuild import RebuildProgress, Shadow, Tell, broken
 from ..sql import sequences, statements
 from .connections import Connections, open_database, transaction, translated
 from .generations import CurrentFile, read_path
@@ -149,9 +149,12 @@ class SQLiteShadow(Shadow):
         triggers = [thing for thing in left if thing.type == "trigger"]
         with self._files.reading() as connection:
             for number, thing in enumerate(indexes):
-                tell(Progress("indexing", number, len(indexes) + 1))
-                connection.execute(thing.sql)
-            tell(Progress("indexing", len(indexes), len(indexes) + 1))
+                tell(RebuildProgress("indexing", number, len(indexes) + 1))
+                try:
+                    connection.execute(thing.sql)
+                except sqlite3.IntegrityError:
+                    raise broken(thing.name, thing.table) from None
+            tell(RebuildProgress("indexing", len(indexes), len(indexes) + 1))
             with transaction(connection):
                 for statement in FILL_SEARCH if triggers else ():
                     connection.execute(statement)

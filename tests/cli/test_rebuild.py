@@ -12,7 +12,7 @@ from rich.console import Console
 
 from claude_tiu.infrastructure.cli import rebuild as verb
 from claude_tiu.infrastructure.cli.output import errors
-from claude_tiu.infrastructure.rebuild import Progress
+from claude_tiu.infrastructure.rebuild import RebuildProgress
 from tests.cli.running import PATIENCE, contents, done, environment, refused, tiu
 from tests.cli.story import PROJECT
 from tests.support.rebuilding import Stopped, is_left, rebuild, stops_at
@@ -119,7 +119,7 @@ def test_discard_goes_with_nothing_else(told: Backend) -> None:
 def test_a_second_one_is_refused_in_a_line(told: Backend) -> None:
     lines: list[str] = []
 
-    def tell(_: Progress) -> None:
+    def tell(_: RebuildProgress) -> None:
         if not lines:
             lines.append(refused("projector", "rebuild", "--db", told.url))
 
@@ -156,7 +156,7 @@ class TestProgress:
         tell = verb._Lines()
         for seconds, loaded in ((0, 1_000), (5, 50_000), (10, 101_000), (12, 120_000), (20, 201_000)):
             now[0] = seconds
-            tell(Progress("loading", loaded, 301_000))
+            tell(RebuildProgress("loading", loaded, 301_000))
 
         assert printed == [
             "loading: 101000 of 301000 events, 10,000 a second, 20 s left",
@@ -175,6 +175,6 @@ class TestProgress:
 def test_what_a_rebuild_has_loaded_is_told_first(told: Backend) -> None:
     with pytest.raises(Stopped):
         rebuild(told, tell=stops_at(2), batch_size=3)
-    steps: list[Progress] = []
+    steps: list[RebuildProgress] = []
     rebuild(told, tell=steps.append)
-    assert steps[0] == Progress("loading", 6, EVENTS)
+    assert steps[0] == RebuildProgress("loading", 6, EVENTS)

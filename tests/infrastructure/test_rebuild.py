@@ -14,6 +14,7 @@ import pytest
 from claude_tiu import (
     AddTask,
     ClaimProgress,
+    ProjectionFailed,
     RebuildRefused,
     StartTask,
     TablesDiffer,
@@ -21,7 +22,7 @@ from claude_tiu import (
     connect,
 )
 from claude_tiu.infrastructure.projector import Projector
-from claude_tiu.infrastructure.rebuild import Progress
+from claude_tiu.infrastructure.rebuild import RebuildProgress
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.every_table import last_position, tell_all
 from tests.support.history import PROJECT, USER, store_history, uid
@@ -215,6 +216,16 @@ class TestWhereTheTablesDiffer:
         live.catch_up()
         assert rebuild(projected).differences == ()
 
+    def test_rows_that_break_what_the_live_table_has_are_told_without_values(self, projected: Backend) -> None:
+        last = "SELECT max(CAST(id AS TEXT)) FROM progress_metrics"
+        projected.on_reads(f"DELETE FROM progress_metrics WHERE CAST(id AS TEXT) <> ({last})")
+        projected.on_reads("CREATE UNIQUE INDEX mine ON progress_metrics (metric_name)")
+        live = projected.tables(READ_MODEL)
+        with pytest.raises(ProjectionFailed, match="rows of progress_metrics break mine") as caught:
+            rebuild(projected, accept=True)
+        assert "real_progress" not in str(caught.value)
+        assert projected.tables(READ_MODEL) == live
+
 
 class TestStopped:
     def test_anywhere_it_goes_on_from_there(self, told: Backend) -> None:
@@ -283,7 +294,7 @@ class TestMeanwhile:
     def test_another_rebuild_is_refused(self, projected: Backend) -> None:
         refused: list[str] = []
 
-        def tell(progress: Progress) -> None:
+        def tell(progress: RebuildProgress) -> None:
             if progress.done > 0:
                 return
             with pytest.raises(RebuildRefused, match="another rebuild is at work") as caught:

@@ -15,7 +15,7 @@ from claude_tiu import RebuildRefused, TablesBusy
 from claude_tiu.infrastructure.migrations import migrate_up
 from claude_tiu.infrastructure.postgresql import shadow as shadow_module
 from claude_tiu.infrastructure.projector import Projector
-from claude_tiu.infrastructure.rebuild import Progress
+from claude_tiu.infrastructure.rebuild import RebuildProgress
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.history import store_history
 from tests.support.rebuilding import Stopped, catalogue, is_left, rebuild, stops_at, traces
@@ -164,7 +164,7 @@ class TestRefuses:
     )
     def test_to_lose_what_depends_on_the_tables(self, projected: PostgreSQLBackend, made: str, told: str) -> None:
         projected.on_events(made)
-        loaded: list[Progress] = []
+        loaded: list[RebuildProgress] = []
         with pytest.raises(RebuildRefused) as caught:
             rebuild(projected, tell=loaded.append)
         assert told in str(caught.value)
@@ -172,7 +172,7 @@ class TestRefuses:
         assert traces(projected) == []
 
     def test_what_comes_while_it_loads(self, projected: PostgreSQLBackend) -> None:
-        def tell(progress: Progress) -> None:
+        def tell(progress: RebuildProgress) -> None:
             if progress.step == "swapping":
                 projected.on_events("CREATE VIEW report AS SELECT name FROM projects")
 
@@ -183,7 +183,7 @@ class TestRefuses:
         assert rebuild(projected).resumed_at
 
     def test_to_lose_an_index_that_comes_at_the_end(self, projected: PostgreSQLBackend) -> None:
-        def tell(progress: Progress) -> None:
+        def tell(progress: RebuildProgress) -> None:
             if progress.step == "swapping":
                 projected.on_events("CREATE INDEX mine ON tasks (name)")
 
@@ -264,7 +264,7 @@ class TestWaits:
     def test_not_for_one_that_sees_what_was_loaded(self, projected: PostgreSQLBackend) -> None:
         found: list[Any] = []
 
-        def tell(progress: Progress) -> None:
+        def tell(progress: RebuildProgress) -> None:
             if progress.step == "swapping":
                 session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 session.execute("SELECT 1")

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from claude_tiu.infrastructure.rebuild import Progress, Rebuild, RebuildReport, Shadow
+from claude_tiu.infrastructure.rebuild import Rebuild, RebuildProgress, RebuildReport, Shadow
 from claude_tiu.infrastructure.settings import Settings, database
 from claude_tiu.infrastructure.shadows import shadow_of
 from claude_tiu.infrastructure.tiu import open_stores
@@ -35,7 +35,7 @@ def rebuild(
     backend: Backend,
     *,
     accept: bool = False,
-    tell: Callable[[Progress], None] | None = None,
+    tell: Callable[[RebuildProgress], None] | None = None,
     batch_size: int = 1_000,
 ) -> RebuildReport:
     """Rebuild the tables as another process would."""
@@ -45,11 +45,11 @@ def rebuild(
         return Rebuild(events, reads, beside, READ_MODEL, tell=tell, batch_size=batch_size).run(accept=accept)
 
 
-def stops_at(number: int) -> Callable[[Progress], None]:
+def stops_at(number: int) -> Callable[[RebuildProgress], None]:
     """What ends a rebuild the `number`th time that it tells how far it is."""
     told = 0
 
-    def tell(_: Progress) -> None:
+    def tell(_: RebuildProgress) -> None:
         nonlocal told
         told += 1
         if told == number:
@@ -117,7 +117,7 @@ FROM t JOIN pg_description d
 def rebuild_half(name: str, place: str) -> None:
     """Rebuild in tiny steps, in this process; when half is loaded, print up to where, and stand still."""
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: RebuildProgress) -> None:
         if progress.done * 2 > progress.total:
             print(progress.done, flush=True)  # noqa: T201 - it is read by whoever kills this process
             signal.pause()
