@@ -66,7 +66,7 @@ def are_independent(units: Sequence[Unit]) -> bool:
 class _Call:
     """One caller's units, until it is told what became of them."""
 
-    __slots__ = ("bytes", "error", "leads", "led", "outcomes", "turn", "units")
+    __slots__ = ("bytes", "error", "leads", "led", "outcomes", "stored", "turn", "units")
 
     def __init__(self, units: Sequence[Unit]) -> None:
         self.units = units
@@ -76,7 +76,9 @@ class _Call:
         self.leads = False
         """It holds a slot."""
         self.led: list[_Call] = []
-        """The other calls that it stores."""
+        """The other calls that it stores ..."""
+        self.stored = len(units)
+        """... and how many units these are with its own."""
         self.turn = threading.Lock()
         """Let go when it is to lead, or when it has been answered."""
 
@@ -99,6 +101,8 @@ class GroupCommit:
         self._queue: deque[_Call] = deque()
         self._units = 0
         self._bytes = 0
+        self._storing = 0
+        """How many units are being stored. A smaller group does not begin meanwhile: it would cost as much."""
 
     def append(self, units: Sequence[Unit], store: Store) -> list[Outcome]:
         """Append units in order, in one transaction. Raises what storing them by themselves would raise."""
@@ -107,9 +111,9 @@ class GroupCommit:
         call = _Call(units)
         try:
             with self._lock:
-                if self._free_slots and not self._queue:
+                if self._free_slots and not self._queue and len(units) >= self._storing:
                     self._free_slots -= 1
-                    call.leads = True
+                    self._begin(call)
                 else:
                     self._enqueue(call)
             if not call.leads:
@@ -130,7 +134,7 @@ class GroupCommit:
         self._queue.append(call)
         self._units += len(call.units)
         self._bytes += call.bytes
-        if self._free_slots:  # the queue emptied while this one waited for room
+        if self._free_slots:
             self._free_slots -= 1
             self._hand_on()
 
@@ -173,7 +177,10 @@ class GroupCommit:
             else:
                 rest.append(call)
         self._queue = rest
-        self._units -= units - len(leader.units)
+        more = units - leader.stored
+        self._storing += more
+        leader.stored = units
+        self._units -= more
         self._bytes -= size - leader.bytes
         self._room.notify_all()
 
@@ -189,20 +196,25 @@ class GroupCommit:
                 self._let_go(call)
             if call.leads:
                 call.leads = False
+                self._storing -= call.stored
                 self._hand_on()
         for other in led:
             other.turn.release()
 
     def _hand_on(self) -> None:
-        """Let the first that waits lead, with the slot at hand; without one, the slot is free."""
-        while self._queue:
+        """Let the first that waits lead, with the slot at hand; where none may begin, the slot is free."""
+        while self._queue and self._units >= self._storing:
             call = self._queue.popleft()
             self._let_go(call)
             if not call.answered:  # as it may be where an interrupt came while it was taken out
-                call.leads = True
+                self._begin(call)
                 call.turn.release()
                 return
         self._free_slots += 1
+
+    def _begin(self, call: _Call) -> None:
+        call.leads = True
+        self._storing += call.stored
 
     def _let_go(self, call: _Call) -> None:
         self._units -= len(call.units)

@@ -99,7 +99,7 @@ def callers(group: GroupCommit, disk: Disk) -> Iterator[Callers]:
     disk.go()
     made.close()
     assert group._free_slots == 1, "a slot was lost"
-    assert (len(group._queue), group._units, group._bytes) == (0, 0, 0)
+    assert (len(group._queue), group._units, group._bytes, group._storing) == (0, 0, 0, 0)
 
 
 class TestGroups:
@@ -118,16 +118,20 @@ class TestGroups:
         assert [len(units) for units in disk.groups] == [1, 16]
         assert disk.independent == [True, True]
 
-    def test_two_slots_store_two_groups_at_once(self, disk: Disk) -> None:
+    def test_two_slots_store_two_groups_at_once_the_second_not_the_smaller(self, disk: Disk) -> None:
         group = GroupCommit(slots=2, timeout=20)
         callers = Callers(group, disk)
-        both = [callers.append(unit(1)), callers.append(unit(2))]
+        futures = [callers.append(unit(1), unit(2))]
         disk.entered()
+        futures.append(callers.wait(unit(3)))
+        futures.append(callers.append(unit(4)))
         disk.entered()
-        third = callers.wait(unit(3))
+        futures.append(callers.wait(unit(5)))
         disk.go()
-        assert [one.result() for one in (*both, third)] == [[Stored(1)], [Stored(2)], [Stored(3)]]
+        assert [stored for one in futures for stored in one.result()] == [Stored(number) for number in range(1, 6)]
+        assert [len(units) for units in disk.groups] == [2, 2, 1]
         callers.close()
+        assert (group._free_slots, group._storing) == (2, 0)
 
     def test_a_group_has_so_many_units_at_most(
         self, callers: Callers, disk: Disk, monkeypatch: pytest.MonkeyPatch
@@ -257,7 +261,7 @@ class TestBounds:
         assert first.result() == [Stored(1)]
         assert len(large.result()) == group_commit.QUEUED_UNITS + 1
 
-    def test_who_gets_no_turn_in_time_is_told_and_nothing_of_it_is_stored(self, disk: Disk) -> None:
+    def test_who_gets_no_turn_in_time_is_told_and_nothing_of_it_is_storing(self, disk: Disk) -> None:
         group = GroupCommit(slots=1, timeout=0.1)
         callers = Callers(group, disk)
         first = callers.append(unit())
