@@ -55,9 +55,10 @@ AGGREGATE_OF: dict[type[BaseModel], Aggregate[Any]] = {
     message: aggregate for aggregate in AGGREGATES for message in (*aggregate.commands, *aggregate.events)
 }
 
-_VALIDATE: dict[str, Callable[[bytes], Event]] = {
+VALIDATE: dict[str, Callable[[bytes], Event]] = {
     topic: event.__pydantic_validator__.validate_json for topic, event in EVENTS.items()
 }
+"""A compiled validator for each topic of today: stored bytes -> event. Raises ValueError."""
 UPCASTERS: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
 """old topic -> (the topic that replaced it, a function from the old body to the new one)."""
 
@@ -87,14 +88,14 @@ def encode_event(event: Event) -> bytes:
 
 def decode_event(topic: str, state: bytes) -> Event:
     """Return the event of stored bytes, upcast to its newest form. Raises UndecodableEvent."""
-    validate = _VALIDATE.get(topic)
+    validate = VALIDATE.get(topic)
     try:
         if validate is not None and topic not in UPCASTERS:
             return validate(state)
         if topic not in UPCASTERS:
             raise UndecodableEvent(f"no event has the topic {topic!r}", topic=topic)
         newest, body = _upcast(topic, state)
-        return _VALIDATE[newest](body)
+        return VALIDATE[newest](body)
     except (ValueError, LookupError, TypeError, AttributeError):
         raise UndecodableEvent(f"these bytes are no {topic} event", topic=topic) from None
 

@@ -13,7 +13,7 @@ from ..projections.fold import Changeable, Fold, Step
 from ..projections.projection import Insert, Operation, Projection, Update
 from ..projections.running_state import RunningState
 from .event_store import LogEvent
-from .mapper import decode
+from .mapper import PLAIN, decode
 
 
 class Batches:
@@ -33,10 +33,13 @@ class Batches:
         self._state.fetch(_known_before(events))
         self._fold.writes()  # of a batch that failed, if one did
         handlers, state, fold, tables = self._handlers, self._state, self._fold, self._tables
-        moved, new = fold.moved, tuple.__new__
+        moved, new, plain = fold.moved, tuple.__new__, PLAIN
         steps: list[Step] = []
         for position, stream_id, version, topic, body, project_id, key_id, _, _ in events:
-            event = decode(topic, body, stream_id, version, keys.get(key_id) if key_id else None)
+            try:
+                event = plain[topic](body)
+            except (KeyError, ValueError):
+                event = decode(topic, body, stream_id, version, keys.get(key_id) if key_id else None)
             handler = handlers.get(event.__class__)
             if handler is None:
                 continue

@@ -7,6 +7,7 @@ gone, the event's `forgotten` values stand in their place.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 from pydantic_core import from_json, to_json
 
 from ..domain.messages import Event
-from ..domain.registry import PERSONAL, UndecodableEvent, decode_event, encode_event
+from ..domain.registry import PERSONAL, VALIDATE, UndecodableEvent, decode_event, encode_event
 from .keys import seal, unseal
 
 SEALED = "sealed"
@@ -74,6 +75,10 @@ def decode(topic: str, state: bytes, stream_id: UUID, version: int, key: bytes |
 
 def _place(topic: str, stream_id: UUID, version: int) -> bytes:
     return f"{topic}\n{stream_id}\n{version}".encode()
+
+
+PLAIN: dict[str, Callable[[bytes], Event]] = {topic: VALIDATE[topic] for topic in VALIDATE if topic not in PERSONAL}
+"""What decodes the events of a topic that hold nothing personal: `decode` without a way round. Raises ValueError."""
 
 
 class EventMapper(Mapper[UUID]):

@@ -71,11 +71,15 @@ class PrivateRows:
 
     def update(self, key: UUID, values: Row) -> None:
         """Raises KeyError where there is no such row."""
-        row = self.row(key)
+        id_ = key.int
+        row = self.known.get(id_) or self.row(key)
         changed = {**row, **values}
-        self._put(key, changed, was_there=True)
+        if id_ in self.touched:
+            self.known[id_] = changed
+        else:
+            self._put(key, changed, was_there=True)
         if self.table.parent:
-            self.family(row[self.table.parent])[key.int] = changed
+            self.family(row[self.table.parent])[id_] = changed
 
     def delete(self, key: UUID) -> None:
         """Raises KeyError where there is no such row."""
@@ -131,7 +135,8 @@ class RunningState:
         self._limit = limit
 
     def get(self, table: str, key: UUID) -> Row:
-        return self.tables[table].row(key)
+        rows = self.tables[table]
+        return rows.known.get(key.int) or rows.row(key)
 
     def children(self, table: str, parent: UUID) -> list[Row]:
         return [*self.tables[table].family(parent).values()]

@@ -9,6 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg
+from psycopg import postgres, pq
+from psycopg.adapt import Dumper
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import set_json_dumps
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
@@ -84,8 +86,19 @@ def connect(url: str) -> Connection:
     return connection
 
 
+class _JsonDumper(Dumper):
+    """Gives whatever is copied into a jsonb column in binary form: psycopg's own takes twice as long."""
+
+    format = pq.Format.BINARY
+    oid = postgres.types["jsonb"].oid
+
+    def dump(self, obj: Any) -> bytes:
+        return b"\1" + to_json(obj)
+
+
 def _configure(connection: Connection) -> None:
     set_json_dumps(to_json, connection)
+    connection.adapters.register_dumper(dict, _JsonDumper)
     connection.execute(SQL["configure"])
     ((connection.incarnation,),) = connection.execute(SQL["incarnation"])
 

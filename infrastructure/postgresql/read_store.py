@@ -80,7 +80,8 @@ class PostgreSQLReadStore(ReadStore):
                     _apply_few(connection, steps, values)
                     return
             with connection.transaction(), connection.cursor() as cursor:
-                cursor.execute(SQL["commit_without_waiting"])
+                operates = any(isinstance(step, Operation) for step in steps)
+                cursor.execute(SQL["commit_without_waiting" if operates else "write_by_keys"])
                 _require_moved(cursor.execute(_move(values), values), values)
                 self._take(cursor, steps)
 
@@ -158,7 +159,7 @@ def _apply_few(connection: Connection, steps: Sequence[Step], values: Mapping[st
     """Write a few rows and their checkpoint without waiting for the answer to each statement: so a batch at the end of
     the log costs two round trips."""
     with connection.pipeline() as pipeline, connection.transaction():
-        connection.execute(SQL["commit_without_waiting"])
+        connection.execute(SQL["write_by_keys"])
         moved = connection.execute(_move(values), values)
         written: list[tuple[Batch, Cursor]] = []
         for step in steps:

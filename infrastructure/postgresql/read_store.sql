@@ -17,6 +17,10 @@ WHERE projection = :projection AND version = :version_before AND epoch = :epoch_
 -- name: delete_checkpoint
 DELETE FROM checkpoints WHERE projection = :projection
 
+-- A commit waits for no disk; and a plan that was made while a table was small must not read all of it for a row.
+-- name: write_by_keys
+SELECT set_config('synchronous_commit', 'off', TRUE), set_config('enable_seqscan', 'off', TRUE)
+
 -- name: commit_without_waiting
 SET LOCAL synchronous_commit = off
 
