@@ -1,4 +1,4 @@
-"""The one server call of an append: units as the binary arrays of append_events, and its outcomes.
+"""The server calls of an append: units as the binary parameters of append_events and append_event, and the outcomes.
 
 Below psycopg's cursors: making parameters and cursors of 20 arrays would cost as much as the server's part.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from struct import pack
 from typing import Any
+from uuid import UUID
 
 from psycopg import generators
 from psycopg.errors import InvalidSqlStatementName, error_from_result
@@ -22,59 +23,70 @@ from ..event_store import Conflict, Known, Outcome, Reservation, Stored, Taken, 
 from ..sql import statements
 from .connections import Connection
 
-STATEMENT = b"append_events"
-CALL = statements("postgresql/events.sql")["append"].encode()
+SQL = {name: text.encode() for name, text in statements("postgresql/events.sql").items()}
 
 # The types' numbers are PostgreSQL's own, the same in every database.
-INTEGER, UUID_, TEXT, BYTEA, JSONB = 23, 2950, 25, 17, 3802
+INT4, UUID_, TEXT, BYTEA, JSONB = 23, 2950, 25, 17, 3802
 _NULL = b"\xff\xff\xff\xff"
-FORMATS = [Format.BINARY] * 19
 _TRUE, _FALSE = b"\x01", b"\x00"
 
 
 def append(connection: Connection, units: Sequence[Unit], *, independent: bool, alone: bool) -> list[Outcome]:
-    """Append units; `independent` and `alone` are those of append_events. Raises psycopg's errors.
-
-    What was read before the server crashed may have been lost in the crash, and its version be another event's: guards
-    that rest on it are told as conflicts.
-    """
-    current = [unit for unit in units if not _outlived(unit, connection)]
-    if len(current) == len(units):
-        return _append(connection, units, independent=independent, alone=alone)
-    outcomes = iter(_append(connection, current, independent=independent, alone=alone) if current else [])
-    return [Conflict(next(iter(unit.guards))) if _outlived(unit, connection) else next(outcomes) for unit in units]
-
-
-def _outlived(unit: Unit, connection: Connection) -> bool:
-    return unit.incarnation not in (None, connection.incarnation) and bool(unit.guards)
-
-
-def _append(connection: Connection, units: Sequence[Unit], *, independent: bool, alone: bool) -> list[Outcome]:
+    """Append units; `independent` and `alone` are those of append_events. Raises psycopg's errors."""
     parameters = [_TRUE if alone else _FALSE, _TRUE if independent else _FALSE, *_arrays(units)]
     if alone:
-        result = _call(connection, parameters)
+        result = _execute(connection, "append", parameters)
     else:
-        connection.pgconn.send_query_params(CALL, parameters, None, FORMATS, Format.BINARY)
+        connection.pgconn.send_query_params(SQL["append"], parameters, None, [Format.BINARY] * 19, Format.BINARY)
         result = _result(connection)
     outcomes, details = _values(result.get_value(0, 0)), _values(result.get_value(0, 1))
     return [_outcome(*one) for one in zip(units, outcomes, details, strict=True)]
 
 
-def _call(connection: Connection, parameters: Sequence[bytes]) -> PGresult:
-    """Call the prepared statement: once more where psycopg let all of them go, as it does behind a rollback."""
-    if connection.can_append:
+def is_small(units: Sequence[Unit]) -> bool:
+    """Return whether `append_one` can append units."""
+    return len(units) == 1 and len(units[0].events) == 1 and not units[0].reservations
+
+
+def append_one(connection: Connection, unit: Unit) -> Stored | None:
+    """Append a small unit, if it is not refused and nobody else is appending. Raises psycopg's errors."""
+    ((stream_id, version, topic, state, command, digest, correlation, causation, actor, project, key),) = unit.events
+    parameters = [
+        stream_id.bytes,
+        _integer(version),
+        topic.encode(),
+        state,
+        _uuid(command),
+        digest,
+        _string(correlation),
+        _string(causation),
+        _string(actor),
+        _uuid(project),
+        _uuid(key),
+        _uuids(unit.guards),
+        _integers(unit.guards.values()),
+        _jsonb(changes_json(unit.changes)) if unit.changes else None,
+    ]
+    position = _execute(connection, "append_one", parameters).get_value(0, 0)
+    return None if position is None else Stored(int.from_bytes(position))
+
+
+def _execute(connection: Connection, name: str, parameters: Sequence[bytes | None]) -> PGresult:
+    """Execute a prepared statement: once more where psycopg let all of them go, as it does behind a rollback."""
+    if name in connection.prepared:
         try:
-            return _send(connection, parameters)
+            return _send(connection, name, parameters)
         except InvalidSqlStatementName:
             pass
-    connection.pgconn.send_prepare(STATEMENT, CALL)
+    connection.pgconn.send_prepare(name.encode(), SQL[name])
     _result(connection)
-    connection.can_append = True
-    return _send(connection, parameters)
+    connection.prepared.add(name)
+    return _send(connection, name, parameters)
 
 
-def _send(connection: Connection, parameters: Sequence[bytes]) -> PGresult:
-    connection.pgconn.send_query_prepared(STATEMENT, parameters, FORMATS, Format.BINARY)
+def _send(connection: Connection, name: str, parameters: Sequence[bytes | None]) -> PGresult:
+    formats = [Format.BINARY] * len(parameters)
+    connection.pgconn.send_query_prepared(name.encode(), parameters, formats, Format.BINARY)
     return _result(connection)
 
 
@@ -132,12 +144,24 @@ def _array(type_: int, values: Sequence[bytes | None]) -> bytes:
     return head + b"".join([_NULL if value is None else len(value).to_bytes(4) + value for value in values])
 
 
+def _integer(value: int) -> bytes:
+    return value.to_bytes(4, signed=True)
+
+
 def _integers(values: Iterable[int]) -> bytes:
-    return _array(INTEGER, [value.to_bytes(4, signed=True) for value in values])
+    return _array(INT4, [value.to_bytes(4, signed=True) for value in values])
 
 
-def _uuids(values: Iterable[Any]) -> bytes:
+def _uuid(value: UUID | None) -> bytes | None:
+    return None if value is None else value.bytes
+
+
+def _uuids(values: Iterable[UUID | None]) -> bytes:
     return _array(UUID_, [None if value is None else value.bytes for value in values])
+
+
+def _string(value: str | None) -> bytes | None:
+    return None if value is None else value.encode()
 
 
 def _strings(values: Iterable[str | None]) -> bytes:

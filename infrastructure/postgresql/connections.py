@@ -49,8 +49,11 @@ class Connection(psycopg.Connection[Any]):
 
     incarnation: datetime
     """When the server's statistics were begun anew: at another time after each crash, and on each other server."""
-    can_append = False
-    """The statement of an append is prepared on it."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.prepared: set[str] = set()
+        """The names of statements that were prepared on it, psycopg's own not among them."""
 
 
 def shown(url: str) -> str:
@@ -160,9 +163,12 @@ class Connections:
         """Give a connection in autocommit mode."""
         with translated(self.url):
             try:
-                with self._pool.connection() as connection:
+                connection = self._pool.getconn()
+                try:
                     self.incarnation = connection.incarnation
                     yield connection
+                finally:
+                    self._pool.putconn(connection)
             except psycopg.OperationalError:
                 self._pool.check()  # what cut this connection cut others: the next caller should not meet them
                 raise

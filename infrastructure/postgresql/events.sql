@@ -5,6 +5,12 @@ CALL append_events(
     $18::jsonb[], $19::jsonb[], NULL, NULL
 )
 
+-- name: append_one
+SELECT append_event(
+    $1::uuid, $2::integer, $3::text, $4::bytea, $5::uuid, $6::bytea, $7::text, $8::text, $9::text, $10::uuid, $11::uuid,
+    $12::uuid[], $13::integer[], $14::jsonb
+)
+
 -- name: flush
 SELECT flush_events()
 

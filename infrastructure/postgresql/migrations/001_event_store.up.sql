@@ -315,3 +315,49 @@ BEGIN
     END IF;
 END;
 $$;
+
+-- Append a unit of one event that reserves nothing, where nobody else is appending: what most appends are, in one
+-- transaction that waits for the disk, at less than half of what append_events costs. Returns its position; NULL where
+-- another has the ordering lock, where the log is empty, or where it is refused: append_events waits, and tells why.
+CREATE FUNCTION append_event(
+    new_stream UUID, new_version INTEGER, new_topic TEXT, new_state BYTEA, new_command UUID, new_digest BYTEA,
+    new_correlation TEXT, new_causation TEXT, new_actor TEXT, new_project UUID, new_key UUID,
+    guard_streams UUID[], guard_versions INTEGER[], changes JSONB
+) RETURNS BIGINT LANGUAGE plpgsql SET plan_cache_mode TO force_generic_plan SET enable_seqscan TO off AS $$
+DECLARE
+    stored BIGINT;
+    done TEXT; -- takes what is of no use: an assignment costs less than PERFORM
+BEGIN
+    IF NOT pg_try_advisory_xact_lock('events'::regclass::oid::bigint) THEN
+        RETURN NULL;
+    END IF;
+
+    INSERT INTO events
+    SELECT head.position + 1, new_stream, new_version, new_topic, new_state, head.recorded, new_command, new_digest,
+           new_correlation, new_causation, new_actor, new_project, new_key, head.hash,
+           event_hash(ROW(
+               head.position + 1, new_stream, new_version, new_topic, new_state, head.recorded, new_command, new_digest,
+               new_correlation, new_causation, new_actor, new_project, new_key, head.hash, NULL))
+    FROM (
+        SELECT e.position, e.hash, greatest(clock_timestamp(), e.recorded_at) AS recorded
+        FROM events e ORDER BY e.position DESC LIMIT 1
+    ) AS head
+    WHERE NOT EXISTS (SELECT FROM events e WHERE e.command_id = new_command)
+      AND NOT EXISTS (
+          SELECT FROM unnest(guard_streams, guard_versions) AS g (stream_id, version)
+          WHERE g.version <> coalesce(
+              (SELECT e.version FROM events e WHERE e.stream_id = g.stream_id ORDER BY e.version DESC LIMIT 1), 0))
+    RETURNING position INTO stored;
+
+    IF stored IS NOT NULL THEN
+        IF changes IS NOT NULL THEN
+            PERFORM change_write_side(changes, stored);
+        END IF;
+        done := pg_notify(events_channel(), stored::text);
+        IF current_setting('synchronous_commit') = 'off' THEN
+            done := set_config('synchronous_commit', 'on', TRUE);
+        END IF;
+    END IF;
+    RETURN stored;
+END;
+$$;
