@@ -48,10 +48,14 @@ def is_small(units: Sequence[Unit]) -> bool:
     return len(units) == 1 and len(units[0].events) == 1 and not units[0].reservations
 
 
-def append_one(connection: Connection, unit: Unit) -> Stored | None:
-    """Append a small unit, if it is not refused and nobody else is appending. Raises psycopg's errors."""
+def append_one(connection: Connection, unit: Unit, *, crowded: bool) -> tuple[Stored | None, bool]:
+    """Append a small unit; None where it is refused, or may be. Raises psycopg's errors.
+
+    `crowded`, as given and as returned: somebody else is appending (append_event).
+    """
     ((stream_id, version, topic, state, command, digest, correlation, causation, actor, project, key),) = unit.events
     parameters = [
+        _TRUE if crowded else _FALSE,
         stream_id.bytes,
         _integer(version),
         topic.encode(),
@@ -67,8 +71,9 @@ def append_one(connection: Connection, unit: Unit) -> Stored | None:
         _integers(unit.guards.values()),
         _jsonb(changes_json(unit.changes)) if unit.changes else None,
     ]
-    position = _execute(connection, "append_one", parameters).get_value(0, 0)
-    return None if position is None else Stored(int.from_bytes(position))
+    result = _execute(connection, "append_one", parameters)
+    crowded, position = result.get_value(0, 0) == _TRUE, result.get_value(0, 1)
+    return None if position is None else Stored(int.from_bytes(position)), crowded
 
 
 def _execute(connection: Connection, name: str, parameters: Sequence[bytes | None]) -> PGresult:

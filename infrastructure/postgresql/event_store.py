@@ -31,7 +31,6 @@ from ..event_store import (
     Listener,
     LogEvent,
     Outcome,
-    Stored,
     StreamEvent,
     Unit,
 )
@@ -96,14 +95,14 @@ class PostgreSQLEventStore(EventStore):
 
     def _append(self, connection: Connection, units: Sequence[Unit], independent: bool) -> list[Outcome]:
         alone = isinstance(self._connections, Connections)
-        small = alone and is_small(units) and time.monotonic() > self._crowded_until
-        if small and (stored := append_one(connection, units[0])):
-            return [stored]
+        if alone and is_small(units):
+            stored, crowded = append_one(connection, units[0], crowded=time.monotonic() < self._crowded_until)
+            if crowded:
+                self._crowded_until = time.monotonic() + CROWDED_SECONDS
+            if stored is not None:
+                return [stored]
         independent = independent and not any(unit.reservations for unit in units)
-        outcomes = append(connection, units, independent=independent, alone=alone) if units else []
-        if small and isinstance(outcomes[0], Stored):
-            self._crowded_until = time.monotonic() + CROWDED_SECONDS
-        return outcomes
+        return append(connection, units, independent=independent, alone=alone) if units else []
 
     def flush(self) -> None:
         if isinstance(self._connections, Held):

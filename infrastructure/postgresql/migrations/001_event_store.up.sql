@@ -316,21 +316,28 @@ BEGIN
 END;
 $$;
 
--- Append a unit of one event that reserves nothing, where nobody else is appending: what most appends are, in one
--- transaction that waits for the disk, at less than half of what append_events costs. Returns its position; NULL where
--- another has the ordering lock, where the log is empty, or where it is refused: append_events waits, and tells why.
-CREATE FUNCTION append_event(
+-- Append a unit of one event that reserves nothing, as most are, at less than half of what append_events costs. Gives its
+-- position; NULL where the log is empty, or the unit is refused: append_events tells why.
+--
+-- Where nobody else is appending, a single transaction waits for the disk with the lock held. Otherwise (`crowded`, which
+-- the caller knows from before, or finds out) there are two, as in append_events.
+CREATE PROCEDURE append_event(
+    INOUT crowded BOOLEAN,
     new_stream UUID, new_version INTEGER, new_topic TEXT, new_state BYTEA, new_command UUID, new_digest BYTEA,
     new_correlation TEXT, new_causation TEXT, new_actor TEXT, new_project UUID, new_key UUID,
-    guard_streams UUID[], guard_versions INTEGER[], changes JSONB
-) RETURNS BIGINT LANGUAGE plpgsql SET plan_cache_mode TO force_generic_plan SET enable_seqscan TO off AS $$
+    guard_streams UUID[], guard_versions INTEGER[], changes JSONB,
+    OUT stored BIGINT
+) LANGUAGE plpgsql AS $$
 DECLARE
-    stored BIGINT;
+    lock CONSTANT BIGINT := 'events'::regclass::oid;
+    alone BOOLEAN := pg_try_advisory_xact_lock(lock);
     done TEXT; -- takes what is of no use: an assignment costs less than PERFORM
 BEGIN
-    IF NOT pg_try_advisory_xact_lock('events'::regclass::oid::bigint) THEN
-        RETURN NULL;
+    IF NOT alone THEN
+        done := pg_advisory_xact_lock(lock);
     END IF;
+    done := set_config('plan_cache_mode', 'force_generic_plan', TRUE);
+    done := set_config('enable_seqscan', 'off', TRUE);
 
     INSERT INTO events
     SELECT head.position + 1, new_stream, new_version, new_topic, new_state, head.recorded, new_command, new_digest,
@@ -354,10 +361,14 @@ BEGIN
             PERFORM change_write_side(changes, stored);
         END IF;
         done := pg_notify(events_channel(), stored::text);
-        IF current_setting('synchronous_commit') = 'off' THEN
+        IF crowded OR NOT alone THEN
+            done := set_config('synchronous_commit', 'off', TRUE);
+            COMMIT;
+            done := flush_events();
+        ELSIF current_setting('synchronous_commit') = 'off' THEN
             done := set_config('synchronous_commit', 'on', TRUE);
         END IF;
     END IF;
-    RETURN stored;
+    crowded := NOT alone;
 END;
 $$;
