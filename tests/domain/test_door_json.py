@@ -91,7 +91,7 @@ class TestFreeJson:
     def test_an_object_is_an_object(self, value: Any) -> None:
         assert faulty_fields(CreateProject, metadata=value) == ["metadata"]
 
-    @pytest.mark.parametrize("value", [None, {}, "[]", 1, {1}, iter([1])], ids=str)
+    @pytest.mark.parametrize("value", [None, {}, "[]", 1, {1}, iter([1])], ids=lambda value: type(value).__name__)
     def test_an_array_is_an_array(self, value: Any) -> None:
         assert faulty_fields(AddTask, expected_outputs=value) == ["expected_outputs"]
 

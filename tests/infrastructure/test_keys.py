@@ -53,7 +53,11 @@ class TestAnEvent:
     def test_is_sealed_differently_each_time(self) -> None:
         assert encode(CREATED, USER, 1, KEY) != encode(CREATED, USER, 1, KEY)
 
-    @pytest.mark.parametrize(("stream_id", "version", "key"), [(PROJECT, 1, KEY), (USER, 2, KEY), (USER, 1, bytes(32))])
+    @pytest.mark.parametrize(
+        ("stream_id", "version", "key"),
+        [(PROJECT, 1, KEY), (USER, 2, KEY), (USER, 1, bytes(32))],
+        ids=["another stream", "another version", "another key"],
+    )
     def test_opens_at_no_other_place_and_under_no_other_key(self, stream_id: UUID, version: int, key: bytes) -> None:
         with pytest.raises(UndecodableEvent):
             decode(TOPIC, encode(CREATED, USER, 1, KEY), stream_id, version, key)
