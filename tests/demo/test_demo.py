@@ -27,6 +27,7 @@ from psycopg import sql
 from claude_tiu import CreateUser, Tiu, connect
 from claude_tiu.infrastructure.cli import main
 from claude_tiu.infrastructure.migrations import migrate_up
+from claude_tiu.infrastructure.sqlite.generations import read_path
 from tests.demo.make_facts import Facts, histories, many_paths, random_facts, revision, write_facts
 from tests.demo.oracle import Expected, Issue, Metric, Report, expected
 from tests.support.postgres_server import database_url
@@ -70,9 +71,11 @@ def demo(facts: Path, url: str) -> dict[str, Any]:
 
 
 def sqlite_files(url: str) -> tuple[Path, Path]:
-    """Return the events' file and the read tables' file of a SQLite URL."""
+    """Return the events' file and the read tables' file of a SQLite URL, which the first names."""
     path = Path(url.removeprefix("sqlite:///"))
-    return path, path.with_name(f"{path.stem}.read-1{path.suffix}")
+    with closing(sqlite3.connect(path)) as sqlite:
+        ((generation,),) = sqlite.execute("SELECT read_generation FROM store")
+    return path, read_path(path, generation)
 
 
 def read_tables(url: str) -> Tables:
@@ -116,26 +119,33 @@ def exact(value: Any) -> Any:
     return [exact(item) for item in value] if isinstance(value, list) else (type(value).__name__, repr(value))
 
 
+BUT_GENERATIONS = {"store": "epoch, reservation_key", "checkpoints": "projection, version, epoch, position, event_hash"}
+"""The columns of the tables that count how often the read tables were made."""
+
+
 def everything_stored(url: str) -> dict[str, list[str]]:
     """Return every row of every table, the events and the projections' own state included, as text.
 
-    Not SQLite's text search: how it cuts its index into segments is its own affair.
+    Not how often, and (in SQLite's files) when the tables were made; nor SQLite's text search: how it cuts its index into
+    segments is its own affair.
     """
     if not url.startswith("sqlite:"):
         with psycopg.connect(url) as postgresql:
             found = postgresql.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-            query = sql.SQL("SELECT t::text FROM {} t")
-            return {
-                table: sorted(text for (text,) in postgresql.execute(query.format(sql.Identifier(table))))
-                for (table,) in found
-            }
+            return {table: _as_text(postgresql, table) for (table,) in found}
     stored = {}
-    for path in sqlite_files(url):
+    for name, path in zip(("events", "reads"), sqlite_files(url), strict=True):
         with closing(sqlite3.connect(path)) as sqlite:
-            statement = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'idx_*'"
+            statement = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'idx_*' AND name NOT GLOB '*migration*'"
             for (table,) in sqlite.execute(statement).fetchall():
-                stored[f"{path.name}: {table}"] = sorted(map(repr, sqlite.execute(f"SELECT * FROM {table}")))
+                rows = sqlite.execute(f"SELECT {BUT_GENERATIONS.get(table, '*')} FROM {table}")
+                stored[f"{name}: {table}"] = sorted(map(repr, rows))
     return stored
+
+
+def _as_text(postgresql: psycopg.Connection[Any], table: str) -> list[str]:
+    query = f"SELECT t::text FROM (SELECT {BUT_GENERATIONS.get(table, '*')} FROM {table}) AS t"
+    return sorted(text for (text,) in postgresql.execute(query.encode()))
 
 
 def events_in(url: str) -> int:

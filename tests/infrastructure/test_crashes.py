@@ -128,6 +128,7 @@ def test_a_retry_is_answered_only_with_what_is_on_disk(
     store = crashing.events()
 
     def lost(units: Sequence[Unit]) -> None:
+        monkeypatch.undo()
         append_unflushed(store, *units[0].events)
         raise StoreUnavailable("the connection was lost before the disk was waited for")
 
