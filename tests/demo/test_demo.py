@@ -126,8 +126,8 @@ BUT_GENERATIONS = {"store": "epoch, reservation_key", "checkpoints": "projection
 def everything_stored(url: str) -> dict[str, list[str]]:
     """Return every row of every table, the events and the projections' own state included, as text.
 
-    Not how often, and (in SQLite's files) when the tables were made; nor SQLite's text search: how it cuts its index into
-    segments is its own affair.
+    Not how often, and (in SQLite's files) when the tables were made; nor SQLite's text search: how it cuts its index
+    into segments is its own affair.
     """
     if not url.startswith("sqlite:"):
         with psycopg.connect(url) as postgresql:
