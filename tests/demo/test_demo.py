@@ -136,7 +136,10 @@ def everything_stored(url: str) -> dict[str, list[str]]:
     stored = {}
     for name, path in zip(("events", "reads"), sqlite_files(url), strict=True):
         with closing(sqlite3.connect(path)) as sqlite:
-            statement = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'idx_*' AND name NOT GLOB '*migration*'"
+            statement = (
+                "SELECT name FROM sqlite_master WHERE type = 'table'"
+                " AND name NOT GLOB 'idx_*' AND name NOT GLOB '*migration*'"
+            )
             for (table,) in sqlite.execute(statement).fetchall():
                 rows = sqlite.execute(f"SELECT {BUT_GENERATIONS.get(table, '*')} FROM {table}")
                 stored[f"{name}: {table}"] = sorted(map(repr, rows))
