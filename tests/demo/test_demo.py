@@ -72,7 +72,9 @@ def demo(facts: Path, url: str) -> dict[str, Any]:
 def sqlite_files(url: str) -> tuple[Path, Path]:
     """Return the events' file and the read tables' file of a SQLite URL."""
     path = Path(url.removeprefix("sqlite:///"))
-    return path, path.with_name(f"{path.stem}.read-1{path.suffix}")
+    with closing(sqlite3.connect(path)) as events:
+        (generation,) = events.execute("SELECT read_generation FROM store").fetchone()
+    return path, path.with_name(f"{path.stem}.read-{generation}{path.suffix}")
 
 
 def read_tables(url: str) -> Tables:
@@ -134,8 +136,16 @@ def everything_stored(url: str) -> dict[str, list[str]]:
         with closing(sqlite3.connect(path)) as sqlite:
             statement = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'idx_*'"
             for (table,) in sqlite.execute(statement).fetchall():
-                stored[f"{path.name}: {table}"] = sorted(map(repr, sqlite.execute(f"SELECT * FROM {table}")))
+                stored[table] = sorted(map(repr, sqlite.execute(f"SELECT * FROM {table}")))
     return stored
+
+
+def uncounted(stored: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return what is stored without the last column of two tables, which counts rebuilds."""
+    return {
+        table: [row.rpartition(",")[0] for row in rows] if table in ("store", "checkpoints") else rows
+        for table, rows in stored.items()
+    }
 
 
 def events_in(url: str) -> int:
@@ -370,7 +380,7 @@ def test_read_tables_rebuilt_from_the_events_are_equal_to_the_byte(told: Told) -
     with redirect_stdout(io.StringIO()), pytest.raises(SystemExit) as exit_:
         main(["projector", "rebuild", "--db", told.url])
     assert exit_.value.code == 0
-    assert everything_stored(told.url) == stored
+    assert uncounted(everything_stored(told.url)) == uncounted(stored)
 
 
 def test_the_packaged_history_is_the_same_on_both_stores_to_the_bit(told_sqlite: Told, told_postgresql: Told) -> None:
