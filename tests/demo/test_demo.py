@@ -132,18 +132,18 @@ def everything_stored(url: str) -> dict[str, list[str]]:
                 for (table,) in found
             }
     stored = {}
-    for path in sqlite_files(url):
+    for file, path in zip(("events", "read"), sqlite_files(url), strict=True):
         with closing(sqlite3.connect(path)) as sqlite:
             statement = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'idx_*'"
             for (table,) in sqlite.execute(statement).fetchall():
-                stored[table] = sorted(map(repr, sqlite.execute(f"SELECT * FROM {table}")))
+                stored[f"{file}: {table}"] = sorted(map(repr, sqlite.execute(f"SELECT * FROM {table}")))
     return stored
 
 
 def uncounted(stored: dict[str, list[str]]) -> dict[str, list[str]]:
     """Return what is stored without the last column of two tables, which counts rebuilds."""
     return {
-        table: [row.rpartition(",")[0] for row in rows] if table in ("store", "checkpoints") else rows
+        table: [row.rpartition(",")[0] for row in rows] if table.endswith(("store", "checkpoints")) else rows
         for table, rows in stored.items()
     }
 
