@@ -26,7 +26,7 @@ from .read_store import SQLiteReadStore
 from .schema import SQLiteFile, split
 
 SQL = statements("sqlite/shadow.sql")
-FILL_SEARCH = sequences("sqlite/shadow.sql")["fill_search"]
+FILL_SEARCH, RECORD = (sequences("sqlite/shadow.sql")[name] for name in ("fill_search", "record"))
 MIGRATIONS = "sqlite/migrations/read"
 SIDES = ("", "-wal", "-shm")
 CACHE_KIB = 64 << 10
@@ -133,11 +133,14 @@ class SQLiteShadow(Shadow):
         file = self._file()
         for migration in file.migrations:
             file.up(migration)
-        applied = SQLiteFile(self._live, [], self._timeout).recorded()
+        with self._open(self._live) as live:
+            recorded = live.execute(SQL["recorded"]).fetchall()
         private = {table.name for table in self._projection.tables if table.private}
         with self._open(self._beside) as connection, transaction(connection):
-            for version, (applied_at, _, _) in applied.items():
-                connection.execute(SQL["applied_at"], {"version": version, "applied_at": applied_at})
+            for version, applied_at, rollback_sql, created_at in recorded:
+                values = {"applied_at": applied_at, "rollback_sql": rollback_sql, "created_at": created_at}
+                for statement in RECORD:
+                    connection.execute(statement, {"version": version, **values})
             for thing in _things(connection).values():
                 if thing.type in ("index", "trigger") and thing.table not in private:
                     connection.execute(f"DROP {thing.type} {_quoted(thing.name)}")

@@ -7,8 +7,15 @@ SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL AND na
 -- name: has_statistics
 SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'
 
--- name: applied_at
+-- name: recorded
+SELECT m.version, m.applied_at, r.rollback_sql, r.created_at
+FROM schema_migrations m JOIN migration_rollbacks r ON r.version = m.version
+
+-- name: record_1
 UPDATE schema_migrations SET applied_at = :applied_at WHERE version = :version
+
+-- name: record_2
+UPDATE migration_rollbacks SET rollback_sql = :rollback_sql, created_at = :created_at WHERE version = :version
 
 -- name: fill_search_1
 DELETE FROM projects_search_ids

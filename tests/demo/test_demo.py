@@ -126,8 +126,8 @@ BUT_GENERATIONS = {"store": "epoch, reservation_key", "checkpoints": "projection
 def everything_stored(url: str) -> dict[str, list[str]]:
     """Return every row of every table, the events and the projections' own state included, as text.
 
-    Not how often, and (in SQLite's files) when the tables were made; nor SQLite's text search: how it cuts its index
-    into segments is its own affair.
+    Not how often the read tables were made; nor SQLite's text search: how it cuts its index into segments is its own
+    affair.
     """
     if not url.startswith("sqlite:"):
         with psycopg.connect(url) as postgresql:
@@ -136,10 +136,7 @@ def everything_stored(url: str) -> dict[str, list[str]]:
     stored = {}
     for name, path in zip(("events", "reads"), sqlite_files(url), strict=True):
         with closing(sqlite3.connect(path)) as sqlite:
-            statement = (
-                "SELECT name FROM sqlite_master WHERE type = 'table'"
-                " AND name NOT GLOB 'idx_*' AND name NOT GLOB '*migration*'"
-            )
+            statement = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'idx_*'"
             for (table,) in sqlite.execute(statement).fetchall():
                 rows = sqlite.execute(f"SELECT {BUT_GENERATIONS.get(table, '*')} FROM {table}")
                 stored[f"{name}: {table}"] = sorted(map(repr, rows))
