@@ -274,8 +274,11 @@ class TestWaits:
             found += session.execute("SELECT name FROM projects").fetchall()
         assert found == [("Billing",)]
 
-    def test_not_for_an_autovacuum_or_what_is_like_it(self, projected: PostgreSQLBackend) -> None:
+    def test_not_for_an_autovacuum_or_what_is_like_it(
+        self, projected: PostgreSQLBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A reader that comes and goes all the time is no obstacle."""
+        monkeypatch.setattr(shadow_module, "LOCK_ATTEMPTS", 20)  # as it is: on a busy machine two are too few
         stop = threading.Event()
 
         def read() -> None:
