@@ -117,6 +117,12 @@ class TablesBusy(TiuError):
     code = "tables_busy"
 
 
+class BadSeal(TiuError):
+    """A text that is no seal, or a seal that does not fit the log or what is asked of it."""
+
+    code = "bad_seal"
+
+
 class InvalidQuery(TiuError):
     """A question with a value that no database can look for."""
 

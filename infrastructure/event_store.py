@@ -264,6 +264,10 @@ class EventStore(ApplicationRecorder):
         """Return up to `limit` whole rows behind position `after`, in order."""
 
     @abstractmethod
+    def read_hashes(self, after: int, limit: int) -> list[bytes]:
+        """Return the hashes of up to `limit` events behind position `after`, in order."""
+
+    @abstractmethod
     def hash_at(self, position: int) -> bytes | None:
         """Return the hash of the event at a position, if there is one."""
 

@@ -175,6 +175,9 @@ class PostgreSQLEventStore(EventStore):
     def read_rows(self, after: int, limit: int) -> list[EventRow]:
         return [EventRow(*row) for row in self._all("read_rows", after=after, limit=limit)]
 
+    def read_hashes(self, after: int, limit: int) -> list[bytes]:
+        return [hash_ for (hash_,) in self._all("read_hashes", after=after, limit=limit)]
+
     def hash_at(self, position: int) -> bytes | None:
         rows = self._all("hash_at", position=position)
         return rows[0][0] if rows else None

@@ -43,6 +43,9 @@ SELECT position, stream_id, version, topic, state, recorded_at, command_id, comm
        correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
 FROM events WHERE position > :after ORDER BY position LIMIT :limit
 
+-- name: read_hashes
+SELECT hash FROM events WHERE position > :after ORDER BY position LIMIT :limit
+
 -- name: hash_at
 SELECT hash FROM events WHERE position = :position
 

@@ -1,0 +1,70 @@
+"""Proofs from a store's log: that a seal covers an event, that it continues an older seal. seals.py checks them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from ..errors import BadSeal
+from ..event_store import EventStore
+from . import merkle
+from .seals import Inclusion, Seal
+
+BATCH = 10_000
+
+
+def prove_events(events: EventStore, seal: Seal, positions: Collection[int]) -> dict[int, Inclusion]:
+    """Return the proof of each position that a seal covers its event: `has_event` checks it, with the event's hash.
+
+    The log's hashes are read once, whatever the number of positions; none of them stays in memory. Raises BadSeal where
+    the seal is another store's, the log is not what was sealed, or a position is not under the seal.
+    """
+    size = seal.statement.position
+    if outside := [position for position in positions if not 1 <= position <= size]:
+        raise BadSeal(f"event {outside[0]} is not under this seal: it covers 1 to {size}", position=outside[0])
+    _require_ours(events, seal)
+    try:
+        root, paths = merkle.prove_inclusion(_hashes(events), size, [position - 1 for position in positions])
+    except ValueError:
+        raise _not_as_sealed(seal) from None
+    if root != seal.statement.root:
+        raise _not_as_sealed(seal)
+    return {index + 1: Inclusion(index + 1, size, tuple(path)) for index, path in paths.items()}
+
+
+def prove_growth(events: EventStore, older: Seal, seal: Seal) -> tuple[bytes, ...]:
+    """Return the proof that the log of a seal begins with that of an older one: `continues` checks it.
+
+    Raises BadSeal where a seal is another store's, the log is not what was sealed, or the second is the older one.
+    """
+    _require_ours(events, older)
+    _require_ours(events, seal)
+    old_size, size = older.statement.position, seal.statement.position
+    if old_size > size:
+        raise BadSeal(f"the seal of {size} events cannot continue that of {old_size}")
+    try:
+        root, proof = merkle.prove_consistency(_hashes(events), old_size, size)
+    except ValueError:
+        raise _not_as_sealed(seal) from None
+    if root != seal.statement.root or not merkle.extends(older.statement.root, old_size, root, size, proof):
+        raise _not_as_sealed(seal)
+    return tuple(proof)
+
+
+def _hashes(events: EventStore) -> Iterator[bytes]:
+    after = 0
+    while batch := events.read_hashes(after, BATCH):
+        yield from batch
+        after += len(batch)
+
+
+def _require_ours(events: EventStore, seal: Seal) -> None:
+    if seal.statement.epoch != events.epoch:
+        raise BadSeal(
+            f"seal {seal.statement.number} is of another log: of epoch {seal.statement.epoch}, not {events.epoch}",
+            number=seal.statement.number,
+        )
+
+
+def _not_as_sealed(seal: Seal) -> BadSeal:
+    number = seal.statement.number
+    return BadSeal(f"the log is not what seal {number} sealed: `tiu audit chain` says where", number=number)
