@@ -268,6 +268,16 @@ class EventStore(ApplicationRecorder):
         """Return the hashes of up to `limit` events behind position `after`, in order."""
 
     @abstractmethod
+    def read_rows_of_project(self, project_id: UUID, after: int, limit: int) -> list[EventRow]:
+        """Return up to `limit` whole rows of a project's events behind position `after`, in order; fewer, where they
+        exceed READ_BYTES."""
+
+    @abstractmethod
+    def read_rows_of_stream(self, stream_id: UUID, after: int, limit: int) -> list[EventRow]:
+        """Return up to `limit` whole rows of a stream's events behind version `after`, in order; fewer, where they
+        exceed READ_BYTES."""
+
+    @abstractmethod
     def hash_at(self, position: int) -> bytes | None:
         """Return the hash of the event at a position, if there is one."""
 

@@ -178,6 +178,14 @@ class PostgreSQLEventStore(EventStore):
     def read_hashes(self, after: int, limit: int) -> list[bytes]:
         return [hash_ for (hash_,) in self._all("read_hashes", after=after, limit=limit)]
 
+    def read_rows_of_project(self, project_id: UUID, after: int, limit: int) -> list[EventRow]:
+        values = {"project_id": project_id, "after": after, "limit": limit, "bytes": READ_BYTES}
+        return [*map(EventRow._make, self._all("read_rows_of_project", **values))]
+
+    def read_rows_of_stream(self, stream_id: UUID, after: int, limit: int) -> list[EventRow]:
+        values = {"stream_id": stream_id, "after": after, "limit": limit, "bytes": READ_BYTES}
+        return [*map(EventRow._make, self._all("read_rows_of_stream", **values))]
+
     def hash_at(self, position: int) -> bytes | None:
         rows = self._all("hash_at", position=position)
         return rows[0][0] if rows else None

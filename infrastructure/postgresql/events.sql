@@ -46,6 +46,30 @@ FROM events WHERE position > :after ORDER BY position LIMIT :limit
 -- name: read_hashes
 SELECT hash FROM events WHERE position > :after ORDER BY position LIMIT :limit
 
+-- name: read_rows_of_project
+SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
+       correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
+FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY position) - octet_length(state) AS bytes_before
+    FROM (
+        SELECT * FROM events WHERE project_id = :project_id AND position > :after ORDER BY position LIMIT :limit
+    ) AS next
+) AS counted
+WHERE bytes_before < :bytes
+ORDER BY position
+
+-- name: read_rows_of_stream
+SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
+       correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
+FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY version) - octet_length(state) AS bytes_before
+    FROM (
+        SELECT * FROM events WHERE stream_id = :stream_id AND version > :after ORDER BY version LIMIT :limit
+    ) AS next
+) AS counted
+WHERE bytes_before < :bytes
+ORDER BY version
+
 -- name: hash_at
 SELECT hash FROM events WHERE position = :position
 

@@ -237,6 +237,23 @@ class SQLiteEventStore(EventStore):
     def read_hashes(self, after: int, limit: int) -> list[bytes]:
         return [hash_ for (hash_,) in self._all("read_hashes", after=after, limit=limit)]
 
+    def read_rows_of_project(self, project_id: UUID, after: int, limit: int) -> list[EventRow]:
+        return self._rows_within("read_rows_of_project", project_id=str(project_id), after=after, limit=limit)
+
+    def read_rows_of_stream(self, stream_id: UUID, after: int, limit: int) -> list[EventRow]:
+        return self._rows_within("read_rows_of_stream", stream_id=str(stream_id), after=after, limit=limit)
+
+    def _rows_within(self, name: str, **parameters: Any) -> list[EventRow]:
+        """Return what a statement finds, up to READ_BYTES."""
+        rows, room = [], READ_BYTES
+        with self._connections.reading() as connection:
+            for found in connection.execute(SQL[name], parameters):
+                rows.append(_event_row(found))
+                room -= len(rows[-1].state)
+                if room <= 0:
+                    break
+        return rows
+
     def hash_at(self, position: int) -> bytes | None:
         rows = self._all("hash_at", position=position)
         return rows[0][0] if rows else None

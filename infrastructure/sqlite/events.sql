@@ -40,6 +40,16 @@ FROM events WHERE position > :after ORDER BY position LIMIT :limit
 -- name: read_hashes
 SELECT hash FROM events WHERE position > :after ORDER BY position LIMIT :limit
 
+-- name: read_rows_of_project
+SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
+       correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
+FROM events WHERE project_id = :project_id AND position > :after ORDER BY position LIMIT :limit
+
+-- name: read_rows_of_stream
+SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
+       correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
+FROM events WHERE stream_id = :stream_id AND version > :after ORDER BY version LIMIT :limit
+
 -- name: hash_at
 SELECT hash FROM events WHERE position = :position
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_tiu.infrastructure.event_hash import NO_EVENT, event_hash
 from claude_tiu.infrastructure.event_store import EventRow, EventStore, NewEvent, Stored, Unit
+from claude_tiu.infrastructure.postgresql import event_store as postgresql_event_store
 from claude_tiu.infrastructure.sqlite import event_store as sqlite_event_store
 from claude_tiu.infrastructure.sqlite.values import time_text
 from tests.support.postgres_server import database_url, new_database
@@ -199,3 +203,60 @@ def test_a_row_that_was_tampered_with_does_not_verify(events: EventStore) -> Non
             verify([first._replace(**{column: value}), second])
     with pytest.raises(AssertionError):
         verify([second])
+
+
+def test_the_rows_of_a_project_and_of_a_stream_are_read_page_by_page(events: EventStore) -> None:
+    project, stream, other = uuid4(), uuid4(), uuid4()
+    for version in range(1, 6):
+        append(events, event(stream, version, project_id=project), event(other, version), event(project_id=project))
+    rows = events.read_rows(0, 100)
+    of_project = [row for row in rows if row.project_id == project]
+    of_stream = [row for row in rows if row.stream_id == stream]
+
+    assert len(of_project) == 10
+    assert events.read_rows_of_project(project, 0, 100) == of_project
+    assert events.read_rows_of_project(project, 0, 3) == of_project[:3]
+    assert events.read_rows_of_project(project, of_project[2].position, 100) == of_project[3:]
+    assert events.read_rows_of_project(project, of_project[-1].position, 100) == []
+    assert events.read_rows_of_stream(stream, 0, 100) == of_stream
+    assert events.read_rows_of_stream(stream, 0, 2) == of_stream[:2]
+    assert events.read_rows_of_stream(stream, 2, 100) == of_stream[2:]
+    assert events.read_rows_of_stream(uuid4(), 0, 100) == []
+    assert events.read_rows_of_project(uuid4(), 0, 100) == []
+
+
+def test_no_page_of_rows_is_larger_than_memory_has_room_for(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends with the event that exceeds the bound, which may itself be larger."""
+    for store in (postgresql_event_store, sqlite_event_store):
+        monkeypatch.setattr(store, "READ_BYTES", 1_000)
+    events, project, stream = backend.events(), uuid4(), uuid4()
+    append(events, *(event(stream, version, state=b"x" * 400, project_id=project) for version in range(1, 6)))
+    for read, id_ in ((events.read_rows_of_project, project), (events.read_rows_of_stream, stream)):
+        assert [row.version for row in read(id_, 0, 100)] == [1, 2, 3]
+        assert [row.version for row in read(id_, 3, 100)] == [4, 5]
+
+
+@pytest.mark.parametrize("read", ["read_rows_of_project", "read_rows_of_stream"])
+def test_the_rows_of_one_among_many_are_found_through_an_index(backend: Backend, read: str) -> None:
+    column = "project_id" if read == "read_rows_of_project" else "stream_id"
+    events = backend.events()
+    for _ in range(20):
+        append(events, *(event(project_id=uuid4()) for _ in range(100)))
+    assert column in plan_of(backend, read, {column: uuid4(), "after": 0, "limit": 100, "bytes": 1 << 20})
+
+
+def plan_of(backend: Backend, name: str, parameters: dict[str, Any]) -> str:
+    """Return the columns that a statement of the event store searches by, through an index."""
+    if isinstance(backend, SQLiteBackend):
+        values = {name: str(value) if isinstance(value, UUID) else value for name, value in parameters.items()}
+        with closing(sqlite3.connect(backend.path)) as connection:
+            statement = f"EXPLAIN QUERY PLAN {sqlite_event_store.SQL[name]}"
+            (step,) = [row[3] for row in connection.execute(statement, values)]
+        assert step.startswith("SEARCH events USING INDEX"), step
+        return str(step)
+    backend.on_events("ANALYZE events")
+    with psycopg.connect(backend.url) as connection:
+        statement = f"EXPLAIN (FORMAT TEXT) {postgresql_event_store.SQL[name]}"
+        steps = "\n".join(row[0] for row in connection.execute(statement.encode(), parameters))
+    assert "Seq Scan" not in steps, steps
+    return "".join(line for line in steps.splitlines() if "Index Cond" in line)
