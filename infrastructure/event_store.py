@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 from uuid import UUID
 
 from eventsourcing.persistence import (
@@ -31,6 +31,9 @@ LAST = 0
 """In place of a version: a stream's last event alone."""
 READ_BYTES = 16 << 20
 """How much of events' bodies is read at once, one event at the least."""
+
+Relation = Literal["command", "correlation", "causation"]
+"""What events of several streams may have the id of."""
 
 
 class NewEvent(NamedTuple):
@@ -276,6 +279,11 @@ class EventStore(ApplicationRecorder):
     def read_rows_of_stream(self, stream_id: UUID, after: int, limit: int) -> list[EventRow]:
         """Return up to `limit` whole rows of a stream's events behind version `after`, in order; fewer, where they
         exceed READ_BYTES."""
+
+    @abstractmethod
+    def read_rows_related(self, relation: Relation, id_: UUID | str, after: int, limit: int) -> list[EventRow]:
+        """Return up to `limit` whole rows with one command, correlation or causation id behind position `after`, in
+        order; fewer, where they exceed READ_BYTES."""
 
     @abstractmethod
     def hash_at(self, position: int) -> bytes | None:

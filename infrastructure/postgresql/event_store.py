@@ -31,6 +31,7 @@ from ..event_store import (
     Listener,
     LogEvent,
     Outcome,
+    Relation,
     StreamEvent,
     Unit,
 )
@@ -185,6 +186,10 @@ class PostgreSQLEventStore(EventStore):
     def read_rows_of_stream(self, stream_id: UUID, after: int, limit: int) -> list[EventRow]:
         values = {"stream_id": stream_id, "after": after, "limit": limit, "bytes": READ_BYTES}
         return [*map(EventRow._make, self._all("read_rows_of_stream", **values))]
+
+    def read_rows_related(self, relation: Relation, id_: UUID | str, after: int, limit: int) -> list[EventRow]:
+        values = {"id": id_, "after": after, "limit": limit, "bytes": READ_BYTES}
+        return [*map(EventRow._make, self._all(f"read_rows_of_{relation}", **values))]
 
     def hash_at(self, position: int) -> bytes | None:
         rows = self._all("hash_at", position=position)

@@ -70,6 +70,36 @@ FROM (
 WHERE bytes_before < :bytes
 ORDER BY version
 
+-- name: read_rows_of_command
+SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
+       correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
+FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY position) - octet_length(state) AS bytes_before
+    FROM (SELECT * FROM events WHERE command_id = :id AND position > :after ORDER BY position LIMIT :limit) AS next
+) AS counted
+WHERE bytes_before < :bytes
+ORDER BY position
+
+-- name: read_rows_of_correlation
+SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
+       correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
+FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY position) - octet_length(state) AS bytes_before
+    FROM (SELECT * FROM events WHERE correlation_id = :id AND position > :after ORDER BY position LIMIT :limit) AS next
+) AS counted
+WHERE bytes_before < :bytes
+ORDER BY position
+
+-- name: read_rows_of_causation
+SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
+       correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
+FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY position) - octet_length(state) AS bytes_before
+    FROM (SELECT * FROM events WHERE causation_id = :id AND position > :after ORDER BY position LIMIT :limit) AS next
+) AS counted
+WHERE bytes_before < :bytes
+ORDER BY position
+
 -- name: hash_at
 SELECT hash FROM events WHERE position = :position
 

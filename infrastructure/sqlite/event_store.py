@@ -30,6 +30,7 @@ from ..event_store import (
     LogEvent,
     NewEvent,
     Outcome,
+    Relation,
     Stored,
     StreamEvent,
     Taken,
@@ -242,6 +243,9 @@ class SQLiteEventStore(EventStore):
 
     def read_rows_of_stream(self, stream_id: UUID, after: int, limit: int) -> list[EventRow]:
         return self._rows_within("read_rows_of_stream", stream_id=str(stream_id), after=after, limit=limit)
+
+    def read_rows_related(self, relation: Relation, id_: UUID | str, after: int, limit: int) -> list[EventRow]:
+        return self._rows_within(f"read_rows_of_{relation}", id=str(id_), after=after, limit=limit)
 
     def _rows_within(self, name: str, **parameters: Any) -> list[EventRow]:
         """Return what a statement finds, up to READ_BYTES."""

@@ -50,6 +50,21 @@ SELECT position, stream_id, version, topic, state, recorded_at, command_id, comm
        correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
 FROM events WHERE stream_id = :stream_id AND version > :after ORDER BY version LIMIT :limit
 
+-- name: read_rows_of_command
+SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
+       correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
+FROM events WHERE command_id = :id AND position > :after ORDER BY position LIMIT :limit
+
+-- name: read_rows_of_correlation
+SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
+       correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
+FROM events WHERE correlation_id = :id AND position > :after ORDER BY position LIMIT :limit
+
+-- name: read_rows_of_causation
+SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
+       correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
+FROM events WHERE causation_id = :id AND position > :after ORDER BY position LIMIT :limit
+
 -- name: hash_at
 SELECT hash FROM events WHERE position = :position
 
