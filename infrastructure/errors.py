@@ -129,6 +129,12 @@ class InvalidQuery(TiuError):
     code = "invalid_query"
 
 
+class FileExists(TiuError):
+    """A file that was to be made is there already: nothing is overwritten."""
+
+    code = "file_exists"
+
+
 class WaitTimeout(TiuError):
     """The read tables did not reach a position in time."""
 

@@ -6,22 +6,24 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from ..errors import ConnectionClosed, StoreUnavailable
+from ..errors import ConnectionClosed, FileExists, StoreUnavailable
 
 MAX_IDLE_READERS = 4
 
 
-def open_database(path: Path, *, timeout: float, synchronous: str = "FULL") -> sqlite3.Connection:
+def open_database(
+    path: Path, *, timeout: float, synchronous: str = "FULL", read_only: bool = False
+) -> sqlite3.Connection:
     """Return a connection in autocommit mode to a file that exists: looking makes none, and changes none.
 
     `timeout` is how long, in seconds, a locked database is waited for. Raises StoreUnavailable.
     """
     with translated(path):
-        url = f"file:{quote(str(path))}?mode=rw"
+        url = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}"
         connection = sqlite3.connect(url, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -39,18 +41,24 @@ def make_database(path: Path, *, timeout: float) -> None:
     One that exists is never opened here but by SQLite: closing any descriptor of a file drops every lock that this
     process holds on it (POSIX), SQLite's among them. Raises StoreUnavailable.
     """
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise StoreUnavailable(f"cannot open {path}: {error.strerror}", path=path) from None
+    with suppress(FileExists):
+        make_file(path)
     connection = open_database(path, timeout=timeout)
     try:
         with translated(path):
             connection.execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
+
+
+def make_file(path: Path) -> None:
+    """Make an empty file that is its owner's alone (0600). Raises FileExists, StoreUnavailable."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        raise FileExists(f"{path} is there already: nothing is overwritten", path=path) from None
+    except OSError as error:
+        raise StoreUnavailable(f"cannot make {path}: {error.strerror}", path=path) from None
 
 
 @contextmanager

@@ -45,14 +45,18 @@ class SQLiteFile:
     def up(self, migration: Migration) -> bool:
         make_database(self.path, timeout=self._timeout)
         with self._open() as connection, transaction(connection):
-            connection.execute(SQL["create_schema_migrations"])
-            connection.execute(SQL["create_migration_rollbacks"])
-            if connection.execute(SQL["is_recorded"], (migration.version,)).fetchone():
-                return False
-            self._run(connection, migration.version, "applied", migration.up)
-            values = {"version": migration.version, "description": migration.description}
-            connection.execute(SQL["record"], {**values, "checksum": migration.checksum})
-            connection.execute(SQL["record_rollback"], {**values, "rollback_sql": migration.down})
+            return self.apply(connection, migration)
+
+    def apply(self, connection: sqlite3.Connection, migration: Migration) -> bool:
+        """Do what `up` does, as a part of a transaction."""
+        connection.execute(SQL["create_schema_migrations"])
+        connection.execute(SQL["create_migration_rollbacks"])
+        if connection.execute(SQL["is_recorded"], (migration.version,)).fetchone():
+            return False
+        self._run(connection, migration.version, "applied", migration.up)
+        values = {"version": migration.version, "description": migration.description}
+        connection.execute(SQL["record"], {**values, "checksum": migration.checksum})
+        connection.execute(SQL["record_rollback"], {**values, "rollback_sql": migration.down})
         return True
 
     def down(self, version: str) -> None:

@@ -5,60 +5,29 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
 from ...projections.projection import Projection, Row, Table
 from ..comparison import Comparison, Side, differing_statement, row_statement
-from ..errors import ProjectionFailed, RebuildRefused, StoreUnavailable
+from ..errors import RebuildRefused, StoreUnavailable
 from ..migration import migrations_in
 from ..read_store import Checkpoint
-from ..rebuild import RebuildProgress, Shadow, Tell, broken
+from ..rebuild import Shadow, Tell
 from ..sql import sequences, statements
+from .bulk import MIGRATIONS, BulkConnections, Things, complete, strip, things, things_of_migrations
 from .connections import Connections, open_database, transaction, translated
 from .generations import CurrentFile, read_path
 from .read_store import SQLiteReadStore
-from .schema import SQLiteFile, split
+from .schema import SQLiteFile
 
 SQL = statements("sqlite/shadow.sql")
-FILL_SEARCH, RECORD = (sequences("sqlite/shadow.sql")[name] for name in ("fill_search", "record"))
-MIGRATIONS = "sqlite/migrations/read"
+RECORD = sequences("sqlite/shadow.sql")["record"]
 SIDES = ("", "-wal", "-shm")
-CACHE_KIB = 64 << 10
-LOG_PAGES = 16_384
-"""The write-ahead log is brought into the file once in so many pages: each time waits for the disk."""
-
-
-class Thing(NamedTuple):
-    """A table, an index, a view or a trigger."""
-
-    type: str
-    name: str
-    table: str
-    sql: str
-
-
-Things = Mapping[tuple[str, str], Thing]
-"""By type and name."""
-
-
-class _Loading(Connections):
-    """What a crash takes of a file that is being loaded is loaded again; a power cut leaves it whole all the same."""
-
-    def __init__(self, path: Path, *, timeout: float) -> None:
-        super().__init__(path, timeout=timeout, synchronous="NORMAL")
-
-    def _open(self) -> sqlite3.Connection:
-        connection = super()._open()
-        connection.execute("PRAGMA foreign_keys = OFF")
-        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
-        return connection
 
 
 class SQLiteShadow(Shadow):
@@ -68,8 +37,12 @@ class SQLiteShadow(Shadow):
         self._timeout = timeout
         self._lock = path.with_name(f"{path.stem}.rebuild{path.suffix}-lock")
         self._find()
-        self._files = CurrentFile(lambda: self._beside, lambda beside: _Loading(beside, timeout=timeout))
+        self._files = CurrentFile(lambda: self._beside, self._connections)
         self.reads = SQLiteReadStore(self._files)
+
+    def _connections(self, path: Path) -> Connections:
+        """What a crash takes of what is loaded is loaded again; a power cut leaves the file whole all the same."""
+        return BulkConnections(path, timeout=self._timeout, synchronous="NORMAL")
 
     def _find(self) -> None:
         self._generation = SQLiteFile(self._path, [], self._timeout).read_generation()
@@ -101,12 +74,12 @@ class SQLiteShadow(Shadow):
             )
 
     def _others(self) -> Things:
-        ours = _of_migrations()
+        ours = things_of_migrations()
         return {key: thing for key, thing in self._things(self._live).items() if key not in ours}
 
     def _things(self, path: Path) -> Things:
         with self._open(path) as connection:
-            return _things(connection)
+            return things(connection)
 
     @contextmanager
     def _open(self, path: Path, synchronous: str = "NORMAL") -> Iterator[sqlite3.Connection]:
@@ -135,44 +108,19 @@ class SQLiteShadow(Shadow):
             file.up(migration)
         with self._open(self._live) as live:
             recorded = live.execute(SQL["recorded"]).fetchall()
-        private = {table.name for table in self._projection.tables if table.private}
         with self._open(self._beside) as connection, transaction(connection):
             for version, applied_at, rollback_sql, created_at in recorded:
                 values = {"applied_at": applied_at, "rollback_sql": rollback_sql, "created_at": created_at}
                 for statement in RECORD:
                     connection.execute(statement, {"version": version, **values})
-            for thing in _things(connection).values():
-                if thing.type in ("index", "trigger") and thing.table not in private:
-                    connection.execute(f"DROP {thing.type} {_quoted(thing.name)}")
+            strip(connection, self._projection)
 
     def finish(self, tell: Tell) -> None:
-        there, wanted = self._things(self._beside), self._things(self._live)
-        left = [thing for key, thing in wanted.items() if key not in there]
-        indexes = [thing for thing in left if thing.type == "index"]
-        triggers = [thing for thing in left if thing.type == "trigger"]
         with self._files.reading() as connection:
-            for number, thing in enumerate(indexes):
-                tell(RebuildProgress("indexing", number, len(indexes) + 1))
-                try:
-                    connection.execute(thing.sql)
-                except sqlite3.IntegrityError:
-                    raise broken(thing.name, thing.table) from None
-            tell(RebuildProgress("indexing", len(indexes), len(indexes) + 1))
-            with transaction(connection):
-                for statement in FILL_SEARCH if triggers else ():
-                    connection.execute(statement)
-                for thing in triggers:
-                    connection.execute(thing.sql)
-            self._check_references(connection)
+            complete(connection, self._projection, self._things(self._live), tell)
             with self._open(self._live) as live:
                 if live.execute(SQL["has_statistics"]).fetchone():
                     connection.execute("ANALYZE")
-
-    def _check_references(self, connection: sqlite3.Connection) -> None:
-        for table in self._projection.tables:
-            broken = connection.execute(f"PRAGMA foreign_key_check({_quoted(table.name)})").fetchone()
-            if broken:
-                raise ProjectionFailed(f"a rebuilt row of {table.name} refers to one of {broken[2]} that is not there")
 
     @contextmanager
     def held(self) -> Iterator[Checkpoint | None]:
@@ -204,7 +152,7 @@ class SQLiteShadow(Shadow):
         with self._open(self._live) as live, transaction(live):
             checkpoint = self._checkpoint(live)
             bring(checkpoint)
-            if self._things(self._beside) != _things(live):
+            if self._things(self._beside) != things(live):
                 raise RebuildRefused(f"{self._live} has changed its form meanwhile: rebuild again")
             self._sync(1 if checkpoint is None else checkpoint.generation + 1)
             self._name()
@@ -261,27 +209,6 @@ class SQLiteComparison(Comparison):
         statement = row_statement(table.name, tuple(table.columns), table.key, schema)
         row = self._connection.execute(statement, {"key": key}).fetchone()
         return None if row is None else dict(zip(table.columns, row, strict=True))
-
-
-@cache
-def _of_migrations() -> Things:
-    """What the migrations make."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        for migration in migrations_in(MIGRATIONS):
-            for statement in split(migration.up):
-                connection.execute(statement)
-        return {**_things(connection), **{("table", name): Thing("table", name, name, "") for name in RECORDS}}
-
-
-RECORDS = ("schema_migrations", "migration_rollbacks")
-
-
-def _things(connection: sqlite3.Connection) -> Things:
-    return {(row[0], row[1]): Thing(*row) for row in connection.execute(SQL["objects"])}
-
-
-def _quoted(name: str) -> str:
-    return '"{}"'.format(name.replace('"', '""'))
 
 
 @contextmanager
