@@ -20,7 +20,7 @@ from ..projector import BATCH_SIZE, Log, Projector
 from ..read_store import ReadStore
 from ..rebuild import RebuildProgress, Tell
 from ..sqlite.bulk import MIGRATIONS, BulkConnections, complete, strip, things_of_migrations
-from ..sqlite.connections import make_file, open_database, transaction, translated
+from ..sqlite.connections import Connections, make_file, open_database, transaction, translated
 from ..sqlite.generations import CurrentFile
 from ..sqlite.read_only import ReadOnlyConnections
 from ..sqlite.read_store import SQLiteReadStore
@@ -28,6 +28,8 @@ from ..sqlite.schema import SQLiteFile
 
 TIMEOUT = 60.0
 """How long one of our connections waits for another of ours, in seconds."""
+CACHE_KIB = 24 << 10
+"""Of each connection, and again of each sort that makes an index."""
 SIDES = ("", "-wal", "-shm", "-journal")
 
 
@@ -84,8 +86,7 @@ def replay(
     make_file(path)
     with _removed_on_error(path):
         _make_tables(path, projection)
-        files = CurrentFile(lambda: path, lambda file: BulkConnections(file, timeout=TIMEOUT, synchronous="OFF"))
-        with closing(files):
+        with closing(CurrentFile(lambda: path, _opened)) as files:
             loader = Projector(log, SQLiteReadStore(files), projection, batch_size=batch_size)
             events, position = _load(loader, log, tell)
             del loader
@@ -95,6 +96,10 @@ def replay(
                     complete(connection, projection, things_of_migrations(), tell)
         _make_whole(path)
     return Replayed(path, events, position)
+
+
+def _opened(path: Path) -> Connections:
+    return BulkConnections(path, timeout=TIMEOUT, synchronous="OFF", cache_kib=CACHE_KIB)
 
 
 def _make_tables(path: Path, projection: Projection) -> None:

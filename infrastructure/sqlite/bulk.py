@@ -43,13 +43,14 @@ class BulkConnections(Connections):
     """Connections to a file that is being loaded. `synchronous` says what a crash may leave of it: NORMAL a whole file,
     OFF anything, where nobody would go on from it."""
 
-    def __init__(self, path: Path, *, timeout: float, synchronous: str) -> None:
+    def __init__(self, path: Path, *, timeout: float, synchronous: str, cache_kib: int = CACHE_KIB) -> None:
+        self._cache_kib = cache_kib
         super().__init__(path, timeout=timeout, synchronous=synchronous)
 
     def _open(self) -> sqlite3.Connection:
         connection = super()._open()
         connection.execute("PRAGMA foreign_keys = OFF")
-        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute(f"PRAGMA cache_size = -{self._cache_kib}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         return connection
 
