@@ -132,6 +132,23 @@ class ReportRow:
 
 
 @dataclass(frozen=True, slots=True)
+class IssueRow:
+    """An issue that is open or in progress; `task_name` is that of its task, if it has one."""
+
+    id: UUID
+    validation_report_id: UUID
+    task_id: UUID | None
+    task_name: str | None
+    issue_type: str
+    severity: str
+    description: str
+    file_path: str | None
+    line_number: int | None
+    status: str
+    created_at: Time
+
+
+@dataclass(frozen=True, slots=True)
 class MetricRow:
     id: UUID
     project_id: UUID
@@ -282,6 +299,11 @@ class Queries:
     def reports(self, project_id: UUID, *, limit: int = 100) -> list[ReportRow]:
         """Return a project's validation reports, the newest first."""
         return self._rows(ReportRow, "reports", {"project_id": as_id(project_id), "limit": limit})
+
+    def open_issues(self, project_id: UUID, *, limit: int = 1_000) -> list[IssueRow]:
+        """Return a project's issues that are open or in progress, in any of its reports: the most severe first, then
+        the oldest."""
+        return self._rows(IssueRow, "open_issues", {"project_id": as_id(project_id), "limit": limit})
 
     def metrics(
         self,
