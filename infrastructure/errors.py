@@ -147,6 +147,18 @@ class StatisticsUnavailable(TiuError):
     code = "statistics_unavailable"
 
 
+class ExportRefused(TiuError):
+    """No bundle is written: its file cannot be made, or it would hold more than one can."""
+
+    code = "export_refused"
+
+
+class BundleUnreadable(TiuError):
+    """A file that is no audit bundle, or not bit for bit as it was written."""
+
+    code = "bundle_unreadable"
+
+
 class MissingExtra(TiuError):
     """An optional part of claude-tiu is used whose requirements are not installed."""
 
