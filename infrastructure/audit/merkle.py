@@ -107,11 +107,19 @@ def prove_consistency(entries: Iterable[bytes], old_size: int, size: int) -> tup
 
     Raises ValueError where there are fewer entries, or `old_size` is not from 1 to `size`.
     """
-    if not 0 < old_size <= size:
+    root, proofs = prove_consistencies(entries, [old_size], size)
+    return root, proofs[old_size]
+
+
+def prove_consistencies(
+    entries: Iterable[bytes], old_sizes: Collection[int], size: int
+) -> tuple[bytes, dict[int, list[bytes]]]:
+    """Do what `prove_consistency` does for several older trees; the entries are read once."""
+    if any(not 0 < old_size <= size for old_size in old_sizes):
         raise ValueError(f"an older tree has from 1 to {size} entries")
-    path = _growth(old_size, 0, size, whole=True)
-    root, hashes = _hashes(entries, size, path)
-    return root, [hashes[range_] for range_ in path]
+    paths = {old_size: _growth(old_size, 0, size, whole=True) for old_size in old_sizes}
+    root, hashes = _hashes(entries, size, {range_ for path in paths.values() for range_ in path})
+    return root, {old_size: [hashes[range_] for range_ in path] for old_size, path in paths.items()}
 
 
 def includes(root: bytes, size: int, index: int, entry: bytes, proof: Sequence[bytes]) -> bool:

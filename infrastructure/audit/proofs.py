@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from ..errors import BadSeal
 from ..event_store import EventStore
@@ -36,18 +36,27 @@ def prove_growth(events: EventStore, older: Seal, seal: Seal) -> tuple[bytes, ..
 
     Raises BadSeal where a seal is another store's, the log is not what was sealed, or the second is the older one.
     """
-    _require_ours(events, older)
-    _require_ours(events, seal)
-    old_size, size = older.statement.position, seal.statement.position
-    if old_size > size:
-        raise BadSeal(f"the seal of {size} events cannot continue that of {old_size}")
+    return prove_growths(events, [older], seal)[0]
+
+
+def prove_growths(events: EventStore, older: Sequence[Seal], seal: Seal) -> list[tuple[bytes, ...]]:
+    """Do what `prove_growth` does for several older seals; the log's hashes are read once."""
+    for one in (*older, seal):
+        _require_ours(events, one)
+    size = seal.statement.position
+    old_sizes = [one.statement.position for one in older]
+    if later := [old_size for old_size in old_sizes if old_size > size]:
+        raise BadSeal(f"the seal of {size} events cannot continue that of {later[0]}")
     try:
-        root, proof = merkle.prove_consistency(_hashes(events), old_size, size)
+        root, proofs = merkle.prove_consistencies(_hashes(events), old_sizes, size)
     except ValueError:
         raise _not_as_sealed(seal) from None
-    if root != seal.statement.root or not merkle.extends(older.statement.root, old_size, root, size, proof):
+    for one, old_size in zip(older, old_sizes, strict=True):
+        if not merkle.extends(one.statement.root, old_size, root, size, proofs[old_size]):
+            raise _not_as_sealed(one)
+    if root != seal.statement.root:
         raise _not_as_sealed(seal)
-    return tuple(proof)
+    return [tuple(proofs[old_size]) for old_size in old_sizes]
 
 
 def _hashes(events: EventStore) -> Iterator[bytes]:

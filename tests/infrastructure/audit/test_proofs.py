@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -58,6 +59,18 @@ def test_a_later_seal_is_proved_to_continue_an_earlier_one(events: EventStore) -
     proof = proofs.prove_growth(events, older, seal)
     assert continues(seal, older, proof)
     assert not continues(seal, sealed(events, 19), proof)
+
+
+def test_several_seals_are_proved_to_be_continued_at_once(events: EventStore) -> None:
+    store_history(events)
+    older, seal = [sealed(events, size) for size in (1, 2, 3, 8, 20, 20)], sealed(events)
+    together = proofs.prove_growths(events, older, seal)
+    assert together == [proofs.prove_growth(events, one, seal) for one in older]
+    assert all(continues(seal, one, proof) for one, proof in zip(older, together, strict=True))
+    with patch.object(events, "read_hashes", wraps=events.read_hashes) as read:
+        assert proofs.prove_growths(events, [], seal) == []
+        assert proofs.prove_growths(events, older, seal) == together
+    assert [call.args[0] for call in read.call_args_list].count(0) == 2
 
 
 def test_forgetting_a_user_breaks_no_proof(events: EventStore) -> None:

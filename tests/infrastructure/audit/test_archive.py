@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_tiu.infrastructure.audit import archive
-from claude_tiu.infrastructure.audit.archive import Archive, ArchiveWriter, new_file
-from claude_tiu.infrastructure.errors import BundleUnreadable, ExportRefused
+from claude_tiu.infrastructure.audit.bundle import archive
+from claude_tiu.infrastructure.audit.bundle.archive import Archive, ArchiveWriter, new_file
+from claude_tiu.infrastructure.errors import BundleUnreadable, ExportRefused, FileExists
 
 CONTENTS = {"first.jsonl": [b'{"a":1}', b"{}"], "empty.jsonl": [], "last.jsonl": ["straße".encode()]}
 
@@ -23,7 +23,7 @@ CONTENTS = {"first.jsonl": [b'{"a":1}', b"{}"], "empty.jsonl": [], "last.jsonl":
 def written(path: Path, contents: dict[str, list[bytes]] = CONTENTS) -> bytes:
     """Write an archive, and return its bytes."""
     with new_file(path) as file:
-        writer = ArchiveWriter(file)
+        writer = ArchiveWriter(file, path)
         for name, lines in contents.items():
             with writer.member(name):
                 for line in lines:
@@ -159,7 +159,7 @@ def test_more_than_a_zip_can_hold_is_not_written(tmp_path: Path, monkeypatch: py
 
 def test_a_file_that_is_there_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"mine")
-    with pytest.raises(ExportRefused, match="exists already"):
+    with pytest.raises(FileExists, match="nothing is overwritten"):
         written(tmp_path / "a.zip")
     assert (tmp_path / "a.zip").read_bytes() == b"mine"
 

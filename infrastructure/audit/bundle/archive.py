@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
-from ..errors import BundleUnreadable, ExportRefused
+from ...errors import BundleUnreadable, ExportRefused, FileExists
 
 DIGEST = "sha256"
 DIGEST_BYTES = 65
@@ -80,8 +80,10 @@ def _tail(members: Sequence[Member], offset: int, digest: str) -> bytes:
 class ArchiveWriter:
     """Writes an archive into a new file, its members one after the other."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        """`file` is what `new_file` gave for `path`."""
         self._file = file
+        self._path = path
         self._members: list[Member] = []
         self._size = 0
         self._crc = 0
@@ -110,6 +112,13 @@ class ArchiveWriter:
         if self._file.tell() > MAX_BYTES - CHUNK:
             raise ExportRefused(f"a bundle holds less than {MAX_BYTES >> 20} MiB: this one would hold more")
 
+    def lines(self, name: str) -> Iterator[bytes]:
+        """Yield the lines of a member that was written."""
+        (member,) = (member for member in self._members if member.name == name)
+        self._file.flush()
+        with self._path.open("rb") as file:
+            yield from _lines(file, member)
+
     def finish(self) -> str:
         """Write what follows the members, see to it that all of it is on the disk, and return the digest."""
         end = self._file.tell()
@@ -128,20 +137,20 @@ class ArchiveWriter:
 def new_file(path: Path) -> Iterator[BinaryIO]:
     """Give a new file, which is its owner's alone; nothing is left of it where anything is raised.
 
-    Raises ExportRefused where there is one, or none can be made.
+    Raises FileExists, or ExportRefused where none can be made.
     """
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
     except FileExistsError:
-        raise ExportRefused(f"{path} exists already: name a new file", path=str(path)) from None
+        raise FileExists(f"{path} is there already: nothing is overwritten", path=path) from None
     except (OSError, ValueError) as error:
-        raise ExportRefused(f"cannot make {path}: {_reason(error)}", path=str(path)) from None
+        raise ExportRefused(f"cannot make {path}: {_reason(error)}", path=path) from None
     try:
         with os.fdopen(descriptor, "w+b") as file:
             yield file
     except OSError as error:
         path.unlink(missing_ok=True)
-        raise ExportRefused(f"cannot write {path}: {_reason(error)}", path=str(path)) from None
+        raise ExportRefused(f"cannot write {path}: {_reason(error)}", path=path) from None
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -172,19 +181,14 @@ class Archive:
 
     def unreadable(self, why: str) -> BundleUnreadable:
         """Return the error that says why this file is no bundle."""
-        return BundleUnreadable(f"{self.path}: {why}", path=str(self.path))
+        return BundleUnreadable(f"{self.path}: {why}", path=self.path)
 
     def lines(self, name: str) -> Iterator[bytes]:
         """Yield the lines of a member, without their ends. Raises BundleUnreadable where one is too long."""
-        member = self.members[name]
-        position, end = member.start, member.start + member.size
-        while position < end:
-            self._file.seek(position)  # several may be read at once
-            line = self._file.readline(min(MAX_LINE, end - position))
-            position += len(line)
-            if not line.endswith(b"\n"):
-                raise self.unreadable(f"a line of {name} is too long, or has no end")
-            yield line[:-1]
+        try:
+            yield from _lines(self._file, self.members[name])
+        except _NotSo as error:
+            raise self.unreadable(str(error)) from None
 
     def close(self) -> None:
         self._file.close()
@@ -200,14 +204,25 @@ class _NotSo(Exception):
     """What makes a file no archive."""
 
 
+def _lines(file: BinaryIO, member: Member) -> Iterator[bytes]:
+    position, end = member.start, member.start + member.size
+    while position < end:
+        file.seek(position)  # several may be read at once
+        line = file.readline(min(MAX_LINE, end - position))
+        position += len(line)
+        if not line.endswith(b"\n"):
+            raise _NotSo(f"a line of {member.name} is too long, or has no end")
+        yield line[:-1]
+
+
 def _opened(path: Path) -> BinaryIO:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that nobody writes to would be waited for
     except (OSError, ValueError) as error:
-        raise BundleUnreadable(f"cannot open {path}: {_reason(error)}", path=str(path)) from None
+        raise BundleUnreadable(f"cannot open {path}: {_reason(error)}", path=path) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise BundleUnreadable(f"{path} is no file", path=str(path))
+        raise BundleUnreadable(f"{path} is no file", path=path)
     return os.fdopen(descriptor, "rb")
 
 
