@@ -90,6 +90,8 @@ from .domain.validation_run import (
 )
 from .domain.workflow import ActivateWorkflow, AddStep, ArchiveWorkflow, CreateWorkflow
 from .domain.workflow_run import CompleteStep, FailStep, FailWorkflowRun, StartStep, StartWorkflowRun
+from .infrastructure.audit.causation import CausationTree, Caused
+from .infrastructure.audit.history import HistoryEntry
 from .infrastructure.comparison import Difference, TableDifferences
 from .infrastructure.decision import Answer
 from .infrastructure.errors import (
@@ -131,6 +133,7 @@ from .infrastructure.queries import (
 from .infrastructure.rebuild import RebuildProgress, RebuildReport
 from .infrastructure.retention import Dropped, RetentionReport
 from .infrastructure.tiu import Tiu, connect
+from .projections.changes import Change
 
 __all__ = [
     "ActivateWorkflow",
@@ -145,6 +148,9 @@ __all__ = [
     "BadSettings",
     "BeginIssue",
     "BlockTask",
+    "CausationTree",
+    "Caused",
+    "Change",
     "ChangeEmail",
     "ChangePassword",
     "ChangePreferences",
@@ -187,6 +193,7 @@ __all__ = [
     "FinishTask",
     "ForgetUser",
     "GoOffline",
+    "HistoryEntry",
     "IgnoreIssue",
     "IndexUse",
     "InvalidCommand",

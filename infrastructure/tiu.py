@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +15,8 @@ from ..domain.messages import Command
 from ..domain.retention import RunRetention
 from ..projections.read_model import READ_MODEL
 from . import migrations, retention
+from .audit.causation import MAX_ENTRIES, CausationTree, caused_by
+from .audit.history import History, HistoryEntry
 from .decision import Answer
 from .event_store import EventStore, Listener
 from .executor import Executor
@@ -109,6 +111,24 @@ class Tiu:
         if stream.aggregate is None:
             raise NotFound(f"nothing has the id {id_}", id=id_)
         return stream.state
+
+    def history(self, id_: UUID, *, everything: bool = False, after: int = 0) -> Iterator[HistoryEntry]:
+        """Return what happened to whatever has an id, the oldest event first: its own stream, or `everything` of a
+        project. It goes on behind the position `after`.
+
+        Events are read as they are asked for. Raises NotFound; InvalidQuery, where everything of no project is asked.
+        """
+        return History(self.events).of(as_id(id_), everything=everything, after=after)
+
+    def correlated(self, correlation_id: str, *, after: int = 0) -> Iterator[HistoryEntry]:
+        """Return what happened under a correlation id, through all streams, as `history`. Raises NotFound,
+        InvalidQuery."""
+        return History(self.events).of_correlation(correlation_id, after=after)
+
+    def caused_by(self, id_: UUID | str, *, limit: int = MAX_ENTRIES) -> CausationTree:
+        """Return what follows from a command or an event, by its id, at any remove, as a tree. Raises NotFound,
+        InvalidQuery."""
+        return caused_by(self.events, str(id_), limit)
 
     def wait_for(self, position: int | Answer, timeout: float = 30.0) -> None:
         """Wait until the read tables have the event at a position, or what a command was answered.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from ...domain.errors import TiuError
-from . import apply, demo, doctor, migrate, monitor, privacy, projector, retention, schema, show
+from . import apply, audit, demo, doctor, migrate, monitor, privacy, projector, retention, schema, show
 from .output import print_error
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command()(apply.apply)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.command()(schema.schema)
+app.add_typer(audit.audit, name="audit")
 app.add_typer(migrate.migrate, name="migrate")
 app.add_typer(privacy.privacy, name="privacy")
 app.add_typer(projector.projector, name="projector")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+from uuid import UUID
+
 from claude_tiu import (
     BeginIssue,
     Command,
@@ -21,7 +24,7 @@ from tests.support.stores import Backend
 OTHER = uid("other project")
 
 
-def run(name: str, project: object = PROJECT, **issues: Severity) -> list[Command]:
+def run(name: str, project: UUID = PROJECT, **issues: Severity) -> list[Command]:
     """A validation run that finds issues, each by its name and severity."""
     run_id = uid(name)
     return [
@@ -42,7 +45,7 @@ def run(name: str, project: object = PROJECT, **issues: Severity) -> list[Comman
 
 
 def test_open_issues_of_every_report_come_the_most_severe_first_with_the_names_of_their_tasks(backend: Backend) -> None:
-    first = {"run_id": uid("first")}
+    first: dict[str, Any] = {"run_id": uid("first")}
     commands = [
         *plan(),
         *run("first", old="low", resolved="critical", ignored="high", reopened="high", begun="medium"),

@@ -1,0 +1,10 @@
+"""`tiu audit`: what auditors ask. Each verb has a module of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from . import audit_history
+
+audit = typer.Typer(help="Show what happened, and check that nothing else did.", no_args_is_help=True)
+audit.command()(audit_history.history)
