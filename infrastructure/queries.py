@@ -301,8 +301,8 @@ class Queries:
         return self._rows(ReportRow, "reports", {"project_id": as_id(project_id), "limit": limit})
 
     def open_issues(self, project_id: UUID, *, limit: int = 1_000) -> list[IssueRow]:
-        """Return a project's issues that are open or in progress, in any of its reports: the most severe first, then
-        the oldest."""
+        """Return a project's issues that are open or in progress, in any of its reports: those of the newest report
+        first, of each the most severe."""
         return self._rows(IssueRow, "open_issues", {"project_id": as_id(project_id), "limit": limit})
 
     def metrics(

@@ -79,13 +79,14 @@ ORDER BY r.created_at DESC, r.id
 LIMIT :limit
 
 -- name: open_issues
-WITH reports AS MATERIALIZED (SELECT id FROM validation_reports WHERE project_id = :project_id)
+WITH reports AS MATERIALIZED (SELECT id, created_at FROM validation_reports WHERE project_id = :project_id)
 SELECT i.id, i.validation_report_id, i.task_id, (SELECT t.name FROM tasks t WHERE t.id = i.task_id) AS task_name,
        i.issue_type, i.severity, i.description, i.file_path, i.line_number, i.status, i.created_at
 -- CROSS JOIN and || '' as in validation_issues.
 FROM reports r CROSS JOIN validation_issues i
 WHERE i.validation_report_id = r.id AND i.status || '' IN ('open', 'in_progress')
-ORDER BY CASE i.severity WHEN 'critical' THEN 1 WHEN 'high' THEN 2 WHEN 'medium' THEN 3 ELSE 4 END, i.created_at, i.id
+ORDER BY r.created_at DESC, r.id,
+         CASE i.severity WHEN 'critical' THEN 1 WHEN 'high' THEN 2 WHEN 'medium' THEN 3 ELSE 4 END, i.created_at, i.id
 LIMIT :limit
 
 -- name: metrics

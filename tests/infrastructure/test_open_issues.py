@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -44,7 +45,7 @@ def run(name: str, project: UUID = PROJECT, **issues: Severity) -> list[Command]
     ]
 
 
-def test_open_issues_of_every_report_come_the_most_severe_first_with_the_names_of_their_tasks(backend: Backend) -> None:
+def test_those_of_every_report_come_with_the_newest_report_first_and_of_each_the_most_severe(backend: Backend) -> None:
     first: dict[str, Any] = {"run_id": uid("first")}
     commands = [
         *plan(),
@@ -63,16 +64,18 @@ def test_open_issues_of_every_report_come_the_most_severe_first_with_the_names_o
         ReopenIssue(issue_id=uid("reopened"), **first),
     ]
     with connect(backend.url) as tiu:
-        stamped = [command.model_copy(update={"occurred_at": START}) for command in commands]
+        times = (START + timedelta(minutes=number) for number in range(len(commands)))
+        stamped = [c.model_copy(update={"occurred_at": at}) for c, at in zip(commands, times, strict=True)]
         tiu.wait_for(tiu.execute_all(stamped)[-1])
 
         found = tiu.read.open_issues(PROJECT)
 
         assert [(row.description, row.severity, row.status, row.task_name) for row in found] == [
             ("worst", "critical", "open", None),
+            ("new", "low", "open", None),
             ("reopened", "high", "open", None),
             ("begun", "medium", "in_progress", None),
-            *sorted([("old", "low", "open", "Task 0"), ("new", "low", "open", None)], key=lambda row: str(uid(row[0]))),
+            ("old", "low", "open", "Task 0"),
         ]
         assert tiu.read.open_issues(PROJECT, limit=2) == found[:2]
         assert [row.description for row in tiu.read.open_issues(OTHER)] == ["elsewhere"]
