@@ -286,6 +286,18 @@ class EventStore(ApplicationRecorder):
         order; fewer, where they exceed READ_BYTES."""
 
     @abstractmethod
+    def read_at(self, positions: Sequence[int]) -> list[LogEvent]:
+        """Return the events at some positions, in order; fewer, where they exceed READ_BYTES."""
+
+    @abstractmethod
+    def positions_of(self, project_id: UUID | None, stream_ids: Collection[UUID]) -> list[int]:
+        """Return the positions of the events of a project, and of streams, in order."""
+
+    @abstractmethod
+    def streams_about(self, person_ids: Collection[UUID]) -> list[UUID]:
+        """Return the streams that hold personal data of persons, in no order."""
+
+    @abstractmethod
     def hash_at(self, position: int) -> bytes | None:
         """Return the hash of the event at a position, if there is one."""
 

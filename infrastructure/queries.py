@@ -241,10 +241,14 @@ def as_id(value: Any) -> UUID:
 
 
 class Queries:
-    """The read side of one read store. Every method may raise StoreUnavailable or InvalidQuery."""
+    """The read side of one read store. Every method may raise StoreUnavailable or InvalidQuery.
 
-    def __init__(self, store: ReadStore) -> None:
+    `now` is when it is asked as of; without it, when it is asked.
+    """
+
+    def __init__(self, store: ReadStore, *, now: datetime | None = None) -> None:
         self._store = store
+        self._now = now
         self._adapters: dict[type, TypeAdapter[Any]] = {}
 
     def _rows(self, row_type: type[RowType], name: str, parameters: Mapping[str, Any]) -> list[RowType]:
@@ -293,7 +297,7 @@ class Queries:
     ) -> list[IssueGroup]:
         """Return the open issues of each project's newest report of the time `within` before `until` (default: now),
         counted by type and severity, the most severe first (the specification's validation-issues query)."""
-        until = until or datetime.now(UTC)
+        until = until or self._now or datetime.now(UTC)
         return self._rows(IssueGroup, "validation_issues", {"since": until - within, "until": until})
 
     def reports(self, project_id: UUID, *, limit: int = 100) -> list[ReportRow]:

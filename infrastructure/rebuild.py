@@ -132,10 +132,10 @@ class Shadow(ABC):
 class LogUpTo:
     """The events up to a position that can be moved on. Satisfies `Log`."""
 
-    def __init__(self, events: EventStore) -> None:
+    def __init__(self, events: EventStore, end: int = 0) -> None:
         self._events = events
         self.epoch = events.epoch
-        self.end = 0
+        self.end = end
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
         """As an event store does; positions have no gap."""

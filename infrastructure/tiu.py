@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
+from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -15,6 +17,7 @@ from ..domain.messages import Command
 from ..domain.retention import RunRetention
 from ..projections.read_model import READ_MODEL
 from . import migrations, retention
+from .audit.as_of import AsOf, Moment, as_of
 from .audit.causation import MAX_ENTRIES, CausationTree, caused_by
 from .audit.history import History, HistoryEntry
 from .decision import Answer
@@ -153,6 +156,26 @@ class Tiu:
     def rehearse(self, command: RunRetention) -> RetentionReport:
         """Return what a run of retention would do to the read tables as they stand, and do nothing."""
         return retention.rehearse(self.events, self._reads, command)
+
+    def as_of(
+        self,
+        *,
+        position: int | None = None,
+        recorded_at: datetime | None = None,
+        occurred_at: datetime | None = None,
+        project_id: UUID | None = None,
+        path: Path | None = None,
+        progress: Tell | None = None,
+    ) -> AsOf:
+        """Return the read side as it stood at one moment: of all, or of what concerns one project.
+
+        At a `position`: the events up to it. By `recorded_at`: what was known then. By `occurred_at`: what is now known
+        about then. It is replayed into a temporary SQLite file that goes when it is closed, or into a new one at `path`
+        that stays.
+        Raises InvalidQuery, NotFound, FileExists, ProjectionFailed.
+        """
+        moment = Moment(position, recorded_at, occurred_at)
+        return as_of(self.events, moment, project_id=project_id, path=path, tell=progress)
 
     def rebuild(self, *, accept: bool = False, progress: Tell | None = None) -> RebuildReport:
         """Make the read tables anew from the first event, beside the live ones, and put them in their place.

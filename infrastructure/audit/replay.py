@@ -6,20 +6,20 @@ replay that does not come to its end leaves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ...projections.projection import Projection
+from ...projections.projection import Projection, Table
 from ...projections.read_model import READ_MODEL
 from ..event_store import EventStore
 from ..migration import migrations_in
 from ..projector import BATCH_SIZE, Log, Projector
 from ..read_store import ReadStore
 from ..rebuild import RebuildProgress, Tell
-from ..sqlite.bulk import MIGRATIONS, BulkConnections, complete, strip, things_of_migrations
+from ..sqlite.bulk import MIGRATIONS, BulkConnections, complete, forget_uniqueness, strip, things_of_migrations
 from ..sqlite.connections import Connections, make_file, open_database, transaction, translated
 from ..sqlite.generations import CurrentFile
 from ..sqlite.read_only import ReadOnlyConnections
@@ -73,24 +73,31 @@ def replay(
     *,
     projection: Projection = READ_MODEL,
     indexed: bool = True,
+    sharing: Collection[Table] = (),
+    trim: Sequence[str] = (),
     batch_size: int = BATCH_SIZE,
     tell: Tell | None = None,
 ) -> Replayed:
     """Replay the events of a log into the read tables of a new file, and return what stands there.
 
     Not `indexed`, the tables have their keys alone: no other index, no text search, no triggers; references are not
-    checked. Memory is bounded, whatever the log has. `tell` is told of every batch; what it raises ends it.
+    checked. In tables that are `sharing`, rows may have the same unique values. `trim` are statements that delete what
+    is not wanted of the rows. Memory is bounded, whatever the log has. `tell` is told of every batch; what it raises
+    ends it.
     Raises FileExists, ProjectionFailed, StoreUnavailable.
     """
     tell = tell or (lambda _: None)
     make_file(path)
     with _removed_on_error(path):
-        _make_tables(path, projection)
+        _make_tables(path, projection, sharing)
         with closing(CurrentFile(lambda: path, _opened)) as files:
             loader = Projector(log, SQLiteReadStore(files), projection, batch_size=batch_size)
             events, position = _load(loader, log, tell)
             del loader
             files.let_go()  # and the memory that loading took
+            with files.writing() as connection:
+                for statement in trim:
+                    connection.execute(statement)
             if indexed:
                 with files.reading() as connection:
                     complete(connection, projection, things_of_migrations(), tell)
@@ -102,7 +109,7 @@ def _opened(path: Path) -> Connections:
     return BulkConnections(path, timeout=TIMEOUT, synchronous="OFF", cache_kib=CACHE_KIB)
 
 
-def _make_tables(path: Path, projection: Projection) -> None:
+def _make_tables(path: Path, projection: Projection, sharing: Collection[Table]) -> None:
     file = SQLiteFile(path, migrations_in(MIGRATIONS), TIMEOUT)
     with closing(open_database(path, timeout=TIMEOUT, synchronous="OFF")) as connection, translated(path):
         connection.execute("PRAGMA journal_mode = WAL")
@@ -110,6 +117,8 @@ def _make_tables(path: Path, projection: Projection) -> None:
             for migration in file.migrations:
                 file.apply(connection, migration)
             strip(connection, projection)
+            for table in sharing:
+                forget_uniqueness(connection, table)
 
 
 def _load(loader: Projector, log: Log, tell: Tell) -> tuple[int, int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from . import audit_history
+from . import audit_as_of, audit_history
 
 audit = typer.Typer(help="Show what happened, and check that nothing else did.", no_args_is_help=True)
 audit.command()(audit_history.history)
+audit.command("as-of")(audit_as_of.as_of)

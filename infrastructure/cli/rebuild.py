@@ -54,7 +54,7 @@ def rebuild(
         if write_side:
             rebuild_write_side(tiu.events)
         try:
-            with _ended_by_sigterm(), told_progress() as tell:
+            with ended_by_sigterm(), told_progress() as tell:
                 report = tiu.rebuild(accept=accept, progress=tell)
         except TablesDiffer as error:
             _print(error.report, as_json)
@@ -108,7 +108,7 @@ def _id(key: str) -> UUID | str:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
+def ended_by_sigterm() -> Iterator[None]:
     """Let SIGTERM end it as Ctrl-C does."""
 
     def interrupt(*_: object) -> None:

@@ -191,6 +191,15 @@ class PostgreSQLEventStore(EventStore):
         values = {"id": id_, "after": after, "limit": limit, "bytes": READ_BYTES}
         return [*map(EventRow._make, self._all(f"read_rows_of_{relation}", **values))]
 
+    def read_at(self, positions: Sequence[int]) -> list[LogEvent]:
+        return [*map(LogEvent._make, self._all("read_at", positions=list(positions), bytes=READ_BYTES))]
+
+    def positions_of(self, project_id: UUID | None, stream_ids: Collection[UUID]) -> list[int]:
+        return [at for (at,) in self._all("positions_of", project_id=project_id, stream_ids=list(stream_ids))]
+
+    def streams_about(self, person_ids: Collection[UUID]) -> list[UUID]:
+        return [stream for (stream,) in self._all("streams_about", person_ids=list(person_ids))]
+
     def hash_at(self, position: int) -> bytes | None:
         rows = self._all("hash_at", position=position)
         return rows[0][0] if rows else None

@@ -100,6 +100,23 @@ FROM (
 WHERE bytes_before < :bytes
 ORDER BY position
 
+-- name: read_at
+SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash
+FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY position) - octet_length(state) AS bytes_before
+    FROM events WHERE position = ANY (:positions::bigint[])
+) AS counted
+WHERE bytes_before < :bytes
+ORDER BY position
+
+-- name: positions_of
+SELECT position FROM events WHERE project_id = :project_id
+UNION SELECT position FROM events WHERE stream_id = ANY (:stream_ids::uuid[])
+ORDER BY position
+
+-- name: streams_about
+SELECT DISTINCT stream_id FROM events WHERE key_id = ANY (:person_ids::uuid[])
+
 -- name: hash_at
 SELECT hash FROM events WHERE position = :position
 

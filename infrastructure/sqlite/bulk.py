@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ...projections.projection import Projection
+from ...projections.projection import Projection, Table
 from ..errors import ProjectionFailed
 from ..migration import migrations_in
 from ..rebuild import RebuildProgress, Tell, broken
@@ -76,6 +76,13 @@ def strip(connection: sqlite3.Connection, projection: Projection) -> None:
     for thing in things(connection).values():
         if thing.type in ("index", "trigger") and thing.table not in private:
             connection.execute(f"DROP {thing.type} {quoted(thing.name)}")
+
+
+def forget_uniqueness(connection: sqlite3.Connection, table: Table) -> None:
+    """Let rows of an empty table share values that SQLite holds unique in a column's own definition; the key stays."""
+    made = things(connection)["table", table.name].sql
+    connection.execute(f"DROP TABLE {quoted(table.name)}")
+    connection.execute(made.replace(" UNIQUE ", " "))
 
 
 def complete(connection: sqlite3.Connection, projection: Projection, wanted: Things, tell: Tell) -> None:

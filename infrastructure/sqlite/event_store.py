@@ -220,10 +220,17 @@ class SQLiteEventStore(EventStore):
         return found
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
+        return self._events_within("read", after=after, limit=limit)
+
+    def read_at(self, positions: Sequence[int]) -> list[LogEvent]:
+        return self._events_within("read_at", positions=json.dumps(list(positions)))
+
+    def _events_within(self, name: str, **parameters: Any) -> list[LogEvent]:
+        """Return what a statement finds, up to READ_BYTES."""
         events, room = [], READ_BYTES
         with self._connections.reading() as connection:
             for position, stream, version, topic, state, project, key, *hashes in connection.execute(
-                SQL["read"], {"after": after, "limit": limit}
+                SQL[name], parameters
             ):
                 ids = uuid_of(project), uuid_of(key)
                 events.append(LogEvent(position, UUID(stream), version, topic, state, *ids, *hashes))
@@ -257,6 +264,14 @@ class SQLiteEventStore(EventStore):
                 if room <= 0:
                     break
         return rows
+
+    def positions_of(self, project_id: UUID | None, stream_ids: Collection[UUID]) -> list[int]:
+        streams = json.dumps([str(id_) for id_ in stream_ids])
+        return [at for (at,) in self._all("positions_of", project_id=uuid_text(project_id), stream_ids=streams)]
+
+    def streams_about(self, person_ids: Collection[UUID]) -> list[UUID]:
+        rows = self._all("streams_about", person_ids=json.dumps([str(id_) for id_ in person_ids]))
+        return [UUID(stream) for (stream,) in rows]
 
     def hash_at(self, position: int) -> bytes | None:
         rows = self._all("hash_at", position=position)

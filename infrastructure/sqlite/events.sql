@@ -65,6 +65,18 @@ SELECT position, stream_id, version, topic, state, recorded_at, command_id, comm
        correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
 FROM events WHERE causation_id = :id AND position > :after ORDER BY position LIMIT :limit
 
+-- name: read_at
+SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash
+FROM events WHERE position IN (SELECT value FROM json_each(:positions)) ORDER BY position
+
+-- name: positions_of
+SELECT position FROM events WHERE project_id = :project_id
+UNION SELECT position FROM events WHERE stream_id IN (SELECT value FROM json_each(:stream_ids))
+ORDER BY position
+
+-- name: streams_about
+SELECT DISTINCT stream_id FROM events WHERE key_id IN (SELECT value FROM json_each(:person_ids))
+
 -- name: hash_at
 SELECT hash FROM events WHERE position = :position
 

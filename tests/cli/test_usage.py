@@ -33,6 +33,7 @@ LEAVES = {name: command for name, command in EVERY.items() if not hasattr(comman
 def test_the_verbs_are_these() -> None:
     assert sorted(LEAVES) == [
         "apply",
+        "audit as-of",
         "audit history",
         "demo",
         "doctor",

@@ -5,6 +5,7 @@ Each is answered through an index, where there are 20,000 events.
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from collections.abc import Callable
@@ -95,12 +96,38 @@ def test_bodies_beyond_what_is_read_at_once_wait_for_the_next_read(events: Event
     assert positions(READS[name](events, 2, EVERYTHING)) == [3]
 
 
+def test_events_are_read_at_any_positions_in_order(store: EventStore) -> None:
+    assert store.read_at([4, 1, 2]) == [event for event in store.read(0, 10) if event.position in (1, 2, 4)]
+    assert store.read_at([]) == store.read_at([6, 99]) == []
+
+
+def test_bodies_at_positions_beyond_what_is_read_at_once_wait_for_the_next_read(events: EventStore) -> None:
+    half = b"x" * (READ_BYTES // 2 + 1)
+    append(events, *(event(A, version, state=half) for version in (1, 2, 3)))
+    assert [found.position for found in events.read_at([1, 2, 3])] == [1, 2]
+    assert [found.position for found in events.read_at([3])] == [3]
+
+
+def test_positions_are_those_of_a_project_and_of_streams_each_once(store: EventStore) -> None:
+    assert store.positions_of(C, ()) == store.positions_of(None, [A]) == store.positions_of(C, [A]) == [1, 3, 5]
+    assert store.positions_of(C, [A, B]) == [1, 2, 3, 4, 5]
+    assert store.positions_of(None, ()) == store.positions_of(A, [C]) == []
+
+
+def test_streams_about_a_person_hold_what_is_encrypted_under_their_key(store: EventStore) -> None:
+    assert store.streams_about([D, A]) == [A]
+    assert store.streams_about([A]) == store.streams_about(()) == []
+
+
 STATEMENTS: dict[str, dict[str, Any]] = {
     "read_rows_of_stream": {"stream_id": A},
     "read_rows_of_project": {"project_id": C},
     "read_rows_of_command": {"id": COMMAND},
     "read_rows_of_correlation": {"id": "order-1"},
     "read_rows_of_causation": {"id": "cause-1"},
+    "read_at": {"positions": [1, 7, 9]},
+    "positions_of": {"project_id": C, "stream_ids": [A, B]},
+    "streams_about": {"person_ids": [A, B]},
 }
 INDEXES = {
     "read_rows_of_stream": {"events_stream_id_version_key", "sqlite_autoindex_events_1"},
@@ -108,12 +135,15 @@ INDEXES = {
     "read_rows_of_command": {"events_command_id"},
     "read_rows_of_correlation": {"events_correlation_id"},
     "read_rows_of_causation": {"events_causation_id"},
+    "read_at": {"events_pkey", "INTEGER PRIMARY KEY"},
+    "positions_of": {"events_project_id"},
+    "streams_about": {"events_key_id"},
 }
 FILL = """
     INSERT INTO events (position, stream_id, version, topic, state, recorded_at, command_id, correlation_id,
-                        causation_id, project_id, previous_hash, hash)
+                        causation_id, project_id, key_id, previous_hash, hash)
     SELECT n, {id}, n, 'test', {empty}, '2026-03-01T12:00:00.000000Z', {command}, 'order-' || n % 500,
-           'cause-' || n % 500, {id}, {empty}, {empty}
+           'cause-' || n % 500, {id}, {id}, {empty}, {empty}
     FROM numbers
 """
 """Of one in five hundred: of one in a few, to walk the log is as good, and PostgreSQL knows that."""
@@ -146,11 +176,15 @@ def test_it_is_read_through_its_index(full: Backend, name: str) -> None:
         assert "SCAN events" not in plan, plan
 
 
+def _json(values: list[Any]) -> str:
+    return json.dumps([value if isinstance(value, int) else str(value) for value in values])
+
+
 def _plans(backend: Backend, name: str) -> list[str]:
     """Return the plans of a statement, as text: on PostgreSQL the one for these parameters, and the one for any."""
     parameters: dict[str, Any] = {**STATEMENTS[name], "after": 100, "limit": 100}
     if isinstance(backend, SQLiteBackend):
-        values = {name: str(value) for name, value in parameters.items()}
+        values = {name: _json(value) if isinstance(value, list) else str(value) for name, value in parameters.items()}
         with closing(sqlite3.connect(backend.path)) as connection:
             lines = connection.execute("EXPLAIN QUERY PLAN " + statements("sqlite/events.sql")[name], values)
             return ["\n".join(line[3] for line in lines)]

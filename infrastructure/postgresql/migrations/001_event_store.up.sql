@@ -30,6 +30,7 @@ CREATE INDEX events_command_id ON events (command_id) WHERE command_id IS NOT NU
 CREATE INDEX events_correlation_id ON events (correlation_id, position) WHERE correlation_id IS NOT NULL;
 CREATE INDEX events_causation_id ON events (causation_id, position) WHERE causation_id IS NOT NULL;
 CREATE INDEX events_project_id ON events (project_id, position) WHERE project_id IS NOT NULL;
+CREATE INDEX events_key_id ON events (key_id, stream_id) WHERE key_id IS NOT NULL;
 
 -- A second wall: the code never changes a stored event, and nobody does by accident.
 CREATE FUNCTION events_are_immutable() RETURNS TRIGGER LANGUAGE plpgsql AS $$
