@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..domain.errors import TiuError
 
 if TYPE_CHECKING:
+    from .audit.chain import ChainReport
     from .rebuild import RebuildReport
 
 
@@ -121,6 +122,16 @@ class BadSeal(TiuError):
     """A text that is no seal, or a seal that does not fit the log or what is asked of it."""
 
     code = "bad_seal"
+
+
+class LogTampered(TiuError):
+    """The log, or a seal of it, is not as it was: it is not sealed. `report` says what was found."""
+
+    code = "log_tampered"
+
+    def __init__(self, message: str, *, report: ChainReport) -> None:
+        super().__init__(message, findings=[finding.said for finding in report.findings])
+        self.report = report
 
 
 class InvalidQuery(TiuError):

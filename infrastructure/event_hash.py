@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from struct import Struct
 from uuid import UUID
 
 NO_EVENT = bytes(32)
 """The hash before the first event."""
+LINK = Struct("!4x32s4x32s4xq4xq4x16s4xq")
+"""What stands behind an encoded row where the whole log is read (EventStore.encoded_rows), as columns of PostgreSQL's
+binary form are: hash, previous hash (zeros where it is not of 32 bytes), position, version, stream, and a time that
+orders as recorded_at does."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

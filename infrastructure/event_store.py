@@ -7,7 +7,7 @@ become visible is their order, so a reader that has seen position P has seen all
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -296,6 +296,22 @@ class EventStore(ApplicationRecorder):
     @abstractmethod
     def streams_about(self, person_ids: Collection[UUID]) -> list[UUID]:
         """Return the streams that hold personal data of persons, in no order."""
+
+    @abstractmethod
+    def encoded_rows(self) -> Iterator[list[bytes]]:
+        """Yield every row of the log in batches, in order of position, as of one moment: encoded as its hash covers it
+        (event_hash.py), with its LINK behind that.
+
+        A row that holds what no append stores is encoded so that it cannot have its hash.
+        """
+
+    @abstractmethod
+    def seals(self) -> list[tuple[int, str]]:
+        """Return the number and the text of every seal, in order."""
+
+    @abstractmethod
+    def add_seal(self, number: int, text: str) -> None:
+        """Store a seal, in an exclusive store; the text is as it is printed."""
 
     @abstractmethod
     def hash_at(self, position: int) -> bytes | None:

@@ -77,12 +77,15 @@ def _up(where: Database, timeout: float, through: str | None = None) -> list[str
     _refuse_newer(where, steps)
     known = [step.version for step in steps]
     last = max(known) if through is None else _version(through, known)
-    done = []
-    for target in targets(where, timeout):
-        recorded = target.recorded()
-        wanted = [m for m in target.migrations if m.version <= last and m.version not in recorded]
-        done += [m.version for m in wanted if target.up(m)]
-    return sorted(done)
+    wanted = [
+        (migration, target)
+        for target in targets(where, timeout)
+        for recorded in [target.recorded()]
+        for migration in target.migrations
+        if migration.version <= last and migration.version not in recorded
+    ]
+    in_order = sorted(wanted, key=lambda one: one[0].version)  # whichever file they are of
+    return [migration.version for migration, target in in_order if target.up(migration)]
 
 
 def down(where: Database, timeout: float = 20.0, *, to: str | None = None) -> list[str]:

@@ -47,6 +47,10 @@ MAX_POSITION = 2**63 - 1
 RECONNECT_SECONDS = 0.5
 CROWDED_SECONDS = 1.0
 """For so long others are taken to be appending after one was met: the lock is let go before the disk is waited for."""
+COPIED = 1_000
+"""How many rows of the log are handed on at once."""
+COPY_HEAD_BYTES = 19
+"""What stands before the first row of a COPY in binary form."""
 SLOTS = 2
 """One group is written while another waits for the disk."""
 
@@ -200,6 +204,18 @@ class PostgreSQLEventStore(EventStore):
     def streams_about(self, person_ids: Collection[UUID]) -> list[UUID]:
         return [stream for (stream,) in self._all("streams_about", person_ids=list(person_ids))]
 
+    def encoded_rows(self) -> Iterator[list[bytes]]:
+        with self._connections.using() as connection, connection.cursor().copy(SQL["encoded_rows"]) as copy:
+            rows = _copied_rows(copy)
+            while batch := list(islice(rows, COPIED)):
+                yield batch
+
+    def seals(self) -> list[tuple[int, str]]:
+        return [(number, text) for number, text in self._all("seals")]
+
+    def add_seal(self, number: int, text: str) -> None:
+        self._all("add_seal", number=number, text=text)
+
     def hash_at(self, position: int) -> bytes | None:
         rows = self._all("hash_at", position=position)
         return rows[0][0] if rows else None
@@ -259,7 +275,17 @@ class PostgreSQLEventStore(EventStore):
 
     def _all(self, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
         with self._connections.using() as connection, connection.cursor(binary=True) as cursor:
-            return cursor.execute(SQL[name], parameters).fetchall()
+            found = cursor.execute(SQL[name], parameters)
+            return found.fetchall() if found.description else []
+
+
+def _copied_rows(copy: psycopg.Copy) -> Iterator[bytes]:
+    """Yield the columns of each row of a COPY in binary form: its head, the counts of columns and its end fall away."""
+    head = COPY_HEAD_BYTES
+    for row in copy:
+        if len(row) > head + 2:
+            yield bytes(row[head + 2 :])
+        head = 0
 
 
 def _changes(changes: Iterable[tuple[int, Change]]) -> Jsonb:

@@ -117,6 +117,26 @@ ORDER BY position
 -- name: streams_about
 SELECT DISTINCT stream_id FROM events WHERE key_id = ANY (:person_ids::uuid[])
 
+-- name: encoded_rows
+-- In the binary form of COPY a column is its length and its bytes, as in a hash; the hash and what else LINK holds follow.
+-- What no append stores is none of these: a NULL, a time without end, a hash of another length.
+COPY (
+    SELECT previous_hash, position, stream_id, version::bigint, topic, state,
+           CASE WHEN isfinite(recorded_at) THEN (extract(epoch FROM recorded_at) * 1000000)::bigint END,
+           command_id, command_digest, correlation_id, causation_id, actor, project_id, key_id,
+           CASE octet_length(hash) WHEN 32 THEN hash ELSE decode(repeat('00', 32), 'hex') END,
+           CASE octet_length(previous_hash) WHEN 32 THEN previous_hash ELSE decode(repeat('00', 32), 'hex') END,
+           position, coalesce(version, 0)::bigint, coalesce(stream_id, '00000000-0000-0000-0000-000000000000'),
+           coalesce(recorded_at, 'infinity')
+    FROM events ORDER BY position
+) TO STDOUT (FORMAT binary)
+
+-- name: seals
+SELECT number, seal FROM seals ORDER BY number
+
+-- name: add_seal
+INSERT INTO seals VALUES (:number, :text)
+
 -- name: hash_at
 SELECT hash FROM events WHERE position = :position
 

@@ -40,12 +40,15 @@ from ..group_commit import GroupCommit, are_independent
 from ..keys import KeyRing
 from ..sql import sequences, statements
 from .connections import Connections, Held, open_database, translated
+from .encoded import encoded_row
 from .values import json_text, time_of, time_text, uuid_of, uuid_text
 
 SQL = statements("sqlite/events.sql")
 CHANGES = sequences("sqlite/write_side.sql")
 MAX_VERSION = 2**31 - 1
 MAX_POSITION = 2**63 - 1
+ENCODED = 1_000
+"""How many rows of the log are handed on at once."""
 WATCH_SECONDS = 0.02
 """How often a listener looks whether another process has written."""
 
@@ -272,6 +275,19 @@ class SQLiteEventStore(EventStore):
     def streams_about(self, person_ids: Collection[UUID]) -> list[UUID]:
         rows = self._all("streams_about", person_ids=json.dumps([str(id_) for id_ in person_ids]))
         return [UUID(stream) for (stream,) in rows]
+
+    def encoded_rows(self) -> Iterator[list[bytes]]:
+        with self._connections.reading() as connection:
+            rows = connection.execute(SQL["encoded_rows"])
+            while batch := rows.fetchmany(ENCODED):
+                yield [encoded_row(*row) for row in batch]
+
+    def seals(self) -> list[tuple[int, str]]:
+        return self._all("seals")
+
+    def add_seal(self, number: int, text: str) -> None:
+        with self._connections.writing() as connection:
+            connection.execute(SQL["add_seal"], {"number": number, "text": text})
 
     def hash_at(self, position: int) -> bytes | None:
         rows = self._all("hash_at", position=position)

@@ -77,6 +77,19 @@ ORDER BY position
 -- name: streams_about
 SELECT DISTINCT stream_id FROM events WHERE key_id IN (SELECT value FROM json_each(:person_ids))
 
+-- name: encoded_rows
+-- Texts as the bytes that they are: they may be none.
+SELECT position, CAST(stream_id AS BLOB), version, CAST(topic AS BLOB), state, CAST(recorded_at AS BLOB),
+       CAST(command_id AS BLOB), command_digest, CAST(correlation_id AS BLOB), CAST(causation_id AS BLOB),
+       CAST(actor AS BLOB), CAST(project_id AS BLOB), CAST(key_id AS BLOB), previous_hash, hash
+FROM events ORDER BY position
+
+-- name: seals
+SELECT number, seal FROM seals ORDER BY number
+
+-- name: add_seal
+INSERT INTO seals VALUES (:number, :text)
+
 -- name: hash_at
 SELECT hash FROM events WHERE position = :position
 

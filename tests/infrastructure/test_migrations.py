@@ -246,7 +246,7 @@ def test_what_newer_code_applied_is_undone_by_what_it_recorded(backend: Backend)
     with pytest.raises(SchemaTooNew):
         migrations.up(where(backend))
 
-    assert migrations.down(where(backend), to="012") == ["900"]
+    assert migrations.down(where(backend), to=ALL[-1]) == ["900"]
 
     assert migrations.up(where(backend)) == []
     backend.on_reads("CREATE TABLE future (id INTEGER)")
@@ -293,9 +293,9 @@ def test_an_edited_migration_is_noticed_and_can_be_undone_and_applied_anew(backe
         with pytest.raises(MigrationChanged, match="011"):
             ask(where(backend))
 
-    assert migrations.down(where(backend), to="010") == ["012", "011"]
+    assert migrations.down(where(backend), to="010") == [*reversed(ALL[10:])]
 
-    assert migrations.up(where(backend)) == ["011", "012"]
+    assert migrations.up(where(backend)) == [*ALL[10:]]
 
 
 # Several at once
@@ -345,7 +345,7 @@ def test_the_command_line_goes_up_and_down(backend: Backend, capsys: pytest.Capt
     db = ("--db", backend.url)
 
     status, out, err = tiu(capsys, "down", "9", "--json", *db)
-    assert (status, json.loads(out)["undone"], err) == (0, ["012", "011", "010"], "")
+    assert (status, json.loads(out)["undone"], err) == (0, [*reversed(ALL[9:])], "")
     status, out, err = tiu(capsys, "up", "010", "--json", *db)
     assert (status, json.loads(out)["applied"], err) == (0, ["010"], "")
     status, out, err = tiu(capsys, "down", *db)
@@ -353,7 +353,7 @@ def test_the_command_line_goes_up_and_down(backend: Backend, capsys: pytest.Capt
     status, out, err = tiu(capsys, "down", "9", *db)
     assert (status, "nothing to undo" in " ".join(out.split()), err) == (0, True, "")
     status, out, err = tiu(capsys, "up", *db)
-    assert (status, "applied 010, 011, 012" in " ".join(out.split()), err) == (0, True, "")
+    assert (status, f"applied {', '.join(ALL[9:])}" in " ".join(out.split()), err) == (0, True, "")
 
 
 @pytest.mark.parametrize("arguments", [("down", "0"), ("down", "77"), ("up", "77")])
