@@ -91,16 +91,20 @@ from .domain.validation_run import (
 from .domain.workflow import ActivateWorkflow, AddStep, ArchiveWorkflow, CreateWorkflow
 from .domain.workflow_run import CompleteStep, FailStep, FailWorkflowRun, StartStep, StartWorkflowRun
 from .infrastructure.audit.causation import CausationTree, Caused
+from .infrastructure.audit.chain import ChainReport
 from .infrastructure.audit.history import HistoryEntry
+from .infrastructure.audit.seals import Inclusion, Seal, SealingKey, has_event
 from .infrastructure.comparison import Difference, TableDifferences
 from .infrastructure.decision import Answer
 from .infrastructure.errors import (
+    BadSeal,
     BadSettings,
     CheckpointRefused,
     ConnectionClosed,
     Contended,
     InvalidQuery,
     KeyMissing,
+    LogTampered,
     MigrationChanged,
     MigrationFailed,
     MissingExtra,
@@ -145,11 +149,13 @@ __all__ = [
     "ArchiveProject",
     "ArchiveWorkflow",
     "AssessTask",
+    "BadSeal",
     "BadSettings",
     "BeginIssue",
     "BlockTask",
     "CausationTree",
     "Caused",
+    "ChainReport",
     "Change",
     "ChangeEmail",
     "ChangePassword",
@@ -195,6 +201,7 @@ __all__ = [
     "GoOffline",
     "HistoryEntry",
     "IgnoreIssue",
+    "Inclusion",
     "IndexUse",
     "InvalidCommand",
     "InvalidQuery",
@@ -202,6 +209,7 @@ __all__ = [
     "IssueRow",
     "KeyMissing",
     "LimitReached",
+    "LogTampered",
     "MetricRow",
     "MigrationChanged",
     "MigrationFailed",
@@ -250,6 +258,8 @@ __all__ = [
     "RetryTask",
     "RunRetention",
     "SchemaTooNew",
+    "Seal",
+    "SealingKey",
     "SlowStatement",
     "StaleVersion",
     "StartRun",
@@ -275,6 +285,7 @@ __all__ = [
     "WaitTimeout",
     "WrongStatus",
     "connect",
+    "has_event",
     "parse_command",
     "register_metrics",
     "template_step_id",

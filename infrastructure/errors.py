@@ -59,6 +59,12 @@ class NoWayBack(TiuError):
     code = "no_way_back"
 
 
+class RolesRefused(TiuError):
+    """The roles cannot be made or taken back: on SQLite there are none, or the server refuses it to this role."""
+
+    code = "roles_refused"
+
+
 class UnknownMigration(TiuError):
     """A version that neither this code nor the database has."""
 

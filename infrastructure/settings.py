@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .audit.seals import SealingKey
 from .errors import BadSettings
 from .keys import KEY_BYTES, KeyRing
 from .postgresql.connections import MAX_POOL_SIZE, shown
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
     sqlite_path: Path = Path("data/claude_tiu.db")
 
     master_key: Annotated[SecretStr | None, AfterValidator(_a_key)] = None
+    sealing_key: Annotated[SecretStr | None, AfterValidator(_a_key)] = None
 
     sqlite_timeout: Annotated[float, Field(ge=0, le=600)] = 20.0
     pool_size: Annotated[int, Field(ge=1, le=50)] = MAX_POOL_SIZE
@@ -56,6 +58,10 @@ class Settings(BaseSettings):
     def key_ring(self) -> KeyRing:
         """Return what makes and wraps the keys of persons."""
         return KeyRing(_key_bytes(self.master_key) if self.master_key else None)
+
+    def key_to_seal(self) -> SealingKey | None:
+        """Return what seals are signed with, where it is set."""
+        return SealingKey(_key_bytes(self.sealing_key)) if self.sealing_key else None
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +19,10 @@ from ..projections.read_model import READ_MODEL
 from . import migrations, retention
 from .audit.as_of import AsOf, Moment, as_of
 from .audit.causation import MAX_ENTRIES, CausationTree, caused_by
+from .audit.chain import ChainReport, check_chain, seal_log
 from .audit.history import History, HistoryEntry
+from .audit.proofs import prove_events
+from .audit.seals import Inclusion, Seal, SealingKey
 from .decision import Answer
 from .event_store import EventStore, Listener
 from .executor import Executor
@@ -43,23 +46,34 @@ FINISH_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
+def open_events(where: Database, settings: Settings) -> PostgreSQLEventStore | SQLiteEventStore:
+    """Return the event store of a migrated database; whether its keys can be read is not asked."""
+    key_ring = settings.key_ring()
+    if where.path is not None:
+        return SQLiteEventStore(where.path, timeout=settings.sqlite_timeout, key_ring=key_ring)
+    with ExitStack() as opened:
+        connections = Connections(
+            where.url, max_size=settings.pool_size, timeout=settings.pool_timeout, recycle=settings.pool_recycle
+        )
+        opened.callback(connections.close)
+        events = PostgreSQLEventStore(connections, key_ring=key_ring)
+        opened.pop_all()
+    return events
+
+
 def open_stores(where: Database, settings: Settings) -> tuple[EventStore, ReadStore]:
     """Return the stores of a migrated database. Raises BadSettings where the master key is not its own."""
-    key_ring = settings.key_ring()
     with ExitStack() as opened:
-        if where.path is None:
-            connections = Connections(
-                where.url, max_size=settings.pool_size, timeout=settings.pool_timeout, recycle=settings.pool_recycle
-            )
-            opened.callback(connections.close)
-            events: EventStore = PostgreSQLEventStore(connections, key_ring=key_ring)
-            reads: ReadStore = PostgreSQLReadStore(connections)
+        events = open_events(where, settings)
+        opened.callback(events.close)
+        reads: ReadStore
+        if isinstance(events, PostgreSQLEventStore):
+            reads = PostgreSQLReadStore(events.connections)
         else:
-            file = SQLiteEventStore(where.path, timeout=settings.sqlite_timeout, key_ring=key_ring)
-            opened.callback(file.close)
-            reads = current_reads(where.path, lambda: file.read_generation, timeout=settings.sqlite_timeout)
+            file = events
+            path = file.connections.path
+            reads = current_reads(path, lambda: file.read_generation, timeout=settings.sqlite_timeout)
             opened.callback(reads.close)
-            events = file
         if (person_id := events.any_key()) is not None:
             events.keys([person_id])  # a wrong master key is told now, not at the first event that needs it
         opened.pop_all()
@@ -132,6 +146,21 @@ class Tiu:
         """Return what follows from a command or an event, by its id, at any remove, as a tree. Raises NotFound,
         InvalidQuery."""
         return caused_by(self.events, str(id_), limit)
+
+    def seal(self, key: SealingKey) -> Seal:
+        """Check the whole log, and store and return a seal of it: to be kept elsewhere. Raises LogTampered, BadSeal."""
+        return seal_log(self.events, key, datetime.now(UTC))
+
+    def check_chain(self, seals: Sequence[Seal] = (), *, keys: Collection[bytes] = ()) -> ChainReport:
+        """Check the whole log against its hashes, the store's seals, and those that were kept elsewhere.
+
+        The store's seals must be of the public `keys` or of those of `seals`, if there are any. Raises BadSeal.
+        """
+        return check_chain(self.events, seals, keys=keys)
+
+    def prove(self, position: int, seal: Seal) -> Inclusion:
+        """Return the proof that a seal covers the event at a position: `has_event` checks it. Raises BadSeal."""
+        return prove_events(self.events, seal, [position])[position]
 
     def wait_for(self, position: int | Answer, timeout: float = 30.0) -> None:
         """Wait until the read tables have the event at a position, or what a command was answered.

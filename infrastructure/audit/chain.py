@@ -14,7 +14,7 @@ from uuid import UUID
 
 from ..errors import BadSeal, LogTampered
 from ..event_store import EventStore
-from .findings import Finding, findings_of, hashes_changed_by, span
+from .findings import Finding, are, findings_of, hashes_changed_by
 from .seals import Seal, SealingKey
 from .walk import Walk
 
@@ -179,11 +179,11 @@ def _not_as_sealed(seals: Sequence[SealFound], believed: Sequence[SealFound], wa
     end = walk.position
     broken = sorted((seal for seal in seals if not seal.holds), key=lambda seal: seal.position)
     if broken and (reach := broken[-1].position) > end:
-        yield Finding("cut", end + 1, reach, f"{span(end + 1, reach)} cut from the end of the log")
+        yield Finding("cut", end + 1, reach, f"{are(end + 1, reach)} cut from the end of the log")
     told = hashes_changed_by(walk.wrong)
     if broken and (reach := broken[0].position) <= end and not any(position <= reach for position in told):
         first = max((seal.position for seal in believed if seal.holds and seal.position < reach), default=0) + 1
-        said = f"{span(first, reach)} not as sealed: something was changed, and the chain made anew behind it"
+        said = f"{are(first, reach)} not as sealed: something was changed, and the chain made anew behind it"
         yield Finding("rewritten", first, reach, said)
 
 

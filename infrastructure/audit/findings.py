@@ -111,7 +111,7 @@ def _of_moved(runs: Sequence[Run], end: int) -> Iterator[Finding]:
     if runs and places == homes:
         first, last = runs[0].first, runs[-1].last
         told = [f"at {run.first} what was appended as {run.first + run.shift}" for run in runs[:4]]
-        said = f"{span(first, last)} not in order: {', '.join(told)}{', and others' if len(runs) > 4 else ''}"
+        said = f"{are(first, last)} not in order: {', '.join(told)}{', and others' if len(runs) > 4 else ''}"
         yield Finding("reordered", first, last, said)
         return
     shift, behind = 0, 0
@@ -129,15 +129,15 @@ def _step(position: int, before: int, shift: int) -> Iterator[Finding]:
     """What it means that from a position on events stand `shift` places before their own, and up to there `before`."""
     if shift > before:
         first, last = position + before, position + shift - 1
-        yield Finding("removed", first, last, f"{span(first, last)} removed, and the later ones renumbered")
+        yield Finding("removed", first, last, f"{are(first, last)} gone, and the later ones were renumbered")
     elif shift < before:
         first, last = position + shift - before, position - 1
-        yield Finding("inserted", first, last, f"{span(first, last)} inserted, and the later ones renumbered")
+        yield Finding("inserted", first, last, f"{are(first, last)} put in between, and the later ones were renumbered")
 
 
 def _removed(missing: Places) -> Iterator[Finding]:
     for first, last in missing:
-        yield Finding("removed", first, last, f"{span(first, last)} not there")
+        yield Finding("removed", first, last, f"{are(first, last)} not there")
 
 
 def _below(positions: Sequence[int]) -> Iterator[Finding]:
@@ -147,7 +147,7 @@ def _below(positions: Sequence[int]) -> Iterator[Finding]:
 
 def _changed(changed: Places) -> Iterator[Finding]:
     for first, last in changed:
-        yield Finding("changed", first, last, f"{span(first, last)} not as appended: the hash covers another row")
+        yield Finding("changed", first, last, f"{are(first, last)} not as appended: the hash is of another row")
 
 
 def _unlinked(positions: Sequence[int], odd: Places, inserted: Places) -> Iterator[Finding]:
@@ -183,6 +183,6 @@ def _joined(places: Iterable[tuple[int, int]]) -> Places:
     return joined
 
 
-def span(first: int, last: int) -> str:
-    """Return positions in words."""
-    return f"event {first}" if first == last else f"events {first} to {last}"
+def are(first: int, last: int) -> str:
+    """Return the beginning of what is said of events at positions."""
+    return f"event {first} is" if first == last else f"events {first} to {last} are"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from . import audit_as_of, audit_history
+from . import audit_as_of, audit_chain, audit_history, audit_seal
 
 audit = typer.Typer(help="Show what happened, and check that nothing else did.", no_args_is_help=True)
+audit.command()(audit_chain.chain)
 audit.command()(audit_history.history)
 audit.command("as-of")(audit_as_of.as_of)
+audit.command()(audit_seal.seal)

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from .. import migrations
+from ..errors import RolesRefused
+from ..postgresql.roles import ROLES, apply_roles, script
 from ..settings import database, load_settings
 from .output import DbOption, JsonOption, console, print_json, print_rows
 
@@ -64,6 +66,34 @@ def status(db: DbOption = None, as_json: JsonOption = False) -> None:
             steps,
             {"version": "version", "description": "description", "applied": _applied, "known": "known"},
         )
+
+
+@migrate.command()
+def roles(
+    print_sql: Annotated[bool, typer.Option("--print", help="Print the SQL, and do nothing.")] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Take the roles back.")] = False,
+    db: DbOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make roles of least privilege on PostgreSQL: tiu_writer, tiu_projector, tiu_reader, tiu_auditor.
+
+    The writer can neither change nor remove an event. Grant them to the roles that log in. Run it again after each
+    migration: a new table has no grants. With --print, the SQL for psql; no database is asked.
+    """
+    if print_sql:
+        print(script(drop=drop), end="", flush=True)  # noqa: T201 - SQL as it stands
+        return
+    settings = load_settings()
+    where = database(db, settings)
+    if where.path is not None:
+        raise RolesRefused(f"{where}: SQLite has no roles: who may write the file may do everything with it")
+    if not drop:
+        migrations.require_migrated(where, settings.sqlite_timeout)
+    apply_roles(where.url, drop=drop)
+    if as_json:
+        print_json({"db": str(where), "dropped" if drop else "made": ROLES})
+    else:
+        console.print(f"{where}: {'dropped' if drop else 'made'} {', '.join(ROLES)}", soft_wrap=True)
 
 
 def _applied(step: migrations.Applied) -> datetime | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from .. import migrations
-from ..settings import database, load_settings
-from ..tiu import Tiu
+from ..event_store import EventStore
+from ..settings import Database, Settings, database, load_settings
+from ..tiu import Tiu, open_events
 
 
 @contextmanager
@@ -16,9 +17,22 @@ def connected(db: str | None, *, project: bool = False) -> Iterator[Tiu]:
 
     Raises BadSettings, StoreUnavailable, NotMigrated, SchemaTooNew.
     """
+    where, settings = _migrated(db)
+    with Tiu(where, settings, project=project) as tiu:
+        yield tiu
+
+
+@contextmanager
+def events_of(db: str | None) -> Iterator[EventStore]:
+    """Give the event store alone of such a database, whose role may read no keys. Raises what `connected` does."""
+    where, settings = _migrated(db)
+    with closing(open_events(where, settings)) as events:
+        yield events
+
+
+def _migrated(db: str | None) -> tuple[Database, Settings]:
     settings = load_settings()
     where = database(db, settings)
     migrations.require_reachable(where)
     migrations.require_migrated(where, settings.sqlite_timeout)
-    with Tiu(where, settings, project=project) as tiu:
-        yield tiu
+    return where, settings

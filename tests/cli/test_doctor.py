@@ -133,6 +133,7 @@ class TestSettings:
             "DB_PASSWORD": ("set", "environment"),
             "SQLITE_PATH": (str(sqlite.path), "environment"),
             "MASTER_KEY": ("not set", "default"),
+            "SEALING_KEY": ("not set", "default"),
             "SQLITE_TIMEOUT": (20.0, "default"),
             "POOL_SIZE": (3, "environment"),
             "POOL_TIMEOUT": (30.0, "default"),

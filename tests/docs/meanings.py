@@ -174,6 +174,7 @@ SETTINGS: dict[str, str] = {
     "db_password": "the role's password; never shown",
     "sqlite_path": "the file of events on SQLite, where no URL is given and DB_HOST is not set",
     "master_key": "32 bytes in base64, under which the keys of persons are wrapped; never shown",
+    "sealing_key": "32 bytes in base64, with which `tiu audit seal` signs where no --key is given; never shown",
     "sqlite_timeout": "seconds to wait for a locked SQLite file",
     "pool_size": "PostgreSQL connections of a process at most, its listener's not counted",
     "pool_timeout": "seconds to wait for a connection of the pool",

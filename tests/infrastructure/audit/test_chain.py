@@ -141,7 +141,7 @@ def test_a_log_that_was_tampered_with_is_not_sealed(backend: Backend) -> None:
     sealed_history(backend)
     without_triggers(backend)
     remove()(backend)
-    with pytest.raises(LogTampered, match=f"the log is not sealed: event {MIDDLE} not there") as raised:
+    with pytest.raises(LogTampered, match=f"the log is not sealed: event {MIDDLE} is not there") as raised:
         seal_log(backend.events(), KEY, AT)
     assert [finding.kind for finding in raised.value.report.findings] == ["removed"]
     assert len(backend.events().seals()) == 2
