@@ -28,6 +28,7 @@ from tests.support.stores import VERSIONS, Backend, SQLiteBackend
 
 SECRET = "hunter2"  # noqa: S105 - of nobody
 MASTER_KEY = b64encode(bytes(range(32))).decode()
+SEALING_KEY = b64encode(bytes(range(32, 64))).decode()
 NOT_CHECKED = {"ok": None, "problem": "not checked: the database was not reached"}
 
 
@@ -151,6 +152,7 @@ class TestSettings:
         unset = tiu("doctor", *form)
         monkeypatch.setenv("DB_PASSWORD", SECRET)
         monkeypatch.setenv("MASTER_KEY", MASTER_KEY)
+        monkeypatch.setenv("SEALING_KEY", SEALING_KEY)
         by_settings = tiu("doctor", *form)
         monkeypatch.setenv("MASTER_KEY", SECRET)
         bad = tiu("doctor", *form)
@@ -160,6 +162,7 @@ class TestSettings:
             assert ran.status == 1
             assert SECRET not in ran.out + ran.err
             assert MASTER_KEY not in ran.out + ran.err
+            assert SEALING_KEY not in ran.out + ran.err
             assert f"127.0.0.1:{closed_port}" in ran.out
         assert "not set" in unset.out
         assert "not set" not in by_settings.out
