@@ -1,6 +1,9 @@
 -- name: configure
 -- Read committed, whatever the role's default: append_events must see what was committed while it waited for its lock.
+-- Values are read as they were written, whatever the role's or the database's defaults: times in ISO form, doubles whole.
 SET TIME ZONE 'UTC';
+SET datestyle TO 'ISO';
+SET extra_float_digits TO 1;
 SET default_transaction_isolation TO 'read committed'
 
 -- name: incarnation
