@@ -94,6 +94,8 @@ from .infrastructure.audit.causation import CausationTree, Caused
 from .infrastructure.audit.chain import ChainReport
 from .infrastructure.audit.history import HistoryEntry
 from .infrastructure.audit.seals import Inclusion, Seal, SealingKey, has_event
+from .infrastructure.audit.verify import Drift, TableDrift, VerifyReport
+from .infrastructure.audit.writers import Written
 from .infrastructure.comparison import Difference, TableDifferences
 from .infrastructure.decision import Answer
 from .infrastructure.errors import (
@@ -183,6 +185,7 @@ __all__ = [
     "DeleteFile",
     "DependencyCycle",
     "Difference",
+    "Drift",
     "Dropped",
     "DuplicateDependency",
     "EmptyWorkflow",
@@ -270,6 +273,7 @@ __all__ = [
     "StatisticsUnavailable",
     "StoreUnavailable",
     "TableDifferences",
+    "TableDrift",
     "TableSize",
     "TablesBusy",
     "TablesDiffer",
@@ -282,7 +286,9 @@ __all__ = [
     "UnmetDependencies",
     "UnpublishTemplate",
     "ValidateFile",
+    "VerifyReport",
     "WaitTimeout",
+    "Written",
     "WrongStatus",
     "connect",
     "has_event",

@@ -1,20 +1,24 @@
-"""How tables that were made twice of the same events differ: those that stand, and those that were made beside them.
+"""How tables that were made twice of the same events differ: those that stand, and those that were made anew.
 
-Both are read as they stand at one moment, at the same position; each table is compared in the database, and of what
-differs no more than the first rows are brought here.
+Both are read as they stand at one moment, at the same position. What is the same is decided in one way, whoever
+compares: the database where both are in one, else we, as we read both. Two values are the same if they are in the form
+of comparable.py: down to the bits of doubles, and to the digits of JSON.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from ..projections.projection import Row, Table
+from ..projections.projection import Kind, Table
+from .comparable import ComparableRow, Value, text_of
 
 MAX_ROWS = 5
 MAX_TEXT = 80
+EVERY_ROW = (1 << 63) - 1
 Side = Literal["live", "rebuilt"]
 
 
@@ -40,40 +44,92 @@ class TableDifferences:
     """What differs in the first of them, by their keys."""
 
 
+Values = Mapping[str, Value]
+"""A row, by column."""
+Unknowable = Callable[[Table, Values, Values], Collection[str]]
+"""(table, live row, rebuilt row) -> columns that need not be the same: of one of them, nobody can know any more what it
+was. It is asked of tables with personal data."""
+
+
+def nothing(table: Table, live: Values, rebuilt: Values) -> Collection[str]:
+    """Satisfies `Unknowable`: every column must be the same."""
+    return ()
+
+
+class Found:
+    """The differences of a table, as they are found: all are counted, the first are kept."""
+
+    def __init__(self, table: Table, limit: int, unknowable: Unknowable) -> None:
+        self._table = table
+        self._limit = limit
+        self._unknowable = unknowable
+        self._first: list[Difference] = []
+        self.rows = 0
+
+    def add(self, live: Values | None, rebuilt: Values | None) -> None:
+        """Take two rows of one key in; None: there is no such row."""
+        told = self._of_rows(live, rebuilt)
+        if not told:
+            return
+        if self.rows < self._limit:
+            self._first += told
+        self.rows += 1
+
+    def _of_rows(self, live: Values | None, rebuilt: Values | None) -> list[Difference]:
+        table = self._table
+        key = text_of((live or rebuilt or {})[table.key]) or "NULL"
+        if live is None or rebuilt is None:
+            told = ["missing" if row is None else "there" for row in (live, rebuilt)]
+            return [Difference(key, None, *told)]
+        unlike = [column for column in table.columns if repr(live[column]) != repr(rebuilt[column])]
+        if unlike and table.personal:
+            unknowable = self._unknowable(table, live, rebuilt)
+            unlike = [column for column in unlike if column not in unknowable]
+        return [Difference(key, column, _told(table, live[column]), _told(table, rebuilt[column])) for column in unlike]
+
+    def told(self, rows: int | None = None) -> TableDifferences:
+        """Return what was found; `rows` says of how many rows, where not all of them were taken in."""
+        return TableDifferences(self._table.name, self.rows if rows is None else rows, tuple(self._first))
+
+
+def _told(table: Table, value: Value) -> str:
+    if table.personal:
+        return "(personal)"
+    text = text_of(value)
+    if text is None:
+        return "NULL"
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+
+
 class Comparison(ABC):
     """Two sets of tables as they stood at one moment. Every method may raise StoreUnavailable."""
 
-    def differences(self, table: Table, limit: int = MAX_ROWS) -> TableDifferences:
+    @abstractmethod
+    def differences(self, table: Table, limit: int = MAX_ROWS, unknowable: Unknowable = nothing) -> TableDifferences:
         """Return how a table differs: of how many rows, and what in the first `limit` of them."""
-        count, keys = self._differing(table, limit)
-        first = [found for key in keys for found in self._of_row(table, key)]
-        return TableDifferences(table.name, count, tuple(first))
 
-    def _of_row(self, table: Table, key: Any) -> list[Difference]:
-        live, rebuilt = self._row("live", table, key), self._row("rebuilt", table, key)
-        if live is None or rebuilt is None:
-            told = ["missing" if row is None else "there" for row in (live, rebuilt)]
-            return [Difference(str(key), None, *told)]
-        unlike = [column for column in table.columns if repr(live[column]) != repr(rebuilt[column])]
-        return [
-            Difference(str(key), column, _told(table, live[column]), _told(table, rebuilt[column]))
-            for column in unlike or table.columns
-        ]
+
+class DatabaseComparison(Comparison):
+    """Of tables that stand in one database: it finds the rows that differ."""
+
+    def differences(self, table: Table, limit: int = MAX_ROWS, unknowable: Unknowable = nothing) -> TableDifferences:
+        count, keys = self._differing(table, EVERY_ROW if table.personal else limit)
+        found = Found(table, limit, unknowable)
+        for key in keys:
+            found.add(self._values("live", table, key), self._values("rebuilt", table, key))
+        return found.told(count - len(keys) + found.rows)
+
+    def _values(self, side: Side, table: Table, key: Any) -> Values | None:
+        row = self._row(side, table, key)
+        return None if row is None else dict(zip(table.columns, row, strict=True))
 
     @abstractmethod
     def _differing(self, table: Table, limit: int) -> tuple[int, list[Any]]:
         """Return how many rows differ, and the keys of the first of them."""
 
     @abstractmethod
-    def _row(self, side: Side, table: Table, key: Any) -> Row | None:
-        """Return a row, in the database's own types."""
-
-
-def _told(table: Table, value: Any) -> str:
-    if table.personal:
-        return "(personal)"
-    text = "NULL" if value is None else str(value)
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+    def _row(self, side: Side, table: Table, key: Any) -> ComparableRow | None:
+        """Return a row."""
 
 
 @cache
@@ -98,7 +154,24 @@ def differing_statement(table: str, key: str, live: str, rebuilt: str, unlike: s
     return f"WITH differing AS ({differing}) SELECT count(*) OVER (), key FROM differing ORDER BY key LIMIT :limit"
 
 
-@cache
-def row_statement(table: str, columns: tuple[str, ...], key: str, schema: str) -> str:
+Forms = Mapping[Kind, str]
+"""The SQL that gives a column ({}) of a kind in its comparable form."""
+
+
+def row_statement(table: Table, forms: Forms, schema: str) -> str:
     """Return the SELECT of one row of a schema's table, by :key."""
-    return f"SELECT {', '.join(columns)} FROM {schema}.{table} WHERE {key} = :key LIMIT 1"
+    return f"SELECT {_columns(table, forms)} FROM {schema}.{table.name} WHERE {table.key} = :key LIMIT 1"
+
+
+def rows_statement(table: Table, forms: Forms) -> str:
+    """Return the SELECT of every row of a table, in the order of keys."""
+    return f"SELECT {_columns(table, forms)} FROM {table.name} ORDER BY {table.key}"
+
+
+def value_statement(table: Table, column: str, form: str) -> str:
+    """Return the SELECT of one column of a row, by :key."""
+    return f"SELECT {form.format(column)} FROM {table.name} WHERE {table.key} = :key"
+
+
+def _columns(table: Table, forms: Forms) -> str:
+    return ", ".join(forms.get(kind, "{}").format(column) for column, kind in table.columns.items())

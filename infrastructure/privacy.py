@@ -25,9 +25,8 @@ class ForgottenAgain(NamedTuple):
     """Of the event that was stored; 0 where none was."""
 
 
-def forgotten_users(events: EventStore) -> Iterator[UUID]:
-    """Yield the ids of the users whom the log has forgotten, in the order in which it did."""
-    after = 0
+def forgotten_users(events: EventStore, after: int = 0) -> Iterator[UUID]:
+    """Yield the ids of the users whom the log has forgotten behind a position, in the order in which it did."""
     while found := events.select_notifications(after, PAGE, topics=[UserForgotten.topic], inclusive_of_start=False):
         for notification in found:
             yield UUID(str(notification.originator_id))

@@ -112,7 +112,7 @@ class Projector:
         checkpoint = self._reads.checkpoint(self._projection.name)
         refused = None
         try:
-            self._check(checkpoint)
+            self.check(checkpoint)
         except CheckpointRefused as error:
             refused = error
         last = self._events.max_notification_id() or 0
@@ -120,13 +120,14 @@ class Projector:
 
     def _load(self) -> None:
         checkpoint = self._reads.checkpoint(self._projection.name)
-        self._check(checkpoint)
+        self.check(checkpoint)
         self._state.clear()
         with self._moved:
             self._before, self._loaded = checkpoint, True
             self._moved.notify_all()
 
-    def _check(self, checkpoint: Checkpoint | None) -> None:
+    def check(self, checkpoint: Checkpoint | None) -> None:
+        """Raise CheckpointRefused where a checkpoint does not fit the event store or the projection."""
         if checkpoint is None:
             return
         name = self._projection.name

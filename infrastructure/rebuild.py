@@ -18,6 +18,7 @@ from ..projections.projection import Projection
 from .comparison import Comparison, TableDifferences
 from .errors import ProjectionFailed, TablesDiffer
 from .event_store import EventStore, LogEvent
+from .forgotten import Forgotten
 from .projector import Projector
 from .read_store import Checkpoint, ReadStore
 
@@ -29,7 +30,8 @@ SHORT_SECONDS = 1.0
 
 
 class RebuildProgress(NamedTuple):
-    """How far a step of a rebuild is: loading (in events), comparing (in tables), indexing, swapping."""
+    """How far a step of a rebuild is: loading (in events), comparing (in tables), indexing, swapping; or one of a
+    verification: replaying and tracing (in events), comparing."""
 
     step: str
     done: int
@@ -285,13 +287,13 @@ class Rebuild:
                     return None, why, ()
                 self._load(self._position(live))
                 comparison = compared.enter_context(self._shadow.comparison())
-            return self._loaded, None, tuple(self._differing(comparison))
+            return self._loaded, None, tuple(self._differing(comparison, Forgotten(self._events, self._loaded)))
 
-    def _differing(self, comparison: Comparison) -> Iterator[TableDifferences]:
+    def _differing(self, comparison: Comparison, forgotten: Forgotten) -> Iterator[TableDifferences]:
         tables = self._projection.tables
         for number, table in enumerate(tables):
             self._tell(RebuildProgress("comparing", number, len(tables)))
-            found = comparison.differences(table)
+            found = comparison.differences(table, unknowable=forgotten)
             if found.rows:
                 yield found
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +24,8 @@ from .audit.chain import ChainReport, check_chain, seal_log
 from .audit.history import History, HistoryEntry
 from .audit.proofs import prove_events
 from .audit.seals import Inclusion, Seal, SealingKey
+from .audit.verify import Verification, VerifyReport
+from .comparison import MAX_ROWS
 from .decision import Answer
 from .event_store import EventStore, Listener
 from .executor import Executor
@@ -36,7 +39,7 @@ from .read_store import ReadStore
 from .rebuild import Rebuild, RebuildReport, Shadow, Tell
 from .retention import RetentionReport
 from .settings import Database, Settings, database, load_settings
-from .shadows import shadow_of
+from .shadows import live_tables, shadow_of
 from .sqlite.event_store import SQLiteEventStore
 from .sqlite.read_store import current_reads
 from .streams import load_stream
@@ -219,6 +222,17 @@ class Tiu:
             self._background.join()
             self._background = Background(self.projector, self.events.listen())
         return report
+
+    def verify(self, *, limit: int = MAX_ROWS, progress: Tell | None = None) -> VerifyReport:
+        """Replay the events up to where the read tables stand, and compare every row of every table.
+
+        Writers, readers and projectors go on meanwhile. The report says which rows are not the same, the first `limit`
+        of each table column by column, and which event last wrote them. What `progress` raises ends it; nothing stays.
+        Raises CheckpointRefused where the tables are of another store, history or version; CheckpointMoved where they
+        were made anew meanwhile; ProjectionFailed.
+        """
+        live = partial(live_tables, self._where, READ_MODEL, self._settings)
+        return Verification(self.events, self._reads, live, READ_MODEL, limit=limit, tell=progress).run()
 
     def discard_rebuild(self) -> bool:
         """Drop what a rebuild that did not come to its end left, and return whether there was anything."""

@@ -6,7 +6,7 @@ replay that does not come to its end leaves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from ..read_store import ReadStore
 from ..rebuild import RebuildProgress, Tell
 from ..sqlite.bulk import MIGRATIONS, BulkConnections, complete, forget_uniqueness, strip, things_of_migrations
 from ..sqlite.connections import Connections, make_file, open_database, transaction, translated
-from ..sqlite.generations import CurrentFile
+from ..sqlite.generations import CurrentFile, Files
 from ..sqlite.read_only import ReadOnlyConnections
 from ..sqlite.read_store import SQLiteReadStore
 from ..sqlite.schema import SQLiteFile
@@ -87,22 +87,40 @@ def replay(
     Raises FileExists, ProjectionFailed, StoreUnavailable.
     """
     tell = tell or (lambda _: None)
+    with loading(log, path, projection, sharing=sharing, batch_size=batch_size) as (loader, files):
+        events, position = _load(loader, log, tell)
+        del loader
+        files.let_go()  # and the memory that loading took
+        with files.writing() as connection:
+            for statement in trim:
+                connection.execute(statement)
+        if indexed:
+            with files.reading() as connection:
+                complete(connection, projection, things_of_migrations(), tell)
+    with _removed_on_error(path):
+        _make_whole(path)
+    return Replayed(path, events, position)
+
+
+@contextmanager
+def loading(
+    log: Log,
+    path: Path,
+    projection: Projection,
+    *,
+    sharing: Collection[Table] = (),
+    batch_size: int = BATCH_SIZE,
+    store: Callable[[Files], ReadStore] = SQLiteReadStore,
+) -> Iterator[tuple[Projector, CurrentFile]]:
+    """Make read tables in a new file, without indexes, and give what loads a log into them, as far as the log goes.
+
+    Nothing stays of it where anything is raised.
+    """
     make_file(path)
     with _removed_on_error(path):
         _make_tables(path, projection, sharing)
         with closing(CurrentFile(lambda: path, _opened)) as files:
-            loader = Projector(log, SQLiteReadStore(files), projection, batch_size=batch_size)
-            events, position = _load(loader, log, tell)
-            del loader
-            files.let_go()  # and the memory that loading took
-            with files.writing() as connection:
-                for statement in trim:
-                    connection.execute(statement)
-            if indexed:
-                with files.reading() as connection:
-                    complete(connection, projection, things_of_migrations(), tell)
-        _make_whole(path)
-    return Replayed(path, events, position)
+            yield Projector(log, store(files), projection, batch_size=batch_size), files
 
 
 def _opened(path: Path) -> Connections:

@@ -22,6 +22,8 @@ from .session import connected
 
 LINE_SECONDS = 10.0
 """How often a line tells how far it is, where there is no terminal."""
+IN_EVENTS = frozenset({"loading", "replaying", "tracing"})
+"""The steps that go through the events."""
 
 AcceptOption = Annotated[
     bool, typer.Option("--accept", help="Put the new tables in place where they differ from the live ones, too.")
@@ -91,7 +93,7 @@ def _print_differences(report: RebuildReport) -> None:
     rows: list[list[Any]] = []
     for table in report.differences:
         for found in table.first:
-            rows.append([table.table, _id(found.key), found.column or "(row)", found.live, found.rebuilt])
+            rows.append([table.table, as_id(found.key), found.column or "(row)", found.live, found.rebuilt])
     title = f"Differences at position {report.compared_at}, the first of each table"
     print_table(title, ["table", "key", "column", "live", "rebuilt"], rows)
     console.print()
@@ -99,7 +101,7 @@ def _print_differences(report: RebuildReport) -> None:
         console.print(f"{table.table}: {table.rows} row(s) differ")
 
 
-def _id(key: str) -> UUID | str:
+def as_id(key: str) -> UUID | str:
     """Return a key as what is never broken in a table's cell, if it is one."""
     try:
         return UUID(key)
@@ -130,7 +132,8 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def told_progress() -> Iterator[Tell]:
-    """Show how far a rebuild is on standard error: as a bar where that is a terminal, else in a line now and then."""
+    """Show on standard error how far a rebuild is, or what replays events as one does: as a bar where that is a
+    terminal, else in a line now and then."""
     if not errors.is_terminal:
         yield _Lines()
         return
@@ -143,7 +146,7 @@ def told_progress() -> Iterator[Tell]:
                 for task in current.values():
                     bars.remove_task(task)
                 current.clear()
-                rated = step.step == "loading"
+                rated = step.step in IN_EVENTS
                 current[step.step] = bars.add_task(step.step, total=step.total, completed=step.done, rated=rated)
             bars.update(current[step.step], completed=step.done, total=step.total)
 
@@ -166,7 +169,7 @@ class _Lines:
         self._told_at = now
         _, since, first = self._began
         text = f"{step.step}: {step.done} of {step.total}"
-        if step.step == "loading" and step.done > first:
+        if step.step in IN_EVENTS and step.done > first:
             rate = (step.done - first) / (now - since)
             text += f" events, {rate:,.0f} a second, {(step.total - step.done) / rate:.0f} s left"
         errors.print(shown(text), soft_wrap=True)

@@ -12,18 +12,19 @@ from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import dict_row
 from psycopg.types.string import StrDumper
 
 from ...projections.fold import Step
-from ...projections.projection import Projection, Row, Table
-from ..comparison import Comparison, Side, differing_statement, row_statement
+from ...projections.projection import Projection, Table
+from ..comparable import ComparableRow
+from ..comparison import Comparison, DatabaseComparison, Side, differing_statement
 from ..errors import RebuildRefused, StoreUnavailable, TablesBusy
 from ..read_store import Checkpoint
 from ..rebuild import RebuildProgress, Shadow, Tell, broken
 from ..sql import for_psycopg, statements
 from .connections import Connection, Connections, connect, shown, translated
 from .read_store import PostgreSQLReadStore
+from .standing import row_of
 
 SQL = {name: for_psycopg(statement) for name, statement in statements("postgresql/shadow.sql").items()}
 OUR_TRIGGERS = ["trigger_check_circular_dependency"]
@@ -325,7 +326,7 @@ class _LoadingStore(PostgreSQLReadStore):
             raise
 
 
-class PostgreSQLComparison(Comparison):
+class PostgreSQLComparison(DatabaseComparison):
     """Of the tables of two schemas, over a connection inside a transaction."""
 
     def __init__(self, connection: Connection, live: str, rebuilt: str) -> None:
@@ -339,10 +340,8 @@ class PostgreSQLComparison(Comparison):
         found = self._connection.execute(for_psycopg(statement).encode(), {"limit": limit}).fetchall()
         return (found[0][0], [key for _, key in found]) if found else (0, [])
 
-    def _row(self, side: Side, table: Table, key: Any) -> Row | None:
-        statement = row_statement(table.name, tuple(table.columns), table.key, self._schemas[side])
-        with self._connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(for_psycopg(statement).encode(), {"key": key}).fetchone()
+    def _row(self, side: Side, table: Table, key: Any) -> ComparableRow | None:
+        return row_of(self._connection, table, key, self._schemas[side])
 
 
 def _quoted(name: str) -> str:

@@ -58,23 +58,24 @@ class SQLiteReadStore(ReadStore):
 
     def checkpoint(self, projection: str) -> Checkpoint | None:
         with self._connections.reading() as connection:
-            return _checkpoint(connection, projection)
+            return checkpoint_of(connection, projection)
 
     def apply(self, projection: str, before: Checkpoint | None, steps: Sequence[Step], after: Checkpoint) -> None:
         with self._connections.writing() as connection:
-            if _checkpoint(connection, projection) != before:
+            if checkpoint_of(connection, projection) != before:
                 raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
-            writing = _Writing(connection)
             for step in steps:
-                take(step, writing)
+                self._take(connection, step)
             values = after._asdict() | {"projection": projection, "epoch": str(after.epoch)}
             connection.execute(SQL["set_checkpoint"], values)
 
+    def _take(self, connection: sqlite3.Connection, step: Step) -> None:
+        take(step, _Writing(connection))
+
     def rehearse(self, steps: Sequence[Step], statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         with self._connections.writing() as connection:
-            writing = _Writing(connection)
             for step in steps:
-                take(step, writing)
+                self._take(connection, step)
             found = _found(connection, statement, parameters)
             connection.execute("ROLLBACK")
             return found
@@ -161,7 +162,8 @@ def _found(connection: sqlite3.Connection, statement: str, parameters: Mapping[s
     return [dict(zip(columns, row, strict=True)) for row in cursor]
 
 
-def _checkpoint(connection: sqlite3.Connection, projection: str) -> Checkpoint | None:
+def checkpoint_of(connection: sqlite3.Connection, projection: str) -> Checkpoint | None:
+    """Return a projection's checkpoint as a connection sees it."""
     row = connection.execute(SQL["checkpoint"], {"projection": projection}).fetchone()
     if row is None:
         return None

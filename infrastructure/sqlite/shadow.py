@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from ...projections.projection import Projection, Row, Table
-from ..comparison import Comparison, Side, differing_statement, row_statement
+from ...projections.projection import Projection, Table
+from ..comparable import ComparableRow
+from ..comparison import Comparison, DatabaseComparison, Side, differing_statement, row_statement
 from ..errors import RebuildRefused, StoreUnavailable
 from ..migration import migrations_in
 from ..read_store import Checkpoint
@@ -24,6 +25,7 @@ from .connections import Connections, open_database, transaction, translated
 from .generations import CurrentFile, read_path
 from .read_store import SQLiteReadStore
 from .schema import SQLiteFile
+from .standing import FORMS, give_comparable
 
 SQL = statements("sqlite/shadow.sql")
 RECORD = sequences("sqlite/shadow.sql")["record"]
@@ -192,23 +194,23 @@ class SQLiteShadow(Shadow):
         self._files.close()
 
 
-class SQLiteComparison(Comparison):
+class SQLiteComparison(DatabaseComparison):
     """Of the tables of two files, over a connection inside a transaction that has both."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        give_comparable(connection)
 
     def _differing(self, table: Table, limit: int) -> tuple[int, list[Any]]:
         unlike = " OR ".join(f"l.{column} IS NOT r.{column}" for column in table.columns)
         statement = differing_statement(table.name, table.key, "main", "rebuilt", unlike, full_join=False)
         rows = self._connection.execute(statement, {"limit": limit}).fetchall()
-        return (rows[0][0], [key for _, key in rows]) if rows else (0, [])
+        return (rows[0][0], [key.decode() for _, key in rows]) if rows else (0, [])
 
-    def _row(self, side: Side, table: Table, key: Any) -> Row | None:
-        schema = "main" if side == "live" else "rebuilt"
-        statement = row_statement(table.name, tuple(table.columns), table.key, schema)
-        row = self._connection.execute(statement, {"key": key}).fetchone()
-        return None if row is None else dict(zip(table.columns, row, strict=True))
+    def _row(self, side: Side, table: Table, key: Any) -> ComparableRow | None:
+        statement = row_statement(table, FORMS, "main" if side == "live" else "rebuilt")
+        row: ComparableRow | None = self._connection.execute(statement, {"key": key}).fetchone()
+        return row
 
 
 @contextmanager
