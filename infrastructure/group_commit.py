@@ -108,14 +108,26 @@ class GroupCommit:
         """Append units in order, in one transaction. Raises what storing them by themselves would raise."""
         if not units:
             return []
-        call = _Call(units)
+        lone, count = False, len(units)
         try:
             with self._lock:
-                if self._free_slots and not self._queue and len(units) >= self._storing:
+                if self._free_slots and not self._queue and count >= self._storing:
+                    lone = True
                     self._free_slots -= 1
-                    self._begin(call)
-                else:
-                    self._enqueue(call)
+                    self._storing += count
+            if lone:
+                return store(units, are_independent(units))
+        finally:
+            if lone:
+                with self._lock:
+                    self._storing -= count
+                    self._hand_on()
+        return self._append_together(_Call(units), store)
+
+    def _append_together(self, call: _Call, store: Store) -> list[Outcome]:
+        try:
+            with self._lock:
+                self._enqueue(call)
             if not call.leads:
                 self._wait(call)
             if call.leads:

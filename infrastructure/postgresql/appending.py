@@ -28,6 +28,7 @@ SQL = {name: text.encode() for name, text in statements("postgresql/events.sql")
 # The types' numbers are PostgreSQL's own, the same in every database.
 INT4, UUID_, TEXT, BYTEA, JSONB = 23, 2950, 25, 17, 3802
 _NULL = b"\xff\xff\xff\xff"
+_BINARY = [[Format.BINARY] * count for count in range(20)]
 _TRUE, _FALSE = b"\x01", b"\x00"
 
 
@@ -45,7 +46,12 @@ def append(connection: Connection, units: Sequence[Unit], *, independent: bool, 
 
 def is_small(units: Sequence[Unit]) -> bool:
     """Return whether `append_one` can append units."""
-    return len(units) == 1 and len(units[0].events) == 1 and not units[0].reservations
+    if len(units) != 1:
+        return False
+    unit = units[0]
+    if len(unit.events) != 1 or unit.reservations:
+        return False
+    return len(unit.guards) < 2 or (len(unit.guards) == 2 and unit.events[0].stream_id in unit.guards)
 
 
 def append_one(connection: Connection, unit: Unit, *, crowded: bool) -> tuple[Stored | None, bool]:
@@ -54,26 +60,34 @@ def append_one(connection: Connection, unit: Unit, *, crowded: bool) -> tuple[St
     `crowded`, as given and as returned: somebody else is appending (append_event).
     """
     ((stream_id, version, topic, state, command, digest, correlation, causation, actor, project, key),) = unit.events
+    own = other = at = None
+    for guarded, number in unit.guards.items():
+        if guarded == stream_id:
+            own = number.to_bytes(4)
+        else:
+            other, at = guarded.bytes, number.to_bytes(4)
     parameters = [
-        _TRUE if crowded else _FALSE,
         stream_id.bytes,
-        _integer(version),
+        version.to_bytes(4),
         topic.encode(),
         state,
-        _uuid(command),
+        command.bytes if command else None,
         digest,
-        _string(correlation),
-        _string(causation),
-        _string(actor),
-        _uuid(project),
-        _uuid(key),
-        _uuids(unit.guards),
-        _integers(unit.guards.values()),
+        None if correlation is None else correlation.encode(),
+        None if causation is None else causation.encode(),
+        None if actor is None else actor.encode(),
+        project.bytes if project else None,
+        key.bytes if key else None,
+        own,
+        other,
+        at,
         _jsonb(changes_json(unit.changes)) if unit.changes else None,
     ]
-    result = _execute(connection, "append_one", parameters)
-    crowded, position = result.get_value(0, 0) == _TRUE, result.get_value(0, 1)
-    return None if position is None else Stored(int.from_bytes(position)), crowded
+    value = _execute(connection, "append_one_crowded" if crowded else "append_one", parameters).get_value(0, 0)
+    if value is None:
+        return None, crowded
+    position = int.from_bytes(value, signed=True)
+    return Stored(abs(position)), position < 0
 
 
 def _execute(connection: Connection, name: str, parameters: Sequence[bytes | None]) -> PGresult:
@@ -90,8 +104,7 @@ def _execute(connection: Connection, name: str, parameters: Sequence[bytes | Non
 
 
 def _send(connection: Connection, name: str, parameters: Sequence[bytes | None]) -> PGresult:
-    formats = [Format.BINARY] * len(parameters)
-    connection.pgconn.send_query_prepared(name.encode(), parameters, formats, Format.BINARY)
+    connection.pgconn.send_query_prepared(name.encode(), parameters, _BINARY[len(parameters)], Format.BINARY)
     return _result(connection)
 
 
@@ -149,24 +162,12 @@ def _array(type_: int, values: Sequence[bytes | None]) -> bytes:
     return head + b"".join([_NULL if value is None else len(value).to_bytes(4) + value for value in values])
 
 
-def _integer(value: int) -> bytes:
-    return value.to_bytes(4, signed=True)
-
-
 def _integers(values: Iterable[int]) -> bytes:
     return _array(INT4, [value.to_bytes(4, signed=True) for value in values])
 
 
-def _uuid(value: UUID | None) -> bytes | None:
-    return None if value is None else value.bytes
-
-
 def _uuids(values: Iterable[UUID | None]) -> bytes:
     return _array(UUID_, [None if value is None else value.bytes for value in values])
-
-
-def _string(value: str | None) -> bytes | None:
-    return None if value is None else value.encode()
 
 
 def _strings(values: Iterable[str | None]) -> bytes:

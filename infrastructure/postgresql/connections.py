@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
@@ -113,15 +114,22 @@ def unavailable(url: str, error: Exception) -> StoreUnavailable:
     return StoreUnavailable(f"{shown(url)}: {reason}", database=shown(url))
 
 
+def translation(url: str, error: BaseException) -> StoreUnavailable | None:
+    """Return what a lost or failing database's error is told as; None of broken constraints and faults of ours."""
+    if isinstance(error, PoolClosed):
+        return ConnectionClosed(f"{shown(url)}: this connection was closed", database=shown(url))
+    return unavailable(url, error) if isinstance(error, _UNUSABLE) else None
+
+
 @contextmanager
 def translated(url: str) -> Iterator[None]:
-    """Turn what a lost or failing database raises into StoreUnavailable; broken constraints and faults of ours pass."""
+    """Raise the translation of what is raised, where it has one."""
     try:
         yield
-    except PoolClosed:
-        raise ConnectionClosed(f"{shown(url)}: this connection was closed", database=shown(url)) from None
-    except _UNUSABLE as error:
-        raise unavailable(url, error) from None
+    except psycopg.Error as error:
+        if told := translation(url, error):
+            raise told from None
+        raise
 
 
 class Connections:
@@ -158,20 +166,28 @@ class Connections:
             open=True,
         )
 
-    @contextmanager
-    def using(self) -> Iterator[Connection]:
+    def using(self) -> AbstractContextManager[Connection]:
         """Give a connection in autocommit mode."""
-        with translated(self.url):
-            try:
-                connection = self._pool.getconn()
-                try:
-                    self.incarnation = connection.incarnation
-                    yield connection
-                finally:
-                    self._pool.putconn(connection)
-            except psycopg.OperationalError:
-                self._pool.check()  # what cut this connection cut others: the next caller should not meet them
-                raise
+        return _Using(self)
+
+    def take(self) -> Connection:
+        """Take a connection out of the pool. Raises StoreUnavailable."""
+        try:
+            connection = self._pool.getconn()
+        except psycopg.Error as error:
+            raise self.lost(error) or error from None
+        self.incarnation = connection.incarnation
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        self._pool.putconn(connection)
+
+    def lost(self, error: BaseException) -> StoreUnavailable | None:
+        """Return the translation of what was raised, if it has one: what cut its connection cut others, and the next
+        caller should not meet them."""
+        if isinstance(error, psycopg.OperationalError):
+            self._pool.check()
+        return translation(self.url, error)
 
     def stats(self) -> dict[str, int]:
         """Return psycopg_pool's figures: `pool_size`, `pool_available`, `requests_waiting` and others."""
@@ -179,6 +195,26 @@ class Connections:
 
     def close(self) -> None:
         self._pool.close()
+
+
+class _Using:
+    """A context of `Connections.using`: a class, since a generator would cost each call as much as the pool does."""
+
+    __slots__ = ("_connection", "_connections")
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def __enter__(self) -> Connection:
+        self._connection = self._connections.take()
+        return self._connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connections.give_back(self._connection)
+        if error is not None and (told := self._connections.lost(error)):
+            raise told from None
 
 
 class Held:

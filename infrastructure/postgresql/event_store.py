@@ -72,7 +72,7 @@ class PostgreSQLEventStore(EventStore):
         return self._connections.incarnation
 
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
-        if isinstance(self._connections, Connections):
+        if self._connections is self.connections:
             return self._group.append(units, self._store)
         self._to_flush = True
         return self._store(units, are_independent(units))
@@ -99,7 +99,7 @@ class PostgreSQLEventStore(EventStore):
         ]
 
     def _append(self, connection: Connection, units: Sequence[Unit], independent: bool) -> list[Outcome]:
-        alone = isinstance(self._connections, Connections)
+        alone = self._connections is self.connections
         if alone and is_small(units):
             stored, crowded = append_one(connection, units[0], crowded=time.monotonic() < self._crowded_until)
             if crowded:

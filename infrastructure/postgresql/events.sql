@@ -6,9 +6,15 @@ CALL append_events(
 )
 
 -- name: append_one
-CALL append_event(
-    $1::boolean, $2::uuid, $3::integer, $4::text, $5::bytea, $6::uuid, $7::bytea, $8::text, $9::text, $10::text, $11::uuid,
-    $12::uuid, $13::uuid[], $14::integer[], $15::jsonb, NULL
+SELECT append_event(
+    FALSE, $1::uuid, $2::integer, $3::text, $4::bytea, $5::uuid, $6::bytea, $7::text, $8::text, $9::text, $10::uuid,
+    $11::uuid, $12::integer, $13::uuid, $14::integer, $15::jsonb
+)
+
+-- name: append_one_crowded
+CALL append_event_crowded(
+    $1::uuid, $2::integer, $3::text, $4::bytea, $5::uuid, $6::bytea, $7::text, $8::text, $9::text, $10::uuid,
+    $11::uuid, $12::integer, $13::uuid, $14::integer, $15::jsonb, NULL
 )
 
 -- name: flush

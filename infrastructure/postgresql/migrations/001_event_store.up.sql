@@ -318,21 +318,22 @@ BEGIN
 END;
 $$;
 
--- Append a unit of one event that reserves nothing, as most are, at less than half of what append_events costs. Gives its
--- position; NULL where the log is empty, or the unit is refused: append_events tells why.
+-- Append a unit of one event that reserves nothing and has one guard at most besides that of its own stream, as most are, at
+-- less than half of what append_events costs. Gives its position, below 0 where somebody else was found to be appending;
+-- NULL where the log is empty, or the unit is refused: append_events tells why.
 --
--- Where nobody else is appending, a single transaction waits for the disk with the lock held. Otherwise (`crowded`, which
--- the caller knows from before, or finds out) there are two, as in append_events.
-CREATE PROCEDURE append_event(
-    INOUT crowded BOOLEAN,
+-- It commits as its session does, `on` at the least: where nobody else is appending, waiting for the disk with the lock held
+-- is cheaper than a second transaction. Where others are (`crowded`), it commits asynchronously: call append_event_crowded.
+CREATE FUNCTION append_event(
+    crowded BOOLEAN,
     new_stream UUID, new_version INTEGER, new_topic TEXT, new_state BYTEA, new_command UUID, new_digest BYTEA,
     new_correlation TEXT, new_causation TEXT, new_actor TEXT, new_project UUID, new_key UUID,
-    guard_streams UUID[], guard_versions INTEGER[], changes JSONB,
-    OUT stored BIGINT
-) LANGUAGE plpgsql AS $$
+    own_guard INTEGER, guard_stream UUID, guard_version INTEGER, changes JSONB
+) RETURNS BIGINT LANGUAGE plpgsql AS $$
 DECLARE
     lock CONSTANT BIGINT := 'events'::regclass::oid;
     alone BOOLEAN := pg_try_advisory_xact_lock(lock);
+    stored BIGINT;
     done TEXT; -- takes what is of no use: an assignment costs less than PERFORM
 BEGIN
     IF NOT alone THEN
@@ -352,10 +353,10 @@ BEGIN
         FROM events e ORDER BY e.position DESC LIMIT 1
     ) AS head
     WHERE NOT EXISTS (SELECT FROM events e WHERE e.command_id = new_command)
-      AND NOT EXISTS (
-          SELECT FROM unnest(guard_streams, guard_versions) AS g (stream_id, version)
-          WHERE g.version <> coalesce(
-              (SELECT e.version FROM events e WHERE e.stream_id = g.stream_id ORDER BY e.version DESC LIMIT 1), 0))
+      AND (own_guard IS NULL OR own_guard = coalesce(
+          (SELECT e.version FROM events e WHERE e.stream_id = new_stream ORDER BY e.version DESC LIMIT 1), 0))
+      AND (guard_stream IS NULL OR guard_version = coalesce(
+          (SELECT e.version FROM events e WHERE e.stream_id = guard_stream ORDER BY e.version DESC LIMIT 1), 0))
     RETURNING position INTO stored;
 
     IF stored IS NOT NULL THEN
@@ -363,14 +364,32 @@ BEGIN
             PERFORM change_write_side(changes, stored);
         END IF;
         done := pg_notify(events_channel(), stored::text);
-        IF crowded OR NOT alone THEN
+        IF crowded THEN
             done := set_config('synchronous_commit', 'off', TRUE);
-            COMMIT;
-            done := flush_events();
         ELSIF current_setting('synchronous_commit') = 'off' THEN
             done := set_config('synchronous_commit', 'on', TRUE);
         END IF;
     END IF;
-    crowded := NOT alone;
+    RETURN CASE WHEN alone THEN stored ELSE -stored END;
+END;
+$$;
+
+-- The same in two transactions, as append_events has them: others append while this one waits for the disk.
+CREATE PROCEDURE append_event_crowded(
+    new_stream UUID, new_version INTEGER, new_topic TEXT, new_state BYTEA, new_command UUID, new_digest BYTEA,
+    new_correlation TEXT, new_causation TEXT, new_actor TEXT, new_project UUID, new_key UUID,
+    own_guard INTEGER, guard_stream UUID, guard_version INTEGER, changes JSONB,
+    OUT stored BIGINT
+) LANGUAGE plpgsql AS $$
+DECLARE
+    done TEXT;
+BEGIN
+    stored := append_event(
+        TRUE, new_stream, new_version, new_topic, new_state, new_command, new_digest, new_correlation, new_causation,
+        new_actor, new_project, new_key, own_guard, guard_stream, guard_version, changes);
+    IF stored IS NOT NULL THEN
+        COMMIT;
+        done := flush_events();
+    END IF;
 END;
 $$;
