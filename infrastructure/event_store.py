@@ -9,8 +9,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, Self
 from uuid import UUID
 
@@ -63,8 +63,7 @@ class Reservation(NamedTuple):
     kept: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """What is appended wholly or not at all.
 
     `guards` are the versions at which streams must still be (0: no event yet), those written among them. `changes` are
@@ -73,7 +72,7 @@ class Unit:
     """
 
     events: Sequence[NewEvent]
-    guards: Mapping[UUID, int] = field(default_factory=dict)
+    guards: Mapping[UUID, int] = MappingProxyType({})
     reservations: Sequence[Reservation] = ()
     changes: Sequence[tuple[int, Change]] = ()
     incarnation: object = None

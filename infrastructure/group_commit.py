@@ -10,7 +10,6 @@ import copy
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from uuid import UUID
 
 from .errors import ConnectionClosed, StoreUnavailable
 from .event_store import Outcome, Unit
@@ -34,23 +33,25 @@ class Touched:
     """
 
     def __init__(self) -> None:
-        self._written: set[UUID] = set()
-        self._guarded: set[UUID] = set()
-        self._commands: set[UUID] = set()
+        # By the integers of their ids: a UUID's own hash is Python code.
+        self._written: set[int] = set()
+        self._guarded: set[int] = set()
+        self._commands: set[int] = set()
 
     def take(self, unit: Unit) -> bool:
         """Add a unit, if it is independent of those before it; return whether it is."""
-        written = {event.stream_id for event in unit.events}
-        commands = {event.command_id for event in unit.events if event.command_id}
+        written = {event.stream_id.int for event in unit.events}
+        commands = {event.command_id.int for event in unit.events if event.command_id}
+        guarded = [stream_id.int for stream_id in unit.guards]
         free = (
             self._written.isdisjoint(written)
-            and self._written.isdisjoint(unit.guards)
+            and self._written.isdisjoint(guarded)
             and self._guarded.isdisjoint(written)
             and self._commands.isdisjoint(commands)
         )
         if free:
             self._written |= written
-            self._guarded.update(unit.guards)
+            self._guarded.update(guarded)
             self._commands |= commands
         return free
 
@@ -140,7 +141,7 @@ class GroupCommit:
         return call.outcomes or []
 
     def _enqueue(self, call: _Call) -> None:
-        if not self._room.wait_for(lambda: self._has_room(call), self._timeout):
+        if not self._has_room(call) and not self._room.wait_for(lambda: self._has_room(call), self._timeout):
             raise self._unavailable(f"{self._units} units wait already")
         call.turn.acquire()
         self._queue.append(call)

@@ -22,6 +22,7 @@ from psycopg.types.json import Jsonb
 from ...projections.write_side import Change, forget
 from ..errors import StoreUnavailable
 from ..event_store import (
+    LAST,
     READ_BYTES,
     WRITE_SIDE,
     CommandTrace,
@@ -40,6 +41,7 @@ from ..keys import KeyRing
 from ..sql import for_psycopg, statements
 from .appending import append, append_one, changes_json, is_small
 from .connections import Connection, Connections, Held, connect
+from .wire import execute
 
 SQL = {name: for_psycopg(statement) for name, statement in statements("postgresql/events.sql").items()}
 MAX_VERSION = 2**31 - 1
@@ -168,11 +170,25 @@ class PostgreSQLEventStore(EventStore):
         self._all("change_write_side", changes=_changes(changes))
 
     def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+        if len(versions) == 1 and self._connections is self.connections:
+            ((stream_id, version),) = versions.items()
+            if version != LAST:
+                return {stream_id: self._load(stream_id, version)}
         found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
         streams, numbers = (f"{{{','.join(map(str, values))}}}" for values in (versions, versions.values()))
         for stream_id, *row in self._all("load_many", streams=streams, versions=numbers):
             found[stream_id].append(StreamEvent(*row))
         return found
+
+    def _load(self, stream_id: UUID, version: int) -> list[StreamEvent]:
+        """Return one stream's events from a version on, as most commands need them."""
+        with self._connections.using() as connection:
+            result = execute(connection, "load", [stream_id.bytes, version.to_bytes(4, signed=True)])
+        cell, new = result.get_value, tuple.__new__
+        return [
+            new(StreamEvent, (int.from_bytes(cell(row, 0)), cell(row, 1).decode(), cell(row, 2)))
+            for row in range(result.ntuples)
+        ]
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
         return [*map(LogEvent._make, self._all("read", after=after, limit=limit, bytes=READ_BYTES))]

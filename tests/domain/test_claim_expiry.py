@@ -50,7 +50,7 @@ def claimed(agent: str = "agent", name: str = "task", *, attempts: int = 0, **fi
     """An agent with a claimed task, and the task."""
     held = assignment(name, **fields)
     worked_on = Assigned(uid(agent), held.assignment_id)
-    return Agent("tester", (), "busy", held), replace(task("in_progress"), assignment=worked_on, attempts=attempts)
+    return Agent("tester", (), "busy", held), task("in_progress")._replace(assignment=worked_on, attempts=attempts)
 
 
 def due(*agents: UUID, at: datetime = EARLIER) -> tuple[Entry, ...]:
@@ -164,8 +164,8 @@ class TestWhatTheAgendaNamesAndIsNotSo:
             None,
             task("pending"),
             task("in_progress"),
-            replace(task("in_progress"), assignment=Assigned(uid("other"), assignment().assignment_id)),
-            replace(task("in_progress"), assignment=Assigned(AGENT_ID, uid("another assignment"))),
+            task("in_progress")._replace(assignment=Assigned(uid("other"), assignment().assignment_id)),
+            task("in_progress")._replace(assignment=Assigned(AGENT_ID, uid("another assignment"))),
         ],
         ids=["no task", "pending", "of nobody", "of another agent", "under another assignment"],
     )

@@ -182,7 +182,8 @@ RETURN concat(
 --
 -- Events and guards come as parallel arrays; unit u owns those up to *_ends[u], behind those of u - 1. reserved[u] are the
 -- unit's reservations, and changes[u] its changes of the write-side tables, as JSON or NULL.
--- Each unit's outcome: 'stored' (detail: its first position), or, with nothing stored of it, 'known' (a command_id is in
+-- Where all units were stored and changes is NULL, outcomes is: details has the first position alone. Else each unit's
+-- outcome: 'stored' (detail: its first position), or, with nothing stored of it, 'known' (a command_id is in
 -- the log), 'taken' (detail: which of its reservations; what the unit itself releases is free) or 'conflict' (detail:
 -- which of its guards), both counted from 0. Of the reservations those are kept that no later event of the unit lets go;
 -- what an event reserves must have been free, or let go by then.
@@ -269,18 +270,24 @@ BEGIN
         ELSE
             hashes[event - 1] := head_hash;
             FOR i IN event .. event_ends[up_to] LOOP
-                head_hash := event_hash(ROW(
+                hashes[i] := event_hash(ROW(
                     head + 1 + i - event, streams[i], versions[i], topics[i], states[i], recorded, command_ids[i],
                     command_digests[i], correlation_ids[i], causation_ids[i], actors[i], project_ids[i], key_ids[i],
-                    head_hash, NULL));
-                hashes[i] := head_hash;
+                    hashes[i - 1], NULL));
             END LOOP;
+            head_hash := hashes[event_ends[up_to]];
             INSERT INTO events
             SELECT head + 1 + i - event, streams[i], versions[i], topics[i], states[i], recorded, command_ids[i],
                    command_digests[i], correlation_ids[i], causation_ids[i], actors[i], project_ids[i], key_ids[i],
                    hashes[i - 1], hashes[i]
             FROM generate_series(event, event_ends[up_to]) AS i;
 
+            stored := TRUE;
+            IF unit = 1 AND up_to = cardinality(event_ends) AND up_to > 1 AND changes IS NULL THEN
+                details[1] := head + 1; -- that tells all
+                head := head + event_ends[up_to];
+                EXIT;
+            END IF;
             FOR u IN unit .. up_to LOOP
                 outcomes[u] := 'stored';
                 details[u] := head + 1;
@@ -296,7 +303,6 @@ BEGIN
                 FROM jsonb_to_recordset(reserved[unit]) AS r (space TEXT, key TEXT, stream_id UUID, kept BOOLEAN)
                 WHERE r.kept;
             END IF;
-            stored := TRUE;
         END IF;
 
         event := event_ends[up_to] + 1;
