@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
+from typing import NamedTuple
+
+_PARAMETER = r"'[^']*'|--[^\n]*|::|%|(?<![:\w]):(?P<name>[a-z_]\w*)"
 
 
 @cache
@@ -31,4 +34,22 @@ def for_psycopg(statement: str) -> str:
     def parameter(match: re.Match[str]) -> str:
         return f"%({match['name']})s" if match["name"] else match[0].replace("%", "%%")
 
-    return re.sub(r"'[^']*'|--[^\n]*|::|%|(?<![:\w]):(?P<name>[a-z_]\w*)", parameter, statement)
+    return re.sub(_PARAMETER, parameter, statement)
+
+
+class Numbered(NamedTuple):
+    """A statement with $1 parameters, and their names in order."""
+
+    text: str
+    names: tuple[str, ...]
+
+
+@cache
+def numbered(statement: str) -> Numbered:
+    """Return a statement with its :name parameters as PostgreSQL itself has them."""
+    names: dict[str, int] = {}
+
+    def parameter(match: re.Match[str]) -> str:
+        return f"${names.setdefault(match['name'], len(names) + 1)}" if match["name"] else match[0]
+
+    return Numbered(re.sub(_PARAMETER, parameter, statement), tuple(names))

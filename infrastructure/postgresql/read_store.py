@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
+from functools import cache
 from typing import Any, Protocol, cast
 from uuid import UUID
 
 import psycopg
+from psycopg.pq.abc import PGresult
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
@@ -29,11 +31,13 @@ from ..read_store import (
     staging_statement,
     unstaging_statement,
 )
-from ..sql import for_psycopg, statements
+from ..sql import for_psycopg, numbered, statements
 from ..words import plain_words
 from .connections import Connection, Connections
+from .wire import Pipeline, Statement, encoded
 
-SQL = {name: for_psycopg(statement) for name, statement in statements("postgresql/read_store.sql").items()}
+STATEMENTS = statements("postgresql/read_store.sql")
+SQL = {name: for_psycopg(statement) for name, statement in STATEMENTS.items()}
 SEARCH = statements("postgresql/search.sql")
 Cursor = psycopg.Cursor[Any]
 
@@ -76,13 +80,13 @@ class PostgreSQLReadStore(ReadStore):
             values |= {f"{name}_before": value for name, value in before._asdict().items()}
         with self._connections.using() as connection:
             if self._preparing is None and _few(steps):
-                with suppress(*_REFUSED):  # the plain way tells which table it was
+                with suppress(*_REFUSED, *_TO_DO_PLAINLY):  # the plain way tells which table it was
                     _apply_few(connection, steps, values)
                     return
             with connection.transaction(), connection.cursor() as cursor:
                 operates = any(isinstance(step, Operation) for step in steps)
                 cursor.execute(SQL["commit_without_waiting" if operates else "write_by_keys"])
-                _require_moved(cursor.execute(_move(values), values), values)
+                _require_moved(cursor.execute(SQL[_move_name(values)], values).rowcount, values)
                 self._take(cursor, steps)
 
     def _take(self, cursor: Cursor, steps: Sequence[Step]) -> None:
@@ -130,17 +134,21 @@ class PostgreSQLReadStore(ReadStore):
 _REFUSED = (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.ProgramLimitExceeded)
 
 
+_TO_DO_PLAINLY = (TypeError, psycopg.errors.InvalidSqlStatementName)
+"""A value of a type that the quick way does not know; prepared statements that were let go."""
+
+
 def _reason(error: psycopg.Error) -> str:
     """Its detail repeats values, which may be personal."""
     return error.diag.constraint_name or error.diag.message_primary or type(error).__name__
 
 
-def _move(values: Mapping[str, Any]) -> str:
-    return SQL["move_checkpoint" if "position_before" in values else "first_checkpoint"]
+def _move_name(values: Mapping[str, Any]) -> str:
+    return "move_checkpoint" if "position_before" in values else "first_checkpoint"
 
 
-def _require_moved(cursor: Cursor, values: Mapping[str, Any]) -> None:
-    if cursor.rowcount != 1:
+def _require_moved(moved: int, values: Mapping[str, Any]) -> None:
+    if moved != 1:
         projection = values["projection"]
         raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
 
@@ -156,21 +164,42 @@ def _few(steps: Sequence[Step]) -> bool:
 
 
 def _apply_few(connection: Connection, steps: Sequence[Step], values: Mapping[str, Any]) -> None:
-    """Write a few rows and their checkpoint without waiting for the answer to each statement: so a batch at the end of
-    the log costs two round trips."""
-    with connection.pipeline() as pipeline, connection.transaction():
-        connection.execute(SQL["write_by_keys"])
-        moved = connection.execute(_move(values), values)
-        written: list[tuple[Batch, Cursor]] = []
-        for step in steps:
-            for batch in batches_of(cast(list[Writes], step)):
-                cursor = connection.cursor()
-                cursor.executemany(batch.statement("%s"), batch.encoded(ENCODERS))
-                written.append((batch, cursor))
-        pipeline.sync()
-        _require_moved(moved, values)
-        for batch, cursor in written:
-            batch.check(cursor.rowcount)
+    """Write a few rows and their checkpoint in two round trips: all of it, and its end. Raises TypeError where the rows
+    hold values of a type that is not known here."""
+    batches = [batch for step in steps for batch in batches_of(cast(list[Writes], step))]
+    text, names = numbered(STATEMENTS[_move_name(values)])
+    first = [_BEGIN, _SETTINGS, Statement(text, *encoded([values[name] for name in names]))]
+    rows = [
+        Statement(_with_numbers(batch.statement("%s")), *encoded(row))
+        for batch in batches
+        for row in batch.encoded(ENCODERS)
+    ]
+    with Pipeline(connection) as pipeline:
+        try:
+            answers = iter(pipeline.execute([*first, *rows]))
+            next(answers), next(answers)
+            _require_moved(_affected(next(answers)), values)
+            for batch in batches:
+                batch.check(sum(_affected(next(answers)) for _ in batch.rows))
+        except Exception:
+            pipeline.execute([_ROLLBACK])
+            raise
+        pipeline.execute([_COMMIT])
+
+
+def _affected(result: PGresult) -> int:
+    return result.command_tuples or 0
+
+
+_BEGIN, _COMMIT, _ROLLBACK = (Statement(text, (), ()) for text in ("BEGIN", "COMMIT", "ROLLBACK"))
+_SETTINGS = Statement(STATEMENTS["write_by_keys"], (), ())
+
+
+@cache
+def _with_numbers(statement: str) -> str:
+    """Return a statement with $1 … in place of its placeholders."""
+    first, *rest = statement.split("%s")
+    return first + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))
 
 
 class _Writing:

@@ -17,11 +17,11 @@ WHERE projection = :projection AND version = :version_before AND epoch = :epoch_
 -- name: delete_checkpoint
 DELETE FROM checkpoints WHERE projection = :projection
 
--- A commit waits for no disk; a plan that was made while a table was small must not read all of it for a row; and what
--- that makes the planner think a merge costs (its staged rows are read whole) must not have it compiled.
+-- A commit waits for no disk; a statement is planned once; a plan that was made while a table was small must not read all of
+-- it for a row; and what that makes the planner think a merge costs (its staged rows are read whole) must not have it compiled.
 -- name: write_by_keys
-SELECT set_config('synchronous_commit', 'off', TRUE), set_config('enable_seqscan', 'off', TRUE),
-       set_config('jit', 'off', TRUE)
+SELECT set_config('synchronous_commit', 'off', TRUE), set_config('plan_cache_mode', 'force_generic_plan', TRUE),
+       set_config('enable_seqscan', 'off', TRUE), set_config('jit', 'off', TRUE)
 
 -- name: commit_without_waiting
 SET LOCAL synchronous_commit = off
