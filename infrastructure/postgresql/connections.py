@@ -114,7 +114,7 @@ def unavailable(url: str, error: Exception) -> StoreUnavailable:
     return StoreUnavailable(f"{shown(url)}: {reason}", database=shown(url))
 
 
-def translation(url: str, error: BaseException) -> StoreUnavailable | None:
+def translation(url: str, error: BaseException) -> StoreUnavailable | ConnectionClosed | None:
     """Return what a lost or failing database's error is told as; None of broken constraints and faults of ours."""
     if isinstance(error, PoolClosed):
         return ConnectionClosed(f"{shown(url)}: this connection was closed", database=shown(url))
@@ -182,7 +182,7 @@ class Connections:
     def give_back(self, connection: Connection) -> None:
         self._pool.putconn(connection)
 
-    def lost(self, error: BaseException) -> StoreUnavailable | None:
+    def lost(self, error: BaseException) -> StoreUnavailable | ConnectionClosed | None:
         """Return the translation of what was raised, if it has one: what cut its connection cut others, and the next
         caller should not meet them."""
         if isinstance(error, psycopg.OperationalError):

@@ -4,7 +4,7 @@ binary form, their answers read as such.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from struct import pack
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from psycopg import generators
+from psycopg.abc import PQGen
 from psycopg.errors import InvalidSqlStatementName, error_from_result
 from psycopg.pq import ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
@@ -120,21 +121,21 @@ class Pipeline:
         self._pgconn.pipeline_sync()
         results = self._connection.wait(_answers(self._pgconn, len(sent)))
         answers: list[PGresult] = []
-        for name, result in zip(sent, results, strict=True):
+        for of, result in zip(sent, results, strict=True):
             if result.status == ExecStatus.FATAL_ERROR:
                 error = error_from_result(result)
-                if name and isinstance(error, InvalidSqlStatementName):
-                    self._connection.prepared.discard(name)
+                if of and isinstance(error, InvalidSqlStatementName):
+                    self._connection.prepared.discard(of)
                 raise error
-            if name in preparing:
-                preparing.remove(name)
-                self._connection.prepared.add(name)
+            if of in preparing:
+                preparing.remove(of)
+                self._connection.prepared.add(of)
             else:
                 answers.append(result)
         return answers
 
 
-def _answers(pgconn: PGconn, count: int) -> Generator[int, int, list[PGresult]]:
+def _answers(pgconn: PGconn, count: int) -> PQGen[list[PGresult]]:
     """Send what waits, and return the answer to each statement up to a sync."""
     yield from generators.send(pgconn)
     answers = []

@@ -15,6 +15,7 @@ from eventsourcing.persistence import IntegrityError
 
 from claude_tiu import ClaimProgress, StartTask, connect
 from claude_tiu.infrastructure.event_store import Conflict, EventStore, Known, Outcome, Reservation, Stored, Taken, Unit
+from claude_tiu.infrastructure.postgresql.event_store import PostgreSQLEventStore
 from tests.support.history import TASKS, plan
 from tests.support.places import assert_chained
 from tests.support.stores import Backend, PostgreSQLBackend, append, event
@@ -136,6 +137,30 @@ class TestMuch:
         positions = [outcome.first_position for outcome in outcomes if isinstance(outcome, Stored)]
         assert sorted(positions) == list(range(1, THREADS * each + 1))
         assert_chained(events.read_rows(0, 10_000))
+
+
+class TestAmongOthers:
+    """On PostgreSQL: who has met another that appends lets the lock go before the disk is waited for, for a second."""
+
+    def test_one_that_has_met_another_appends_the_same(self, postgresql: PostgreSQLBackend) -> None:
+        store, other = postgresql.events(), postgresql.events()
+        append(store, event(A))
+        with ThreadPoolExecutor(1) as pool:
+            with other.exclusive():
+                waiting = pool.submit(append, store, event(A, 2), guards={A: 1})
+                time.sleep(0.2)
+            assert waiting.result() == Stored(2)
+        assert isinstance(store, PostgreSQLEventStore)
+        assert store._crowded_until > time.monotonic()
+        assert append(store, event(A, 3), guards={A: 2}) == Stored(3)
+        assert append(store, event(A, 4), guards={A: 2}) == Conflict(A)
+        assert append(store, event(B), guards={B: 0, A: 2}) == Conflict(A)
+        assert append(store, event(B), guards={B: 0, A: 3}) == Stored(4)
+        store._crowded_until = 0
+        assert append(store, event(B, 2), guards={B: 1, A: 3}) == Stored(5)
+        assert store._crowded_until == 0
+        assert [row.position for row in store.read_rows(0, 10)] == [1, 2, 3, 4, 5]
+        assert_chained(store.read_rows(0, 10))
 
 
 def test_one_process_holds_six_connections_at_most(postgresql: PostgreSQLBackend) -> None:

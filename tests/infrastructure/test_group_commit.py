@@ -276,6 +276,18 @@ class TestBounds:
 
 
 class TestInterrupts:
+    def test_of_one_that_is_alone_leave_its_place_free(self, group: GroupCommit, disk: Disk) -> None:
+        def interrupted(units: Sequence[Unit]) -> None:
+            raise KeyboardInterrupt
+
+        disk.go()
+        disk.failing = interrupted
+        for _ in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                group.append([unit()], disk.store)
+        disk.failing = lambda units: None
+        assert group.append([unit(9)], disk.store) == [Stored(9)]
+
     def test_of_a_leader_strand_nobody(self, callers: Callers, disk: Disk) -> None:
         def failing(units: Sequence[Unit]) -> None:
             if len(units) == 4:
