@@ -7,7 +7,7 @@ import copy
 import selectors
 import socket
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -184,7 +184,8 @@ class PostgreSQLEventStore(EventStore):
         """Return one stream's events from a version on, as most commands need them."""
         with self._connections.using() as connection:
             result = execute(connection, "load", [stream_id.bytes, version.to_bytes(4, signed=True)])
-        cell, new = result.get_value, tuple.__new__
+        cell: Callable[[int, int], Any] = result.get_value  # none of them is NULL
+        new = tuple.__new__
         return [
             new(StreamEvent, (int.from_bytes(cell(row, 0)), cell(row, 1).decode(), cell(row, 2)))
             for row in range(result.ntuples)
