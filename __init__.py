@@ -90,6 +90,8 @@ from .domain.validation_run import (
 )
 from .domain.workflow import ActivateWorkflow, AddStep, ArchiveWorkflow, CreateWorkflow
 from .domain.workflow_run import CompleteStep, FailStep, FailWorkflowRun, StartStep, StartWorkflowRun
+from .infrastructure.audit.bundle.check import CheckReport, check_bundle
+from .infrastructure.audit.bundle.export import ExportReport
 from .infrastructure.audit.causation import CausationTree, Caused
 from .infrastructure.audit.chain import ChainReport
 from .infrastructure.audit.history import HistoryEntry
@@ -101,9 +103,12 @@ from .infrastructure.decision import Answer
 from .infrastructure.errors import (
     BadSeal,
     BadSettings,
+    BundleUnreadable,
     CheckpointRefused,
     ConnectionClosed,
     Contended,
+    ExportRefused,
+    FileExists,
     InvalidQuery,
     KeyMissing,
     LogTampered,
@@ -155,6 +160,7 @@ __all__ = [
     "BadSettings",
     "BeginIssue",
     "BlockTask",
+    "BundleUnreadable",
     "CausationTree",
     "Caused",
     "ChainReport",
@@ -163,6 +169,7 @@ __all__ = [
     "ChangePassword",
     "ChangePreferences",
     "ChangeRole",
+    "CheckReport",
     "CheckpointRefused",
     "ClaimNextTask",
     "ClaimProgress",
@@ -192,6 +199,8 @@ __all__ = [
     "EndSession",
     "ExpireClaims",
     "Expired",
+    "ExportRefused",
+    "ExportReport",
     "FailFileValidation",
     "FailProject",
     "FailRun",
@@ -199,6 +208,7 @@ __all__ = [
     "FailTask",
     "FailWorkflowRun",
     "Fault",
+    "FileExists",
     "FinishTask",
     "ForgetUser",
     "GoOffline",
@@ -290,6 +300,7 @@ __all__ = [
     "WaitTimeout",
     "Written",
     "WrongStatus",
+    "check_bundle",
     "connect",
     "has_event",
     "parse_command",

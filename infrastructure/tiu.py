@@ -19,6 +19,7 @@ from ..domain.retention import RunRetention
 from ..projections.read_model import READ_MODEL
 from . import migrations, retention
 from .audit.as_of import AsOf, Moment, as_of
+from .audit.bundle.export import ExportReport, export
 from .audit.causation import MAX_ENTRIES, CausationTree, caused_by
 from .audit.chain import ChainReport, check_chain, seal_log
 from .audit.history import History, HistoryEntry
@@ -208,6 +209,15 @@ class Tiu:
         """
         moment = Moment(position, recorded_at, occurred_at)
         return as_of(self.events, moment, project_id=project_id, path=path, tell=progress)
+
+    def export(self, project_id: UUID, path: Path | str, *, position: int | None = None) -> ExportReport:
+        """Write an audit bundle of a project, as of a position of the log or of now, into a new file.
+
+        `check_bundle` checks it, anywhere. Raises NotFound, InvalidQuery, FileExists, ExportRefused, ProjectionFailed,
+        and BadSeal where the log is not what was sealed.
+        """
+        seals = [Seal.parse(text) for _, text in self.events.seals()]
+        return export(self.events, seals, as_id(project_id), Path(path), position=position)
 
     def rebuild(self, *, accept: bool = False, progress: Tell | None = None) -> RebuildReport:
         """Make the read tables anew from the first event, beside the live ones, and put them in their place.

@@ -36,8 +36,8 @@ def chain(
     What is found is named: events changed, removed, inserted, reordered or cut, seals removed or replaced. Up to the
     last seal kept elsewhere the log is then proved to be what was sealed. Exit 1 where anything was found.
     """
-    kept = [one for file in seal or () for one in _seals(file)]
-    keys = [_public_key(text) for text in public_key or ()]
+    kept = [one for file in seal or () for one in seals_in(file)]
+    keys = [key_of(text) for text in public_key or ()]
     with events_of(db) as events:
         report = check_chain(events, kept, keys=keys)
     if as_json:
@@ -48,7 +48,7 @@ def chain(
         raise typer.Exit(1)
 
 
-def _seals(file: str) -> list[Seal]:
+def seals_in(file: str) -> list[Seal]:
     """Return the seals of a file. Raises BadSeal, BadSettings."""
     with opened(file) as stream:
         text = stream.read(MAX_BYTES + 1)
@@ -64,7 +64,8 @@ def _seals(file: str) -> list[Seal]:
     return found
 
 
-def _public_key(text: str) -> bytes:
+def key_of(text: str) -> bytes:
+    """Return the public key that an option was given. Raises BadSettings."""
     try:
         key = bytes.fromhex(text)
     except ValueError:

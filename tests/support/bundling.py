@@ -15,7 +15,7 @@ import pytest
 
 from claude_tiu.infrastructure.audit import merkle
 from claude_tiu.infrastructure.audit.bundle.archive import Archive, ArchiveWriter, new_file
-from claude_tiu.infrastructure.audit.bundle.check import CheckReport, check
+from claude_tiu.infrastructure.audit.bundle.check import CheckReport, check_bundle
 from claude_tiu.infrastructure.audit.bundle.export import export
 from claude_tiu.infrastructure.audit.bundle.form import (
     ABOUT,
@@ -69,7 +69,7 @@ def made_in(folder: Path) -> Iterator[Made]:
 def refused(path: Path) -> str:
     """Check what is no bundle, and return the error."""
     with pytest.raises(BundleUnreadable) as caught:
-        check(path)
+        check_bundle(path)
     return str(caught.value)
 
 

@@ -44,7 +44,7 @@ Value = TypeVar("Value")
 class CheckReport:
     """What a check of a bundle has come to."""
 
-    path: Path
+    file: str
     digest: str
     """The SHA-256 that stands in it, and that its bytes have."""
     project_id: UUID
@@ -78,13 +78,13 @@ class CheckReport:
         return self.found == 0
 
 
-def check(path: Path, *, keys: Sequence[bytes] = (), seals: Sequence[Seal] = ()) -> CheckReport:
+def check_bundle(path: Path | str, *, keys: Sequence[bytes] = (), seals: Sequence[Seal] = ()) -> CheckReport:
     """Check a bundle. `keys` are public keys, `seals` seals of its log, that were kept where its maker had no hand in.
 
     No database and no setting is asked. Raises BundleUnreadable where the file is no bundle, or a single bit of it is
     not as it was written.
     """
-    with Archive(path, MEMBERS) as archive:
+    with Archive(Path(path), MEMBERS) as archive:
         return _Check(archive, keys, seals).run()
 
 
@@ -138,7 +138,7 @@ class _Check:
         seal = None if last is None else _sealed_by(last)
         wrong = self._findings.count > 0
         return CheckReport(
-            path=self._archive.path,
+            file=str(self._archive.path),
             digest=digest,
             project_id=about.project_id,
             position=about.position,
@@ -186,4 +186,4 @@ class _Check:
 
 def _sealed_by(seal: Seal) -> SealedBy:
     said = seal.statement
-    return SealedBy(said.number, said.position, said.sealed_at, said.key.hex())
+    return SealedBy(said.number, said.position, said.sealed_at, said.root.hex(), said.key.hex())

@@ -34,7 +34,7 @@ from .form import (
 from .rows import BundleLog, rows_of
 from .selection import events_of_project
 
-PROVED_AT_ONCE = 50_000
+PROVED_AT_ONCE = 20_000
 """For how many events proofs are in memory at once; for each such part, the log's hashes are read."""
 
 
@@ -42,7 +42,7 @@ PROVED_AT_ONCE = 50_000
 class ExportReport:
     """What a bundle was written of."""
 
-    path: Path
+    file: str
     digest: str
     """The SHA-256 that stands in the bundle, in hexadecimal: whoever was told it knows this bundle from any other."""
     project_id: UUID
@@ -101,7 +101,7 @@ class _Bundle:
         rows = self._write(ROWS, self._rows(tables))
         self._write(SCHEMAS, schema_lines(self._topics, tables))
         return ExportReport(
-            path=self._path,
+            file=str(self._path),
             digest=self._writer.finish(),
             project_id=self._about.project_id,
             position=self._about.position,

@@ -1,4 +1,4 @@
-"""What an audit bundle consists of: lines of JSON, each in one form alone (docs/reference/bundle.md has them all).
+"""What an audit bundle consists of: lines of JSON, each in one form alone (docs/explanation/bundle.md has them all).
 
 Keys are sorted, nothing stands between the tokens, text is UTF-8 without needless escapes: the same contents are the
 same bytes, and what is read must be what would be written of it.
@@ -187,7 +187,10 @@ def seal_of(text: bytes) -> tuple[Seal, tuple[bytes, ...]]:
 
 def row_line(table: Table, row: Mapping[str, Any]) -> bytes:
     """Return a row of a read table, given in SQLite's terms."""
-    values = {column: _FROM_SQLITE.get(kind, _same)(row[column]) for column, kind in table.columns.items()}
+    values = dict(row)
+    for column, form in _FROM_SQLITE[table.name]:
+        if values[column] is not None:
+            values[column] = form(values[column])
     return line({"table": table.name, "row": values})
 
 
@@ -255,17 +258,13 @@ _SCHEMAS: dict[Kind, dict[str, Any]] = {
 }
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
 def _given(form: Callable[[Any], Any], value: Any) -> Any:
     return None if value is None else form(value)
 
 
-_FROM_SQLITE: dict[Kind, Callable[[Any], Any]] = {
-    Kind.FLAG: lambda value: _given(bool, value),
-    Kind.JSON: lambda value: _given(json.loads, value),
+_FORMS: dict[Kind, Callable[[Any], Any]] = {Kind.FLAG: bool, Kind.JSON: json.loads}
+_FROM_SQLITE = {
+    table.name: [(column, _FORMS[kind]) for column, kind in table.columns.items() if kind in _FORMS] for table in TABLES
 }
 BAD = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
 """What reading other people's JSON may raise."""

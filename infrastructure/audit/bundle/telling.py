@@ -19,6 +19,8 @@ class SealedBy:
     number: int
     position: int
     sealed_at: datetime
+    root: str
+    """Of the Merkle tree over the events that it covers, in hexadecimal."""
     key: str
     """The public key that signed it, in hexadecimal."""
 
@@ -43,19 +45,19 @@ def what_it_proves(
 def _proved(about: About, digest: str, counts: Counts, seal: SealedBy | None, key_known: bool) -> Iterator[str]:
     yield f"Every bit of the file is as it was written: its SHA-256 is {digest}."
     yield (
-        f"Each of the {counts.events} events is the whole row that its hash was made of. No stream of the project "
+        f"Each of the {counts.events:,} events is the whole row that its hash was made of. No stream of the project "
         "lacks one in front of the last that is in here."
     )
     if seal and counts.sealed:
         yield (
-            f"{counts.sealed} of them stood so among the first {seal.position} of the log when seal {seal.number} was "
-            f"signed, at {seal.sealed_at:%Y-%m-%d %H:%M:%SZ} by its own account, with "
+            f"{counts.sealed:,} of them stood so among the first {seal.position:,} of the log when seal {seal.number} "
+            f"was signed, at {seal.sealed_at:%Y-%m-%d %H:%M:%SZ} by its own account, with "
             f"{'the key that you know' if key_known else f'the key {seal.key}'}."
         )
     if counts.known:
-        yield f"{counts.known} of them are under a seal that you have kept: nobody has changed them since it was made."
+        yield f"{counts.known:,} of them are under a seal that you have kept: nobody has changed them since then."
     yield (
-        f"The {counts.rows} rows are what these events come to, replayed by claude-tiu "
+        f"The {counts.rows:,} rows are what these events come to, replayed by claude-tiu "
         f"{version('claude-tiu')} ({READ_MODEL.name}, version {READ_MODEL.version})."
     )
 
@@ -77,11 +79,11 @@ def _open(position: int, counts: Counts, seal: SealedBy | None, key_known: bool)
             "kept (--seal)."
         )
     elif late := counts.sealed - counts.known:
-        yield f"That {late} sealed events are as they were at first: they came after the seal that you have kept."
+        yield f"That {late:,} sealed events are as they were at first: they came after the seal that you have kept."
     if unsealed := counts.events - counts.sealed:
         yield (
-            f"Anything of the {unsealed} events that no seal covers, but that each fits its hash: whoever has the log "
-            "could still have changed them."
+            f"Anything of the {unsealed:,} events that no seal covers, but that each fits its hash: whoever has the "
+            "log could still have changed them."
         )
     yield (
         f"That nothing was left out up to position {position}: a whole stream of the project, or the last events of "

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_tiu import CreateProject, connect
-from claude_tiu.infrastructure.audit.bundle.check import check
+from claude_tiu.infrastructure.audit.bundle.check import check_bundle
 from claude_tiu.infrastructure.audit.bundle.export import export
 from claude_tiu.infrastructure.audit.bundle.form import LOG
 from tests.support.bundling import ANOTHERS, KEY, Made, found, made_in, refused, said_by, seal_at, values_of
@@ -36,7 +36,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tiu.execute(CreateProject(project_id=uid("small"), user_id=user, name="Small"))
         events = backend.events()
         export(events, seal_at(events, [2], KEY), uid("small"), folder / "small.zip")
-    assert check(folder / "small.zip").holds
+    assert check_bundle(folder / "small.zip").holds
     return folder / "small.zip"
 
 
@@ -50,7 +50,7 @@ def test_one_bit_flipped_in_any_byte_fails_the_check(small: Path, tmp_path: Path
         refused(path)
         data[index] ^= 1 << index * 5 % 8
     path.write_bytes(data)
-    assert check(path).holds
+    assert check_bundle(path).holds
 
 
 @settings(max_examples=300)
@@ -85,7 +85,7 @@ def test_whatever_is_cut_off_added_or_put_in_twice_the_check_fails(made: Made, d
 
 
 def test_a_bundle_holds_and_says_what_it_proves(made: Made) -> None:
-    report = check(made.path)
+    report = check_bundle(made.path)
     assert report.holds
     assert (report.events, report.sealed, report.known, report.rows) == (54, 53, 0, 35)
     assert (report.project_id, report.position, report.epoch) == (PROJECT, 90, made.events.epoch)
@@ -102,7 +102,7 @@ def test_a_bundle_holds_and_says_what_it_proves(made: Made) -> None:
 
 
 def test_a_key_that_was_kept_says_who_signed(made: Made) -> None:
-    report = check(made.path, keys=[ANOTHERS.public, KEY.public])
+    report = check_bundle(made.path, keys=[ANOTHERS.public, KEY.public])
     assert (report.holds, report.key_known, report.known) == (True, True, 0)
     assert "with the key that you know" in " ".join(report.proves)
     left = " ".join(report.leaves_open)
@@ -115,16 +115,16 @@ def test_a_seal_that_was_kept_says_what_has_not_changed_since(made: Made) -> Non
     for seal in made.seals:
         until = seal.statement.position
         known = sum(position <= until for position in positions)
-        report = check(made.path, seals=[seal])
+        report = check_bundle(made.path, seals=[seal])
         assert (report.holds, report.known) == (True, known)
         assert f"{known} of them are under a seal that you have kept" in " ".join(report.proves)
         assert ("came after the seal that you have kept" in " ".join(report.leaves_open)) is (until < 85)
-    assert check(made.path, seals=made.seals).known == 53
+    assert check_bundle(made.path, seals=made.seals).known == 53
 
 
 def test_a_bundle_without_a_seal_says_that_it_has_none(made: Made, tmp_path: Path) -> None:
     export(made.events, [], PROJECT, tmp_path / "a.zip")
-    report = check(tmp_path / "a.zip")
+    report = check_bundle(tmp_path / "a.zip")
     assert (report.holds, report.seal, report.sealed) == (True, None, 0)
     assert "seal" not in " ".join(report.proves)
     assert "the 54 events that no seal covers" in " ".join(report.leaves_open)
@@ -135,36 +135,38 @@ def test_it_needs_no_key_of_a_person(made: Made) -> None:
 
 
 def test_a_key_that_did_not_sign_it_is_told(made: Made) -> None:
-    said = found(check(made.path, keys=[ANOTHERS.public]))
+    said = found(check_bundle(made.path, keys=[ANOTHERS.public]))
     assert said == f"seal 3 was signed with the key {KEY.public.hex()}, which is not one that was given"
 
 
 def test_a_key_for_what_nobody_signed_is_told(made: Made, tmp_path: Path) -> None:
     export(made.events, [], PROJECT, tmp_path / "a.zip")
-    assert "nothing is signed" in found(check(tmp_path / "a.zip", keys=[KEY.public]))
+    assert "nothing is signed" in found(check_bundle(tmp_path / "a.zip", keys=[KEY.public]))
 
 
 def test_a_kept_seal_of_another_history_is_told(made: Made) -> None:
     other = KEY.sign(**said_by(made.seals[1], root=bytes(32)), before=made.seals[0])
-    assert "seal 2 in here is not the one that was kept elsewhere" in found(check(made.path, seals=[other]))
+    assert "seal 2 in here is not the one that was kept elsewhere" in found(check_bundle(made.path, seals=[other]))
 
 
 def test_a_kept_seal_of_another_log_is_told(made: Made) -> None:
     other = KEY.sign(**said_by(made.seals[1], epoch=uid("another")), before=made.seals[0])
-    assert "is of another log" in found(check(made.path, seals=[other]))
+    assert "is of another log" in found(check_bundle(made.path, seals=[other]))
 
 
 def test_a_kept_seal_that_is_newer_asks_for_a_newer_bundle(made: Made, tmp_path: Path) -> None:
     export(made.events, made.seals, PROJECT, tmp_path / "a.zip", position=50)
-    said = found(check(tmp_path / "a.zip", seals=[made.seals[2]]))
+    said = found(check_bundle(tmp_path / "a.zip", seals=[made.seals[2]]))
     assert "covers 85 events, more than any seal in here: export the project again" in said
 
 
 def test_a_kept_seal_that_is_between_those_in_here_is_told(made: Made) -> None:
     other = KEY.sign(**said_by(made.seals[1], position=49), before=made.seals[2])
-    assert "is not in here: nothing shows that this log continues it" in found(check(made.path, seals=[other]))
+    assert "is not in here: nothing shows that this log continues it" in found(check_bundle(made.path, seals=[other]))
 
 
 def test_a_kept_seal_that_is_false_is_told(made: Made) -> None:
     false = replace(made.seals[1], signature=bytes(64))
-    assert "kept elsewhere, 2, was not signed with the key that it names" in found(check(made.path, seals=[false]))
+    assert "kept elsewhere, 2, was not signed with the key that it names" in found(
+        check_bundle(made.path, seals=[false])
+    )

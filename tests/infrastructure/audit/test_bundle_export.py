@@ -23,7 +23,7 @@ from claude_tiu import (
     template_workflow_id,
 )
 from claude_tiu.infrastructure.audit.bundle.archive import Archive
-from claude_tiu.infrastructure.audit.bundle.check import check
+from claude_tiu.infrastructure.audit.bundle.check import check_bundle
 from claude_tiu.infrastructure.audit.bundle.export import ExportReport, export
 from claude_tiu.infrastructure.audit.bundle.form import (
     LOG,
@@ -107,7 +107,7 @@ def test_its_rows_are_the_live_ones_of_its_project(told: Backend, project_id: UU
     live = plain(of_project(told.rows(READ_MODEL), project_id, WORKFLOWS[project_id]))
     assert rows_in(tmp_path / "a.zip") == live
     assert report.rows == sum(len(rows) for rows in live.values()) > 0
-    assert check(tmp_path / "a.zip").holds
+    assert check_bundle(tmp_path / "a.zip").holds
 
 
 def test_every_table_of_a_project_has_a_row_in_some_bundle(told: Backend, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_as_of_any_position_its_rows_are_those_of_a_database_that_was_stopped_th
         if not found["workflows"]:  # its workflow was not run yet
             live["workflows"], live["workflow_steps"] = [], []
         assert found == live, position
-        assert check(path).holds
+        assert check_bundle(path).holds
 
 
 def test_the_same_events_give_the_same_bundle_on_every_store(
@@ -157,7 +157,7 @@ def test_the_same_events_give_the_same_bundle_on_every_store(
 def test_exported_twice_it_is_the_same_bytes(told: Backend, tmp_path: Path) -> None:
     one, other = (exported(told, PROJECT, tmp_path / name) for name in ("a.zip", "b.zip"))
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
-    assert one.digest == other.digest == check(tmp_path / "a.zip").digest
+    assert one.digest == other.digest == check_bundle(tmp_path / "a.zip").digest
 
 
 def test_it_holds_every_event_of_its_project(told: Backend, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_of_an_agent_it_holds_what_it_did_for_the_project(backend: Backend, tmp_
     assert str(others).encode() not in path.read_bytes()
     assert rows_in(path) == plain(of_project(backend.rows(READ_MODEL), ours, set()))
     assert len(rows_in(path)["agent_assignments"]) == 2
-    assert check(path).holds
+    assert check_bundle(path).holds
 
 
 def test_it_holds_nothing_personal(told: Backend, tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_forgetting_its_owner_changes_no_bit_of_it(backend: Backend, tmp_path: P
     assert position is not None
     export(events, seal_at(events, [20, 50, position - 5], KEY), PROJECT, tmp_path / "after.zip", position=position)
     assert (tmp_path / "after.zip").read_bytes() == (tmp_path / "before.zip").read_bytes()
-    assert check(tmp_path / "before.zip", keys=[KEY.public]).holds
+    assert check_bundle(tmp_path / "before.zip", keys=[KEY.public]).holds
 
 
 def test_every_event_that_is_sealed_has_its_proof(told: Backend, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_as_of_a_position_it_has_the_seals_up_to_the_first_that_covers_it(told: 
 def test_a_log_without_seals_can_be_exported(told: Backend, tmp_path: Path) -> None:
     report = export(told.events(), [], PROJECT, tmp_path / "a.zip")
     assert (report.seal, report.sealed) == (None, 0)
-    assert check(tmp_path / "a.zip").sealed == 0
+    assert check_bundle(tmp_path / "a.zip").sealed == 0
 
 
 def test_its_schemas_are_of_the_events_and_tables_in_it(told: Backend, tmp_path: Path) -> None:

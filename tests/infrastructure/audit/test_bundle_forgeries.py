@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from claude_tiu.infrastructure.audit import merkle
-from claude_tiu.infrastructure.audit.bundle.check import check
+from claude_tiu.infrastructure.audit.bundle.check import check_bundle
 from claude_tiu.infrastructure.audit.bundle.form import LOG, PROOFS, ROWS, SCHEMAS, SEALS, event_of, line, seal_line
 from claude_tiu.infrastructure.audit.seals import Inclusion, Seal
 from claude_tiu.infrastructure.event_store import EventRow
@@ -183,7 +183,7 @@ def test_a_forgery_is_found_and_named(made: Made, tmp_path: Path, what: str) -> 
     forge, told = FORGERIES[what]
     members = made.members()
     forge(members)
-    assert told in found(check(write(tmp_path / "a.zip", members)))
+    assert told in found(check_bundle(write(tmp_path / "a.zip", members)))
 
 
 def test_who_changes_and_signs_anew_is_found_by_what_was_kept(made: Made, tmp_path: Path) -> None:
@@ -191,11 +191,11 @@ def test_who_changes_and_signs_anew_is_found_by_what_was_kept(made: Made, tmp_pa
     members = made.members()
     forge_all(members)
     path = write(tmp_path / "a.zip", members)
-    report = check(path)
+    report = check_bundle(path)
     assert report.holds
     assert "anybody can make up a log, a key, and such a file of them" in " ".join(report.leaves_open)
-    assert "which is not one that was given" in found(check(path, keys=[KEY.public]))
-    assert "kept elsewhere" in found(check(path, seals=[made.seals[0]]))
+    assert "which is not one that was given" in found(check_bundle(path, keys=[KEY.public]))
+    assert "kept elsewhere" in found(check_bundle(path, seals=[made.seals[0]]))
 
 
 def forge_all(members: Members) -> None:
@@ -224,9 +224,9 @@ def test_events_left_out_at_the_end_are_not_missed_and_that_is_said(made: Made, 
     members = made.members()
     drop_event(90)(members)
     remake_rows(members)
-    report = check(write(tmp_path / "a.zip", members), keys=[KEY.public], seals=made.seals)
+    report = check_bundle(write(tmp_path / "a.zip", members), keys=[KEY.public], seals=made.seals)
     assert report.holds
-    assert report.rows > check(made.path).rows
+    assert report.rows > check_bundle(made.path).rows
     said = "a whole stream of the project, or the last events of one, would not be missed"
     assert said in " ".join(report.leaves_open)
 
@@ -238,11 +238,11 @@ def test_events_that_do_not_replay_are_told(made: Made, tmp_path: Path) -> None:
     gone = {event["position"] for event in values_of(members[LOG]) if event["stream_id"] == first_task}
     members[LOG] = [text for text in members[LOG] if json.loads(text)["position"] not in gone]
     members[PROOFS] = [text for text in members[PROOFS] if json.loads(text)["position"] not in gone]
-    assert "no rows follow from its events" in found(check(write(tmp_path / "a.zip", members)))
+    assert "no rows follow from its events" in found(check_bundle(write(tmp_path / "a.zip", members)))
 
 
 def test_findings_are_counted_to_the_last_and_told_up_to_a_bound(made: Made, tmp_path: Path) -> None:
     members = made.members()
     members[PROOFS] = []
-    report = check(write(tmp_path / "a.zip", members))
+    report = check_bundle(write(tmp_path / "a.zip", members))
     assert (report.found, len(report.findings)) == (53, 20)

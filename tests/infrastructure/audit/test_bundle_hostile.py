@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +13,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_tiu.infrastructure.audit.bundle.check import check
+from claude_tiu.infrastructure.audit.bundle import archive
+from claude_tiu.infrastructure.audit.bundle import check as bundle_check
+from claude_tiu.infrastructure.audit.bundle import export as bundle_export
+from claude_tiu.infrastructure.audit.bundle.check import check_bundle
+from claude_tiu.infrastructure.audit.bundle.export import export
 from claude_tiu.infrastructure.audit.bundle.form import ABOUT, LOG, PROOFS, ROWS, SEALS, event_line, event_of, hash_of
 from claude_tiu.infrastructure.errors import BundleUnreadable
-from tests.support.bundling import Made, Members, change_about, change_event, found, made_in, refused, write
+from tests.support.bundling import (
+    Made,
+    Members,
+    change_about,
+    change_event,
+    found,
+    made_in,
+    members_of,
+    refused,
+    values_of,
+    write,
+)
+from tests.support.every_table import PROJECT
 from tests.support.history import uid
 
 
@@ -77,7 +94,7 @@ def test_whatever_stands_in_it_there_is_a_report_or_one_clear_error(made: Made, 
     path.unlink(missing_ok=True)
     write(path, members)
     try:
-        report = check(path)
+        report = check_bundle(path)
     except BundleUnreadable:
         return
     assert report.holds is (changed == made.members()[name][index]) or name == ABOUT
@@ -87,7 +104,7 @@ def test_what_it_says_of_itself_is_told_as_that(made: Made, tmp_path: Path) -> N
     """With which code it was made, and that there was nothing more up to its position."""
     members = made.members()
     change_about(code="9.9.9", position=99, head="00" * 32)(members)
-    report = check(write(tmp_path / "a.zip", members))
+    report = check_bundle(write(tmp_path / "a.zip", members))
     assert (report.holds, report.code, report.position) == (True, "9.9.9", 99)
     assert "9.9.9" not in " ".join(report.proves)
     assert "That nothing was left out up to position 99" in " ".join(report.leaves_open)
@@ -135,7 +152,7 @@ def test_a_bundle_that_says_nothing_is_refused(made: Made, tmp_path: Path) -> No
 def test_an_empty_bundle_proves_nothing(made: Made, tmp_path: Path) -> None:
     """A file that only says of which project it is."""
     members: Members = {name: [] for name in made.members()} | {ABOUT: made.members()[ABOUT]}
-    assert "no event of the project" in found(check(write(tmp_path / "a.zip", members)))
+    assert "no event of the project" in found(check_bundle(write(tmp_path / "a.zip", members)))
 
 
 def test_an_event_of_a_user_has_no_place_in_it(made: Made, tmp_path: Path) -> None:
@@ -143,7 +160,7 @@ def test_an_event_of_a_user_has_no_place_in_it(made: Made, tmp_path: Path) -> No
     (row,) = made.events.read_rows(0, 1)
     assert row.topic == "user.created.v1"
     members[LOG].insert(0, event_line(row))
-    assert "of none of those that a bundle tells of" in found(check(write(tmp_path / "a.zip", members)))
+    assert "of none of those that a bundle tells of" in found(check_bundle(write(tmp_path / "a.zip", members)))
 
 
 def test_the_hash_of_every_row_is_made_anew(made: Made) -> None:
@@ -151,3 +168,32 @@ def test_the_hash_of_every_row_is_made_anew(made: Made) -> None:
         row = event_of(text)
         assert hash_of(row) == row.hash
         assert hash_of(row._replace(recorded_at=row.recorded_at + timedelta(microseconds=1))) != row.hash
+
+
+def test_a_line_without_an_end_fills_no_memory(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    members = made.members()
+    members[LOG].insert(20, b'"' + b"x" * 20_000_000 + b'"')
+    path = write(tmp_path / "a.zip", members)
+    del members
+    monkeypatch.setattr(archive, "MAX_LINE", 100_000)
+    tracemalloc.start()
+    try:
+        assert "a line of events.jsonl is too long" in refused(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def test_more_seals_than_a_bundle_has_are_refused(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle_check, "MAX_SEALS", 2)
+    assert "there are more than 2 seals in it" in refused(made.path)
+
+
+def test_of_more_seals_than_a_bundle_has_the_last_are_exported(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_export, "MAX_SEALS", 2)
+    export(made.events, made.seals, PROJECT, tmp_path / "a.zip")
+    assert [seal["seal"]["number"] for seal in values_of(members_of(tmp_path / "a.zip")[SEALS])] == [2, 3]
+    assert check_bundle(tmp_path / "a.zip", seals=made.seals[1:]).holds
