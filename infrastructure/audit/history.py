@@ -8,9 +8,10 @@ on disk are told, up to where the log ended when the telling began.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
@@ -130,10 +131,18 @@ def _pages(read: Read, after: int) -> Iterator[Sequence[EventRow]]:
         after = page[-1].position
 
 
+class Streams(Protocol):
+    """What telling of events asks for besides them: an event store has it."""
+
+    def keys(self, person_ids: Collection[UUID]) -> dict[UUID, bytes]: ...
+
+    def read_rows_of_stream(self, stream_id: UUID, after: int, limit: int) -> list[EventRow]: ...
+
+
 class Teller:
     """Tells events in the order of the log, and holds the pictures of the streams that it tells of."""
 
-    def __init__(self, events: EventStore) -> None:
+    def __init__(self, events: Streams) -> None:
         self._events = events
         self._keys: dict[UUID, bytes] = {}
         self._pictures: OrderedDict[UUID, Picture] = OrderedDict()

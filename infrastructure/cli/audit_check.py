@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from ..audit.bundle.check import CheckReport, check_bundle
+from ..audit.bundle.page import write_page
 from .audit_chain import key_of, seals_in
 from .output import JsonOption, console, plain, print_json, shown
 
@@ -24,8 +25,17 @@ KeyOption = Annotated[
 ]
 
 
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE.html", help="Write what it tells as a page: a new file.")
+]
+
+
 def check(
-    file: FileArgument, seal: SealOption = None, public_key: KeyOption = None, as_json: JsonOption = False
+    file: FileArgument,
+    seal: SealOption = None,
+    public_key: KeyOption = None,
+    report: ReportOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Check an audit bundle, and say what that shows and what it does not.
 
@@ -33,12 +43,14 @@ def check(
     rows are made anew of the events. No database and no setting is used. The exit status is 1 where it does not hold.
     """
     kept = [one for name in seal or () for one in seals_in(name)]
-    report = check_bundle(file, keys=[key_of(text) for text in public_key or ()], seals=kept)
+    checked = check_bundle(file, keys=[key_of(text) for text in public_key or ()], seals=kept)
+    if report is not None and checked.holds:
+        write_page(checked, report)
     if as_json:
-        print_json({"holds": report.holds, **plain(report)})
+        print_json({"holds": checked.holds, **plain(checked)})
     else:
-        _print(report)
-    if not report.holds:
+        _print(checked)
+    if not checked.holds:
         raise typer.Exit(1)
 
 

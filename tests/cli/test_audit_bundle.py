@@ -71,6 +71,27 @@ class TestExport:
             tiu.export(UUID(PROJECT), "b.zip")
         assert Path("a.zip").read_bytes() == Path("b.zip").read_bytes()
 
+    def test_writes_a_page_beside_it(self, told: Backend, here: Path) -> None:
+        exported(told)
+        assert sorted(folder(here)) == ["a.html", "a.zip"]
+        assert b"<!doctype html>" in (here / "a.html").read_bytes().lower()
+        more = ("--out", "b.zip", "--db", told.url)
+        assert "as a page: c.html" in done("audit", "export", "--project", PROJECT, "--report", "c.html", *more).lines
+        assert (
+            done(
+                "audit", "export", "--project", PROJECT, "--out", "d.zip", "--no-report", "--json", "--db", told.url
+            ).json["report"]
+            is None
+        )
+        assert sorted(folder(here)) == ["a.html", "a.zip", "b.zip", "c.html", "d.zip"]
+
+    def test_the_page_overwrites_nothing_either(self, told: Backend, here: Path) -> None:
+        (here / "a.html").write_text("mine")
+        given = ("audit", "export", "--project", PROJECT, "--out", "a.zip", "--db", told.url)
+        assert "a.html is there already" in refused(*given)
+        assert "needs a file of its own" in refused(*given, "--report", "a.zip")
+        assert folder(here) == {"a.html": b"mine"}
+
     def test_overwrites_nothing(self, told: Backend, here: Path) -> None:
         exported(told)
         before = folder(here)
@@ -136,6 +157,17 @@ class TestCheck:
         assert found["known"] == found["sealed"] == found["events"] > 5
         assert found["seal"]["key"] == KEY.public.hex()
         assert found["findings"] == []
+
+    def test_writes_the_same_page_as_the_export_did(self, told: Backend) -> None:
+        file = exported(told)
+        done("audit", "check", file, "--report", "b.html")
+        assert Path("b.html").read_bytes() == Path("a.html").read_bytes()
+
+    def test_writes_no_page_of_what_does_not_hold(self, told: Backend) -> None:
+        sealed(told)
+        key = ("--public-key", ANOTHERS.public.hex())
+        assert tiu("audit", "check", exported(told), *key, "--report", "b.html").status == 1
+        assert not Path("b.html").exists()
 
     def test_one_bit_is_too_many(self, told: Backend) -> None:
         file = exported(told)
