@@ -328,6 +328,12 @@ def test_the_packaged_history_is_what_its_description_says(packaged: Path) -> No
     assert want.numbers == (71.343, 28.657, 71.343, 60.98)
 
 
+def test_the_packaged_history_is_verified(told: Told) -> None:
+    with connect(told.url, project=False) as tiu:
+        report = tiu.verify()
+        assert (report.equal, report.position) == (True, tiu.lag().last_position)
+
+
 def test_the_packaged_history_gives_the_expected_tables(packaged: Path, told: Told) -> None:
     result = told.result
     assert [len(result["tasks"])] + [result[n] for n in ("reports", "issues", "metrics")] == [10, 85, 9_324, 1_350]
