@@ -214,7 +214,7 @@ SENTENCES: dict[type[Event], Sentence] = {
     TaskAssigned: lambda event, state: f"{_task(state)} was assigned to agent {event.agent_id}.",
     TaskStarted: _of_task("was started"),
     ProgressClaimed: lambda event, state: (
-        f"{number(event.claimed)} % of {_task(state)[0].lower()}{_task(state)[1:]} were claimed."
+        f"{number(event.claimed)} % of {_task(state)[0].lower()}{_task(state)[1:]} was claimed."
     ),
     TaskCompleted: _of_task("was declared completed, which claims 100 %"),
     TaskFailed: _of_task("was declared failed"),

@@ -45,7 +45,7 @@ class TestJson:
             "correlation_id": None,
             "causation_id": None,
             "project_id": PROJECT,
-            "sentence": '60 % of task "Parse" were claimed.',
+            "sentence": '60 % of task "Parse" was claimed.',
             "fault": None,
             "changes": [{"field": "claimed", "before": 0.0, "after": 60.0, "withheld": None}],
         }
@@ -89,7 +89,7 @@ class TestWords:
         assert lines[0] == f"History of {FIRST} (times in UTC)"
         assert lines[1] == '2026-03-01 12:02:00  Task "Parse" was added, with medium priority.'
         assert f"{'':23}project_id: {PROJECT}" in lines
-        first = lines.index('2026-03-01 12:04:00  60 % of task "Parse" were claimed.')
+        first = lines.index('2026-03-01 12:04:00  60 % of task "Parse" was claimed.')
         assert lines[first + 1] == f"{'':23}claimed: 0 → 60"
         assert lines[first + 2].startswith(f"{'':21}position 8, recorded 20")
         assert len(lines) == first + 3

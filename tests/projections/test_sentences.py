@@ -49,7 +49,7 @@ def test_nothing_personal_is_said(topic: str) -> None:
 @pytest.mark.parametrize(
     ("topic", "said"),
     [
-        ("task.progress_claimed.v1", '33.333333 % of task "Parser" were claimed.'),
+        ("task.progress_claimed.v1", '33.333333 % of task "Parser" was claimed.'),
         ("task.completed.v1", 'Task "Parser" was declared completed, which claims 100 %.'),
         ("project.archived.v1", 'Project "Billing" was archived.'),
         ("project_file.modified.v1", 'File "src/a.py" was given other content: 16 bytes.'),
