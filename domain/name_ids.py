@@ -1,6 +1,6 @@
 """Ids made of names: uuid5 (RFC 9562, 5.5) and its text, as the standard library makes them, in half of its time.
 
-A projection makes several for each event, so this is where a rebuild is warm.
+A projection makes several for each event, so this is where a rebuild is warm. A namespace is given by its 16 bytes.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from uuid import UUID, SafeUUID
 _KEPT = ~(0xF000 << 64 | 0xC000 << 48) & (1 << 128) - 1
 _VERSION_AND_VARIANT = 5 << 76 | 0x8000 << 48
 _UNKNOWN = SafeUUID.unknown
-_new, _set = object.__new__, object.__setattr__
+_new = object.__new__
+_set_int, _set_safe = UUID.__dict__["int"].__set__, UUID.__dict__["is_safe"].__set__
 
 
-def text_of_value(value: int) -> str:
-    """Return the text of an id that is given by its integer."""
-    digits = f"{value:032x}"
+def text_of_bytes(value: bytes) -> str:
+    """Return the text of an id that is given by its bytes."""
+    digits = value.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
@@ -26,23 +27,25 @@ def text_of(id_: UUID) -> str:
     return _remembered(id_.int)
 
 
-_remembered = lru_cache(maxsize=4_096)(text_of_value)
+@lru_cache(maxsize=4_096)
+def _remembered(value: int) -> str:
+    return text_of_bytes(value.to_bytes(16, "big"))
 
 
-def name_value(namespace: int, name: str) -> int:
-    """Return the integer of a name's id in a namespace, itself given by its integer."""
-    digest = sha1(namespace.to_bytes(16, "big") + name.encode(), usedforsecurity=False).digest()
+def name_value(namespace: bytes, name: str) -> int:
+    """Return the integer of a name's id in a namespace."""
+    digest = sha1(namespace + name.encode()).digest()  # noqa: S324 - what uuid5 is made with; it keeps no secret
     return int.from_bytes(digest[:16], "big") & _KEPT | _VERSION_AND_VARIANT
 
 
 def id_of(value: int) -> UUID:
     """Return the id of an integer below 2**128."""
     made = _new(UUID)  # the constructor would check what cannot be wrong
-    _set(made, "int", value)
-    _set(made, "is_safe", _UNKNOWN)
+    _set_int(made, value)
+    _set_safe(made, _UNKNOWN)
     return made
 
 
 def uuid5(namespace: UUID, name: str) -> UUID:
     """Return the id of a name in a namespace."""
-    return id_of(name_value(namespace.int, name))
+    return id_of(name_value(namespace.bytes, name))

@@ -44,9 +44,11 @@ class Sums(NamedTuple):
 
     def numbers(self) -> tuple[float, float, float]:
         """Return (real progress, fake progress, authenticity rate) in percent; without tasks (0, 0, 100)."""
-        if not self.weight:
+        total, claimed, weight = self
+        if not weight:
             return 0.0, 0.0, 100.0
-        real = self.real / (self.weight * 10**14)
-        fake = (FULL * self.claimed - self.real) / (self.weight * 10**14)
-        rate = self.real / (self.claimed * 10**6) if self.claimed else 100.0
-        return real, fake, rate
+        scale = weight * 10**14
+        missing = FULL * claimed - total
+        if not missing:  # nothing is fake, as long as nothing was assessed: two divisions less, to the same result
+            return total / scale, 0.0, 100.0
+        return total / scale, missing / scale, total / (claimed * 10**6) if claimed else 100.0

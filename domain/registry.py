@@ -88,14 +88,14 @@ def encode_event(event: Event) -> bytes:
 
 def decode_event(topic: str, state: bytes) -> Event:
     """Return the event of stored bytes, upcast to its newest form. Raises UndecodableEvent."""
-    validate = VALIDATE.get(topic)
     try:
-        if validate is not None and topic not in UPCASTERS:
-            return validate(state)
-        if topic not in UPCASTERS:
+        if topic in UPCASTERS:
+            topic_now, body = _upcast(topic, state)
+            return VALIDATE[topic_now](body)
+        validate = VALIDATE.get(topic)
+        if validate is None:
             raise UndecodableEvent(f"no event has the topic {topic!r}", topic=topic)
-        newest, body = _upcast(topic, state)
-        return VALIDATE[newest](body)
+        return validate(state)
     except (ValueError, LookupError, TypeError, AttributeError):
         raise UndecodableEvent(f"these bytes are no {topic} event", topic=topic) from None
 

@@ -7,13 +7,13 @@ every projection, an embedding service's own included, is written by the same co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from ..projections.fold import Step, Writes
+from ..projections.fold import Step, Writes, unlike_columns
 from ..projections.projection import Kind, Projection, Row, Table
 from .errors import ProjectionFailed
 
@@ -193,7 +193,7 @@ def batches_of(writes: Sequence[Writes]) -> list[Batch]:
     for table, _, _, inserts in writes:
         if inserts:
             columns = tuple(table.columns)
-            batches.append(Batch("insert", table, columns, _values(columns, inserts)))
+            batches.append(Batch("insert", table, columns, _values(table, columns, inserts)))
     return batches
 
 
@@ -205,10 +205,15 @@ def _updates(table: Table, updates: list[tuple[UUID, dict[str, Any]]]) -> Iterat
     for given, rows in by_columns.items():
         columns = (*sorted(set(given) - {table.key}), table.key)
         if len(columns) > 1:
-            yield Batch("update", table, columns, _values(columns, rows))
+            yield Batch("update", table, columns, _values(table, columns, rows))
 
 
-def _values(columns: tuple[str, ...], rows: Iterable[Row]) -> list[tuple[Any, ...]]:
+def _values(table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+    """Raises ValueError where a row has other columns."""
     if len(columns) == 1:
         return [(row[columns[0]],) for row in rows]
-    return [*map(itemgetter(*columns), rows)]
+    try:
+        return [*map(itemgetter(*columns), rows)]
+    except KeyError:
+        unlike = next(row for row in rows if not row.keys() >= set(columns))
+        raise unlike_columns(table, unlike) from None

@@ -10,7 +10,7 @@ many times over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -34,7 +34,7 @@ comes to a sequence of them."""
 class Folded:
     """The changes of one table."""
 
-    __slots__ = ("columns", "deletes", "inserts", "key", "moved", "name", "table", "unique", "updates")
+    __slots__ = ("changing", "columns", "deletes", "inserts", "key", "moved", "name", "table", "unique", "updates")
 
     def __init__(self, table: Table, moved: set[str]) -> None:
         self.table, self.name, self.key = table, table.name, table.key
@@ -42,13 +42,15 @@ class Folded:
         self.unique = frozenset(column for columns in table.unique for column in columns)
         self.moved = moved
         self.deletes: dict[int, UUID] = {}
-        self.updates: dict[int, tuple[UUID, dict[str, Any]]] = {}
+        self.updates: dict[int, UUID] = {}
         self.inserts: dict[int, Row] = {}
+        self.changing: dict[int, dict[str, Any]] = {}
+        """What updates have come to so far, of stored rows and of new ones: ours to change."""
 
     def insert(self, row: Row) -> None:
         id_ = row[self.key].int
-        if len(row) != self.columns:
-            raise ValueError(f"{self.name}: a row has {sorted(row)}, not the table's columns")
+        if len(row) != self.columns:  # a wrong name among as many is found when they are written
+            raise unlike_columns(self.table, row)
         if id_ in self.inserts or id_ in self.updates:
             raise ValueError(f"{self.name}: a second row {row[self.key]}")
         self.inserts[id_] = row
@@ -57,26 +59,41 @@ class Folded:
         id_ = key.int
         if self.unique and not self.unique.isdisjoint(values):
             self.moved.add(self.name)
-        row = self.inserts.get(id_)
-        if row is not None:
-            self.inserts[id_] = {**row, **values}
-        elif id_ in self.updates:
-            self.updates[id_][1].update(values)
+        changing = self.changing.get(id_)
+        if changing is not None:
+            changing.update(values)
+        elif id_ in self.inserts:
+            self.inserts[id_] = self.changing[id_] = {**self.inserts[id_], **values}
         elif id_ in self.deletes:
             raise ValueError(f"{self.name}: an update of {key}, which was deleted")
         else:
-            self.updates[id_] = (key, {**values})
+            self.updates[id_] = key
+            self.changing[id_] = {**values}
 
     def delete(self, key: UUID) -> None:
-        if self.inserts.pop(key.int, None) is None:
-            self.updates.pop(key.int, None)
-            self.deletes[key.int] = key
+        id_ = key.int
+        self.changing.pop(id_, None)
+        if self.inserts.pop(id_, None) is None:
+            self.updates.pop(id_, None)
+            self.deletes[id_] = key
 
     def writes(self) -> Writes:
         """Return what the changes came to, and begin anew."""
-        written = Writes(self.table, [*self.deletes.values()], [*self.updates.values()], [*self.inserts.values()])
-        self.deletes, self.updates, self.inserts = {}, {}, {}
+        updates = [(key, self.changing[id_]) for id_, key in self.updates.items()]
+        written = Writes(self.table, [*self.deletes.values()], updates, [*self.inserts.values()])
+        self.deletes, self.updates, self.inserts, self.changing = {}, {}, {}, {}
         return written
+
+
+def unlike_columns(table: Table, row: Iterable[str]) -> ValueError:
+    """Return what says that a row has other columns than its table."""
+    given, wanted = set(row), set(table.columns)
+    told = [
+        f"{what} {', '.join(sorted(columns))}"
+        for what, columns in (("without", wanted - given), ("with", given - wanted))
+        if columns
+    ]
+    return ValueError(f"{table.name}: a row {' and '.join(told)}: not the table's columns")
 
 
 class Fold:

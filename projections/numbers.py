@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from ..domain.messages import Recorded
-from ..domain.name_ids import id_of, name_value, text_of, text_of_value
+from ..domain.name_ids import id_of, name_value, text_of, text_of_bytes
 from ..domain.progress import Sums
 from .projection import Change, Insert, Row, Update
 from .tables import PROGRESS_METRICS, PROJECT_STATE, PROJECTS
@@ -29,7 +29,7 @@ def change_numbers(
     """
     project_id: UUID = state["project_id"]
     real, fake, rate = sums.numbers()
-    changed = {}
+    changed: dict[str, Any] = {}
     if real != state["real_progress"]:
         changed["real_progress"] = real
     if fake != state["fake_progress"]:
@@ -41,16 +41,18 @@ def change_numbers(
     seq = state["metric_seq"]
     changes: list[Change] = []
     if changed:
-        at = recorded.event.occurred_at
-        event = name_value(recorded.stream_id.int, str(recorded.version))  # its id, as event_id() makes it
-        kind, cause_id, told = cause[0], text_of(cause[1]), text_of_value(event)
+        event, stream_id, version, _, _ = recorded
+        at = event.occurred_at
+        event_id = name_value(stream_id.bytes, str(version)).to_bytes(16, "big")  # as messages.event_id() makes it
+        kind, cause_id, told = cause[0], text_of(cause[1]), text_of_bytes(event_id)
         for name, value in changed.items():
             seq += 1
             metadata = {kind: cause_id, "seq": seq, "event_id": told}
-            changes.append(_metric_row(event, project_id, name, value, metadata, at))
+            changes.append(_metric_row(event_id, project_id, name, value, metadata, at))
         changes.append(_new(Update, (PROJECTS.name, project_id, {**changed, "updated_at": at})))
-    sums_after = {"real_sum": sums.real, "claimed_sum": sums.claimed, "weight_sum": sums.weight}
-    changes.append(_new(Update, (PROJECT_STATE.name, project_id, {**sums_after, **changed, "metric_seq": seq})))
+    changed["real_sum"], changed["claimed_sum"], changed["weight_sum"] = sums
+    changed["metric_seq"] = seq
+    changes.append(_new(Update, (PROJECT_STATE.name, project_id, changed)))
     return changes
 
 
@@ -58,14 +60,14 @@ def metric_row(recorded: Recorded, project_id: UUID, name: str, value: float, me
     """Return the progress_metrics row of an event's value."""
     event_id = recorded.event_id
     metadata = {**metadata, "event_id": str(event_id)}
-    return _metric_row(event_id.int, project_id, name, value, metadata, recorded.event.occurred_at)
+    return _metric_row(event_id.bytes, project_id, name, value, metadata, recorded.event.occurred_at)
 
 
 def _metric_row(
-    event: int, project_id: UUID, name: str, value: float, metadata: dict[str, Any], at: datetime
+    event_id: bytes, project_id: UUID, name: str, value: float, metadata: dict[str, Any], at: datetime
 ) -> Insert:
     row = {
-        "id": id_of(name_value(event, name)),
+        "id": id_of(name_value(event_id, name)),
         "project_id": project_id,
         "metric_name": name,
         "value": value,

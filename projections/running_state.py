@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from .fold import Writes, make
+from .fold import Writes, make, unlike_columns
 from .projection import Row, RowChange, Table
 
 LIMIT = 100_000
@@ -20,6 +20,7 @@ class PrivateRows:
 
     def __init__(self, table: Table, load: Load, load_children: LoadChildren) -> None:
         self.table = table
+        self._parent = table.parent
         self._load = load
         self._load_children = load_children
         self.known: dict[int, dict[str, Any] | None] = {}
@@ -60,7 +61,7 @@ class PrivateRows:
         table = self.table
         key: UUID = row[table.key]
         if len(row) != len(table.columns):
-            raise ValueError(f"{table.name}: a row has {sorted(row)}, not the table's columns")
+            raise unlike_columns(table, row)
         family = self.family(row[table.parent]) if table.parent else None
         if self.known.get(key.int):
             raise ValueError(f"{table.name}: a second row {key}")
@@ -73,13 +74,11 @@ class PrivateRows:
         """Raises KeyError where there is no such row."""
         id_ = key.int
         row = self.known.get(id_) or self.row(key)
-        changed = {**row, **values}
-        if id_ in self.touched:
-            self.known[id_] = changed
-        else:
-            self._put(key, changed, was_there=True)
-        if self.table.parent:
-            self.family(row[self.table.parent])[id_] = changed
+        row.update(values)
+        if id_ not in self.touched:
+            self._put(key, row, was_there=True)
+        if self._parent:
+            self.family(row[self._parent])[id_] = row
 
     def delete(self, key: UUID) -> None:
         """Raises KeyError where there is no such row."""
@@ -89,7 +88,7 @@ class PrivateRows:
         self._put(key, None, was_there=True)
 
     def _put(self, key: UUID, row: dict[str, Any] | None, *, was_there: bool) -> None:
-        """Give a row a new form; at its first change in a batch it goes behind those that were changed before it."""
+        """Keep a row; at its first change in a batch it goes behind those that were changed before it."""
         id_ = key.int
         if id_ not in self.touched:
             self.touched[id_] = (key, was_there)
@@ -105,9 +104,9 @@ class PrivateRows:
                 if was_there:
                     written.deletes.append(key)
             elif was_there:
-                written.updates.append((key, row))
+                written.updates.append((key, {**row}))
             else:
-                written.inserts.append(row)
+                written.inserts.append({**row})
         self.touched.clear()
         return written
 
@@ -126,8 +125,8 @@ class RunningState:
     """The private rows as they stand within a batch, over what is stored. Satisfies `Rows`.
 
     `load(table, keys)` and `load_children(table, parent)` read what is stored. Rows stay in memory between batches, the
-    `limit` changed last: the store's only writer is the projector that holds this. A changed row is a new one, so that
-    those given out, to handlers or to be written, stay as they were.
+    `limit` changed last: the store's only writer is the projector that holds this. A row given to a handler stays as it
+    is until the changes of that event are made; those that are to be written are copies.
     """
 
     def __init__(self, tables: tuple[Table, ...], load: Load, load_children: LoadChildren, limit: int = LIMIT) -> None:

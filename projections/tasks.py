@@ -93,14 +93,14 @@ def task_completed(recorded: Recorded, event: TaskCompleted, rows: Rows) -> list
 
 def _claim(recorded: Recorded, claimed: int, rows: Rows, values: dict[str, Any]) -> list[Change]:
     """Return what a claim changes; `values` are those that the task's row is given besides its numbers."""
-    assert recorded.project_id is not None
-    task_id = recorded.stream_id
+    _, task_id, _, _, project_id = recorded
+    assert project_id is not None
     weight, claimed_before, authenticity = term_of(rows.get(TASK_STATE.name, task_id))
-    project = rows.get(PROJECT_STATE.name, recorded.project_id)
+    project = rows.get(PROJECT_STATE.name, project_id)
     sums = sums_of(project, weight * (claimed - claimed_before), authenticity)
-    real, fake = task_numbers(claimed, authenticity)
+    values["real_progress"], values["fake_progress"] = task_numbers(claimed, authenticity)
     changes = change_numbers(recorded, project, sums, project["quality_score"], ("task_id", task_id))
-    changes.append(_new(Update, (TASKS.name, task_id, {**values, "real_progress": real, "fake_progress": fake})))
+    changes.append(_new(Update, (TASKS.name, task_id, values)))
     changes.append(_new(Update, (TASK_STATE.name, task_id, {"claimed": claimed})))
     return changes
 

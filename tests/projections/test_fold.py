@@ -128,10 +128,21 @@ def test_contradictions_raise(changes: tuple[RowChange, ...]) -> None:
 
 
 def test_a_row_has_every_column_and_no_other() -> None:
-    with pytest.raises(ValueError, match="columns"):
+    with pytest.raises(ValueError, match="parents: a row without size: not the table's columns"):
         fold(Insert("parents", {"id": A, "name": "x"}))
-    with pytest.raises(ValueError, match="columns"):
+    with pytest.raises(ValueError, match="parents: a row with colour: not the table's columns"):
         fold(Insert("parents", {"id": A, "name": "x", "size": 1, "colour": "red"}))
+
+
+def test_what_was_given_to_be_written_is_not_changed_by_the_next_batch() -> None:
+    folded = Fold(TABLES)
+    folded.add(parent(A))
+    folded.add(Update("parents", B, {"size": 1}))
+    ((_, _, updates, inserts),) = folded.writes()
+    folded.add(Update("parents", A, {"size": 2}))
+    folded.add(Update("parents", B, {"size": 2}))
+    assert inserts == [parent(A).row]
+    assert updates == [(B, {"size": 1})]
 
 
 # Folding in batches = one by one

@@ -70,11 +70,23 @@ def test_changes_stand_over_what_is_stored(stored: Stored) -> None:
         stored.state.get("sums", B)
 
 
-def test_a_row_given_out_is_not_changed_by_what_comes_later(stored: Stored) -> None:
+def test_what_is_to_be_written_is_not_changed_by_what_comes_later(stored: Stored) -> None:
+    """It is written while the next batch is folded."""
+    stored.rows["sums", B] = sums(B, 5)
     stored.state.add(Insert("sums", sums(A, 1)))
-    before = stored.state.get("sums", A)
+    stored.state.add(Update("sums", B, {"sum": 6}))
+    ((_, _, updates, inserts),) = stored.state.writes()
+    for key in (A, B):
+        stored.state.add(Update("sums", key, {"sum": 99}))
+    assert inserts == [sums(A, 1)]
+    assert updates == [(B, sums(B, 6))]
+
+
+def test_what_a_handler_gave_is_not_changed(stored: Stored) -> None:
+    given = sums(A, 1)
+    stored.state.add(Insert("sums", given))
     stored.state.add(Update("sums", A, {"sum": 2}))
-    assert before == sums(A, 1)
+    assert given == sums(A, 1)
 
 
 def test_tables_that_are_read_by_others_are_not_kept(stored: Stored) -> None:
