@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from queue import SimpleQueue
+from threading import Lock
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -17,7 +20,7 @@ from psycopg.types.string import StrDumper
 from ...projections.fold import Step
 from ...projections.projection import Projection, Table
 from ..comparable import ComparableRow
-from ..comparison import Comparison, DatabaseComparison, Side, differing_statement
+from ..comparison import Comparison, DatabaseComparison, Side, alike_statement, differing_statement
 from ..errors import RebuildRefused, StoreUnavailable, TablesBusy
 from ..read_store import Checkpoint
 from ..rebuild import RebuildProgress, Shadow, Tell, broken
@@ -27,6 +30,7 @@ from .read_store import PostgreSQLReadStore
 from .standing import row_of
 
 SQL = {name: for_psycopg(statement) for name, statement in statements("postgresql/shadow.sql").items()}
+T = TypeVar("T")
 OUR_TRIGGERS = ["trigger_check_circular_dependency"]
 FORM = ["column", "check"]
 """What tables have from the beginning."""
@@ -55,7 +59,7 @@ class LeftForTheEnd(NamedTuple):
 
 
 class PostgreSQLShadow(Shadow):
-    """It holds up to four connections: one that keeps others out, and does the swap; two to load; one to compare."""
+    """It holds up to four connections: one keeps others out, and swaps; two load, and make indexes; one compares."""
 
     def __init__(self, url: str, projection: Projection, *, timeout: float) -> None:
         self._url = url
@@ -139,10 +143,10 @@ class PostgreSQLShadow(Shadow):
                     self._indexes.make_all(cursor, table.name)
 
     def _plan(self) -> None:
-        planned, made, analyze = (
+        planned, made, statistics = (
             self._holder.execute(SQL[name], self._names).fetchall() for name in ("left_for_the_end", "made", "analyze")
         )
-        self._indexes.plan([LeftForTheEnd(*row) for row in planned], made, [statement for (statement,) in analyze])
+        self._indexes.plan([LeftForTheEnd(*row) for row in planned], made, [statement for (statement,) in statistics])
 
     def _run_made(self, name: str, **parameters: Any) -> None:
         """Run the statements that a query makes of the catalogue."""
@@ -151,13 +155,24 @@ class PostgreSQLShadow(Shadow):
                 self._holder.execute(statement.encode())
 
     def finish(self, tell: Tell) -> None:
+        """References are made one by one: each locks two tables, and needs the key of the other."""
         self._plan()
-        left = self._indexes.left()
+        left, done = self._indexes.left(), 0
+        tell(RebuildProgress("indexing", done, len(left)))
+
+        def made(one: LeftForTheEnd) -> None:
+            nonlocal done
+            done += 1
+            self._indexes.made |= {(one.table, one.name)}
+            tell(RebuildProgress("indexing", done, len(left)))
+
+        at_once([one for one in left if one.kind != "reference"], self._connections, build, then=made)
         with self._connections.using() as connection, connection.cursor() as cursor:
-            for number, one in enumerate(left):
-                tell(RebuildProgress("indexing", number, len(left)))
-                self._indexes.make(cursor, [one])
-            self._indexes.analyze(cursor)
+            for one in left:
+                if one.kind == "reference":
+                    build(cursor, one)
+                    made(one)
+        at_once(self._indexes.statistics, self._connections, analyze)
 
     @contextmanager
     def held(self) -> Iterator[Checkpoint | None]:
@@ -272,13 +287,16 @@ class LazyIndexes:
 
     def __init__(self) -> None:
         self._planned: list[LeftForTheEnd] = []
-        self._analyze: list[str] = []
+        self.statistics: list[str] = []
+        """The statements that gather them."""
         self.made: frozenset[tuple[str, str]] = frozenset()
         """(table, name) of those that are there."""
 
-    def plan(self, planned: Iterable[LeftForTheEnd], made: Iterable[tuple[str, str]], analyze: Iterable[str]) -> None:
+    def plan(
+        self, planned: Iterable[LeftForTheEnd], made: Iterable[tuple[str, str]], statistics: Iterable[str]
+    ) -> None:
         """Say what there is to make, what is made of it, and the statements that gather statistics."""
-        self._planned, self.made, self._analyze = list(planned), frozenset(made), list(analyze)
+        self._planned, self.made, self.statistics = list(planned), frozenset(made), list(statistics)
 
     def left(self) -> list[LeftForTheEnd]:
         """Return what is not made yet, in the order to make it."""
@@ -294,22 +312,73 @@ class LazyIndexes:
         found_by = [one for one in self.left() if one.kind == "index" and (one.table, one.column) in references]
         if wanted := [*(one for one in self.left() if one.kind == "key"), *found_by]:
             self.make(cursor, wanted)
-            self.analyze(cursor)
-
-    def analyze(self, cursor: psycopg.Cursor[Any]) -> None:
-        for statement in self._analyze:
-            cursor.execute(statement.encode())
+            for statement in self.statistics:
+                analyze(cursor, statement)
 
     def make_all(self, cursor: psycopg.Cursor[Any], table: str) -> None:
         self.make(cursor, [one for one in self.left() if one.table == table and one.kind != "reference"])
 
     def make(self, cursor: psycopg.Cursor[Any], wanted: Sequence[LeftForTheEnd]) -> None:
         for one in wanted:
-            try:
-                cursor.execute(one.statement.encode())
-            except psycopg.IntegrityError:  # what it says may be personal
-                raise broken(one.name, one.table) from None
+            build(cursor, one)
             self.made |= {(one.table, one.name)}
+
+
+def build(cursor: psycopg.Cursor[Any], one: LeftForTheEnd) -> None:
+    """Make a constraint or an index. Raises ProjectionFailed where the rows break it."""
+    try:
+        cursor.execute(one.statement.encode())
+    except psycopg.IntegrityError:  # what it says may be personal
+        raise broken(one.name, one.table) from None
+
+
+def analyze(cursor: psycopg.Cursor[Any], statement: str) -> None:
+    """Gather the statistics of a table."""
+    cursor.execute(statement.encode())
+
+
+def at_once(
+    wanted: Sequence[T],
+    connections: Connections,
+    work: Callable[[psycopg.Cursor[Any], T], None],
+    then: Callable[[T], None] = lambda _: None,
+) -> None:
+    """Do work on two connections at once, in order, and `then` here, as each piece is done.
+
+    What either raises ends all of it: a statement that runs meanwhile is cancelled.
+    """
+    left, done = iter(wanted), SimpleQueue[T | BaseException]()
+    taking = Lock()
+
+    def take() -> T | None:
+        with taking:
+            return next(left, None)
+
+    def go_on(connection: Connection) -> None:
+        try:
+            with connection.cursor() as cursor:
+                while (one := take()) is not None:
+                    work(cursor, one)
+                    done.put(one)
+        except BaseException as error:  # noqa: BLE001 - raised below
+            done.put(error)
+
+    with ExitStack() as stack:
+        ours = [stack.enter_context(connections.using()) for _ in range(2)]
+        threads = stack.enter_context(ThreadPoolExecutor(len(ours), "tiu-rebuild"))
+        for connection in ours:
+            threads.submit(go_on, connection)
+        try:
+            for _ in wanted:
+                one = done.get()
+                if isinstance(one, BaseException):
+                    raise one
+                then(one)
+        except BaseException:
+            left = iter(())
+            for connection in ours:
+                connection.cancel()
+            raise
 
 
 class _LoadingStore(PostgreSQLReadStore):
@@ -333,9 +402,17 @@ class PostgreSQLComparison(DatabaseComparison):
         self._connection = connection
         self._schemas = {"live": _quoted(live), "rebuilt": _quoted(rebuilt)}
 
-    def _differing(self, table: Table, limit: int) -> tuple[int, list[Any]]:
+    @staticmethod
+    def _unlike(table: Table) -> str:
         rows = (", ".join(f"{side}.{column}" for column in table.columns) for side in "lr")
-        unlike = "ROW({})::record *<> ROW({})::record".format(*rows)  # byte by byte: 0.0 is not -0.0
+        return "ROW({})::record *<> ROW({})::record".format(*rows)  # byte by byte: 0.0 is not -0.0
+
+    def _alike(self, table: Table) -> bool:
+        statement = alike_statement(table.name, table.key, **self._schemas, unlike=self._unlike(table))
+        return bool(self._connection.execute(for_psycopg(statement).encode()).fetchall()[0][0])
+
+    def _differing(self, table: Table, limit: int) -> tuple[int, list[Any]]:
+        unlike = self._unlike(table)
         statement = differing_statement(table.name, table.key, **self._schemas, unlike=unlike, full_join=True)
         found = self._connection.execute(for_psycopg(statement).encode(), {"limit": limit}).fetchall()
         return (found[0][0], [key for _, key in found]) if found else (0, [])

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from ...projections.projection import Projection, Table
 from ..comparable import ComparableRow
-from ..comparison import Comparison, DatabaseComparison, Side, differing_statement, row_statement
+from ..comparison import Comparison, DatabaseComparison, Side, alike_statement, differing_statement, row_statement
 from ..errors import RebuildRefused, StoreUnavailable
 from ..migration import migrations_in
 from ..read_store import Checkpoint
@@ -201,8 +201,16 @@ class SQLiteComparison(DatabaseComparison):
         self._connection = connection
         give_comparable(connection)
 
+    @staticmethod
+    def _unlike(table: Table) -> str:
+        return " OR ".join(f"l.{column} IS NOT r.{column}" for column in table.columns)
+
+    def _alike(self, table: Table) -> bool:
+        statement = alike_statement(table.name, table.key, "main", "rebuilt", self._unlike(table))
+        return bool(self._connection.execute(statement).fetchone()[0])
+
     def _differing(self, table: Table, limit: int) -> tuple[int, list[Any]]:
-        unlike = " OR ".join(f"l.{column} IS NOT r.{column}" for column in table.columns)
+        unlike = self._unlike(table)
         statement = differing_statement(table.name, table.key, "main", "rebuilt", unlike, full_join=False)
         rows = self._connection.execute(statement, {"limit": limit}).fetchall()
         return (rows[0][0], [key.decode() for _, key in rows]) if rows else (0, [])

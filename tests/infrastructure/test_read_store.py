@@ -114,7 +114,6 @@ class TestApply:
         assert store.row(THINGS, ONE) == thing(ONE, a_text="x", a_flag=False).row
         assert store.row(THINGS, TWO) == thing(TWO, a_integer=5).row
 
-
     def test_a_row_with_a_wrong_column_among_as_many_names_it(self, store: ReadStore, backend: Backend) -> None:
         row = {name: value for name, value in thing(ONE).row.items() if name != "a_text"} | {"a_test": "x"}
         with pytest.raises(ValueError, match="things: a row without a_text and with a_test: not the table's columns"):
