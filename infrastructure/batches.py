@@ -44,21 +44,17 @@ class Batches:
             if handler is None:
                 continue
             recorded = new(Recorded, (event, stream_id, version, position, project_id))  # its own constructor is slower
-            changes = handler(recorded, event, state)
-            if changes.__class__ is not list:
-                changes = [*changes]  # all of them, before the state moves
-            for change in changes:
-                kind = change.__class__
-                if kind is Operation:
-                    steps += [self._close(), change]
-                elif moved and fold.must_close(change):
+            for change in [*handler(recorded, event, state)]:  # all of them, before the state moves
+                if moved and not isinstance(change, Operation) and fold.must_close(change):
                     steps.append(self._close())
-                if kind is Update:  # as `make` does: a call less, for every change
+                if isinstance(change, Update):  # as `make` does: a call less, for every change
                     tables[change[0]].update(change[1], change[2])
-                elif kind is Insert:
+                elif isinstance(change, Insert):
                     tables[change[0]].insert(change[1])
-                elif kind is Delete:
+                elif isinstance(change, Delete):
                     tables[change[0]].delete(change[1])
+                else:
+                    steps += [self._close(), change]
         return [*steps, self._close()]
 
     def _close(self) -> Step:

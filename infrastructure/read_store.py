@@ -154,11 +154,13 @@ class Batch(NamedTuple):
                 return update_statement(self.table.name, self.columns, placeholder)
         return delete_statement(self.table, f"= {placeholder}")
 
-    def encoded(self, encoders: Encoders) -> list[Sequence[Any]]:
-        """Return the rows with their values as a store gives them to its database."""
-        kinds = [self.table.columns[column] for column in self.columns]
-        special = [(i, encoders[kind]) for i, kind in enumerate(kinds) if kind in encoders]
-        return [_with_encoded(row, special) for row in self.rows] if special else [*self.rows]
+    def encoded(self, encoders: Encoders) -> list[tuple[Any, ...]]:
+        """Return the rows with their values as a store gives them to its database: encoded column by column."""
+        encode = [encoders.get(self.table.columns[column]) for column in self.columns]
+        if not any(encode):
+            return self.rows
+        columns = zip(*self.rows, strict=True)
+        return [*zip(*map(_encoded, encode, columns), strict=True)]
 
     def check(self, matched: int) -> None:
         """Raise ProjectionFailed where rows were missing: the tables are not what the events made.
@@ -173,12 +175,8 @@ class Batch(NamedTuple):
             )
 
 
-def _with_encoded(row: tuple[Any, ...], special: list[tuple[int, Callable[[Any], Any]]]) -> list[Any]:
-    encoded = list(row)
-    for index, encode in special:
-        if encoded[index] is not None:
-            encoded[index] = encode(encoded[index])
-    return encoded
+def _encoded(encode: Callable[[Any], Any] | None, values: tuple[Any, ...]) -> Sequence[Any]:
+    return values if encode is None else [None if value is None else encode(value) for value in values]
 
 
 def batches_of(writes: Sequence[Writes]) -> list[Batch]:

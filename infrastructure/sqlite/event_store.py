@@ -35,13 +35,14 @@ from ..event_store import (
     StreamEvent,
     Taken,
     Unit,
+    log_event,
 )
 from ..group_commit import GroupCommit, are_independent
 from ..keys import KeyRing
 from ..sql import sequences, statements
 from .connections import Connections, Held, open_database, translated
 from .encoded import encoded_row
-from .values import json_text, time_of, time_text, uuid_of, uuid_text
+from .values import json_text, stored_id, time_of, time_text, uuid_of, uuid_text
 
 SQL = statements("sqlite/events.sql")
 CHANGES = sequences("sqlite/write_side.sql")
@@ -235,8 +236,8 @@ class SQLiteEventStore(EventStore):
             for position, stream, version, topic, state, project, key, *hashes in connection.execute(
                 SQL[name], parameters
             ):
-                ids = uuid_of(project), uuid_of(key)
-                events.append(LogEvent(position, UUID(stream), version, topic, state, *ids, *hashes))
+                row = (position, stored_id(stream), version, topic, state, uuid_of(project), uuid_of(key), *hashes)
+                events.append(log_event(row))
                 room -= len(state)
                 if room <= 0:
                     break

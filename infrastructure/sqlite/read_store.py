@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from ...domain.name_ids import text_of
 from ...projections.fold import Step, Writes
 from ...projections.projection import Kind, Projection, Row, Table
 from ..errors import CheckpointMoved, ProjectionFailed
@@ -34,7 +35,7 @@ def _same(value: Any) -> Any:
 
 
 ENCODERS: dict[Kind, Callable[[Any], Any]] = {
-    Kind.UUID: str,
+    Kind.UUID: text_of,
     Kind.EXACT: str,
     Kind.FLAG: int,
     Kind.JSON: json_text,
