@@ -96,6 +96,13 @@ def test_bodies_beyond_what_is_read_at_once_wait_for_the_next_read(events: Event
     assert positions(READS[name](events, 2, EVERYTHING)) == [3]
 
 
+def test_bodies_of_the_log_beyond_what_is_read_at_once_wait_for_the_next_read(events: EventStore) -> None:
+    half = b"x" * (READ_BYTES // 2 + 1)
+    append(events, *(event(A, version, state=half) for version in (1, 2, 3)), event(A, 4, state=half + half))
+    found = [[event.position for event in events.read(after, EVERYTHING)] for after in (0, 2, 3, 4)]
+    assert found == [[1, 2], [3, 4], [4], []], "one at the least, and one that goes beyond it as the last"
+
+
 def test_events_are_read_at_any_positions_in_order(store: EventStore) -> None:
     assert store.read_at([4, 1, 2]) == [event for event in store.read(0, 10) if event.position in (1, 2, 4)]
     assert store.read_at([]) == store.read_at([6, 99]) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 from claude_tiu import RebuildRefused, TablesBusy
 from claude_tiu.infrastructure.migrations import migrate_up
 from claude_tiu.infrastructure.postgresql import shadow as shadow_module
+from claude_tiu.infrastructure.postgresql.connections import Connections
+from claude_tiu.infrastructure.postgresql.shadow import at_once
 from claude_tiu.infrastructure.projector import Projector
 from claude_tiu.infrastructure.rebuild import RebuildProgress
 from claude_tiu.projections.read_model import READ_MODEL
@@ -224,6 +227,45 @@ class TestRefuses:
         rebuild(app)
         assert catalogue(app) == tables
         app.close()
+
+
+class TestAtOnce:
+    @pytest.fixture
+    def connections(self, postgresql: PostgreSQLBackend) -> Iterator[Connections]:
+        connections = Connections(postgresql.url, max_size=2, timeout=10.0, recycle=3_600.0)
+        yield connections
+        connections.close()
+
+    @staticmethod
+    def run(cursor: psycopg.Cursor[Any], statement: str) -> None:
+        cursor.execute(statement.encode())
+
+    def test_two_statements_run_and_each_is_told_once(self, connections: Connections) -> None:
+        together = threading.Barrier(2, timeout=10.0)
+        told: list[int] = []
+
+        def meet(cursor: psycopg.Cursor[Any], number: int) -> None:
+            together.wait()
+
+        at_once(range(8), connections, meet, told.append)
+        assert sorted(told) == list(range(8))
+
+    def test_what_one_raises_ends_the_other(self, connections: Connections) -> None:
+        began = time.monotonic()
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            at_once(["SELECT pg_sleep(120)", "SELECT 1 / 0", "SELECT pg_sleep(120)"], connections, self.run)
+        assert time.monotonic() - began < 60
+        with connections.using() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+
+    def test_who_is_told_may_end_both(self, connections: Connections) -> None:
+        def stop(_: str) -> None:
+            raise Stopped
+
+        began = time.monotonic()
+        with pytest.raises(Stopped):
+            at_once(["SELECT pg_sleep(120)", "SELECT 1", "SELECT pg_sleep(120)"], connections, self.run, stop)
+        assert time.monotonic() - began < 60
 
 
 class TestWaits:
