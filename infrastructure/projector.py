@@ -20,7 +20,7 @@ from ..projections.projection import Projection
 from ..projections.running_state import RunningState
 from .batches import Batches, seldom_collecting
 from .errors import CheckpointMoved, CheckpointRefused, ProjectionFailed, StoreUnavailable, WaitTimeout
-from .event_store import Listener, LogEvent
+from .event_store import READ_BYTES, Listener, LogEvent
 from .read_store import Checkpoint, ReadStore
 
 BATCH_SIZE = 5_000
@@ -258,7 +258,7 @@ class Projector:
         full = True
         while full:
             events, keys = reading.result()
-            full = len(events) == self._batch_size and not stop()
+            full = self._more_may_wait(events) and not stop()
             if full:
                 reading = pool.submit(self._read, events[-1].position)
             if events:
@@ -269,6 +269,10 @@ class Projector:
                 writing, before = (written, len(events), after), after
         if writing:
             yield _done(*writing)
+
+    def _more_may_wait(self, events: list[LogEvent]) -> bool:
+        """Whether a batch has as many events, or as many bytes, as are read at once."""
+        return len(events) == self._batch_size or sum(len(event.state) for event in events) >= READ_BYTES
 
     def _read(self, after: int) -> tuple[list[LogEvent], dict[UUID, bytes]]:
         events = self._events.read(after, self._batch_size)

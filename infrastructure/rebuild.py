@@ -22,7 +22,8 @@ from .forgotten import Forgotten
 from .projector import Projector
 from .read_store import Checkpoint, ReadStore
 
-BATCH_SIZE = 5_000
+BATCH_SIZE = 20_000
+"""Four times a live projector's: more of what happens to a row folds into one change. It costs some 60 MiB more."""
 ROUNDS = 20
 """How often to load what came while the rest was loaded, before the live projector is held up for the last of it."""
 

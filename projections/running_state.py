@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,8 @@ class PrivateRows:
         self._families: dict[int, dict[int, dict[str, Any]]] = {}
         self.touched: dict[int, tuple[UUID, bool]] = {}
         """What the batch has changed so far: its key, and whether there was such a row before it."""
+        self._unwritten: set[int] = set()
+        """What was given out to be written since the last trim: a store may not have it yet."""
 
     def row(self, key: UUID) -> dict[str, Any]:
         """Return a row. Raises KeyError where there is none."""
@@ -107,18 +110,24 @@ class PrivateRows:
                 written.updates.append((key, {**row}))
             else:
                 written.inserts.append({**row})
+        self._unwritten.update(self.touched)
         self.touched.clear()
         return written
 
     def trim(self, limit: int) -> None:
-        for rows in (self.known, self._families):
-            for id_ in list(rows)[: max(0, len(rows) - limit)]:
-                del rows[id_]
+        unwritten, self._unwritten = self._unwritten, set()
+        for id_ in [*islice(self.known, max(0, len(self.known) - limit))]:
+            if id_ not in unwritten:
+                del self.known[id_]
+        for parent in [*islice(self._families, max(0, len(self._families) - limit))]:
+            if unwritten.isdisjoint(self._families[parent]):
+                del self._families[parent]
 
     def clear(self) -> None:
         self.known.clear()
         self._families.clear()
         self.touched.clear()
+        self._unwritten.clear()
 
 
 class RunningState:
@@ -158,11 +167,10 @@ class RunningState:
         return [rows.writes() for rows in self.tables.values() if rows.touched]
 
     def trim(self) -> None:
-        """Forget the rows changed longest ago, beyond the limit. What is forgotten must be stored by now: so the limit
-        is far beyond what the batches at hand can change."""
+        """Forget the rows changed longest ago, beyond the limit, but those given out to be written since the last trim:
+        what is forgotten must be stored by now, and the batch behind the one just stored is not."""
         for rows in self.tables.values():
-            if len(rows.known) > self._limit:
-                rows.trim(self._limit)
+            rows.trim(self._limit)
 
     def clear(self) -> None:
         """Forget everything: what is stored is no longer what was written."""
