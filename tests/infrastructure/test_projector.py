@@ -21,8 +21,10 @@ from claude_tiu.domain.user import UserCreated
 from claude_tiu.infrastructure import projector as module
 from claude_tiu.infrastructure.errors import CheckpointRefused, ProjectionFailed, WaitTimeout
 from claude_tiu.infrastructure.event_store import EventStore, Listener, NewEvent
+from claude_tiu.infrastructure.postgresql import event_store as postgresql_event_store
 from claude_tiu.infrastructure.projector import BATCH_SIZE, Projector, poll_for
 from claude_tiu.infrastructure.read_store import Checkpoint, ReadStore
+from claude_tiu.infrastructure.sqlite import event_store as sqlite_event_store
 from claude_tiu.projections.projection import Projection
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.history import EVENTS, PASSWORD_HASH, START, create_user, history, store_history
@@ -63,6 +65,18 @@ NOT_IN_THE_HISTORY = {
     "agent_assignments_archive",
 }
 """Tables that this small history leaves empty; test_every_table.py has a longer one that fills them all."""
+
+
+def test_batches_that_end_by_their_bytes_follow_each_other(
+    events: EventStore, projector: Projector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next is read, and the last is written, while one is folded."""
+    store_history(events)
+    for reading in (module, sqlite_event_store, postgresql_event_store):
+        monkeypatch.setattr(reading, "READ_BYTES", 1_000)
+    batches: list[int] = []
+    assert projector.hurry(progress=batches.append) == EVENTS
+    assert len(batches) > 3
 
 
 class NeverWakes:
