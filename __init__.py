@@ -38,6 +38,7 @@ from .domain.errors import (
     WrongStatus,
 )
 from .domain.messages import Command
+from .domain.parking import DiscardParkedEvents
 from .domain.project import (
     ArchiveProject,
     CompleteProject,
@@ -107,6 +108,7 @@ from .infrastructure.errors import (
     CheckpointRefused,
     ConnectionClosed,
     Contended,
+    EventParked,
     ExportRefused,
     FileExists,
     InvalidQuery,
@@ -116,6 +118,7 @@ from .infrastructure.errors import (
     MigrationFailed,
     MissingExtra,
     NotMigrated,
+    NotParked,
     NoWayBack,
     ProjectionFailed,
     RebuildRefused,
@@ -129,6 +132,7 @@ from .infrastructure.errors import (
 )
 from .infrastructure.metrics import register_metrics
 from .infrastructure.monitor import IndexUse, PoolUse, SlowStatement, TableSize
+from .infrastructure.parking import ParkedUnit
 from .infrastructure.queries import (
     CleanupRow,
     DashboardRow,
@@ -192,11 +196,13 @@ __all__ = [
     "DeleteFile",
     "DependencyCycle",
     "Difference",
+    "DiscardParkedEvents",
     "Drift",
     "Dropped",
     "DuplicateDependency",
     "EmptyWorkflow",
     "EndSession",
+    "EventParked",
     "ExpireClaims",
     "Expired",
     "ExportRefused",
@@ -233,11 +239,13 @@ __all__ = [
     "NotAssigned",
     "NotFound",
     "NotMigrated",
+    "NotParked",
     "NotUnique",
     "NothingOverdue",
     "NothingReady",
     "OpenWork",
     "OutsideProject",
+    "ParkedUnit",
     "PoolUse",
     "PrivateTemplate",
     "ProjectCounts",

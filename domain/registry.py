@@ -19,6 +19,7 @@ from .claim_expiry import CLAIM_EXPIRY
 from .dependency_graph import DEPENDENCY_GRAPH
 from .errors import Fault, InvalidCommand, TiuError
 from .messages import Command, Event
+from .parking import PARKING
 from .project import PROJECT
 from .project_file import PROJECT_FILE
 from .project_metrics import PROJECT_METRICS
@@ -47,6 +48,7 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     CLAIM_EXPIRY,
     TEMPLATE,
     RETENTION,
+    PARKING,
 )
 
 COMMANDS: dict[str, type[Command]] = {c.__name__: c for aggregate in AGGREGATES for c in aggregate.commands}
@@ -148,9 +150,14 @@ def event_schema(topic: str) -> dict[str, Any]:
     return EVENTS[topic].model_json_schema()
 
 
-def aggregate_of(topic: str) -> Aggregate[Any]:
-    """Return the aggregate whose stream holds events of this topic. Raises UndecodableEvent for an unknown topic."""
+def event_of(topic: str) -> type[Event]:
+    """Return what an event of this topic is in its newest form. Raises UndecodableEvent for an unknown topic."""
     newest = _newest(topic)
     if newest not in EVENTS:
         raise UndecodableEvent(f"no event has the topic {newest!r}", topic=newest)
-    return AGGREGATE_OF[EVENTS[newest]]
+    return EVENTS[newest]
+
+
+def aggregate_of(topic: str) -> Aggregate[Any]:
+    """Return the aggregate whose stream holds events of this topic. Raises UndecodableEvent for an unknown topic."""
+    return AGGREGATE_OF[event_of(topic)]

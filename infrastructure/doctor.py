@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from ..projections.read_model import READ_MODEL
 from . import migrations
 from .errors import BadSettings, NotMigrated
 from .postgresql import monitor as postgresql
-from .projector import POLL_SECONDS, Projector, Standing
+from .projector import POLL_SECONDS, Lag, Projector, Standing
 from .settings import Database, Settings, database, load_settings
 from .shadows import shadow_of
 from .sqlite import monitor as sqlite
@@ -82,6 +83,9 @@ class LagCheck(Check):
     last_position: int | None = None
     behind: int | None = None
     refused: str | None = None
+    parked: int | None = None
+    """How many units are parked: their events wait."""
+    parked_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -246,14 +250,24 @@ def _lag(where: Database, settings: Settings, migrated: MigrationsCheck) -> LagC
     refused = now.refused.message if now.refused else None
     if refused is None and now.behind and now.lag.position == before.lag.position:
         problem = f"the read tables have not moved for {MOVING_SECONDS:g} s: is a projector running?"
+    problem = _joined([refused or problem, _parked(now.lag)])
     return LagCheck(
-        refused is None and problem is None,
-        refused or problem,
+        problem is None,
+        problem,
         position=now.lag.position,
         last_position=now.lag.last_position,
         behind=now.behind,
         refused=refused,
+        parked=now.lag.parked,
+        parked_since=now.lag.parked_since,
     )
+
+
+def _parked(lag: Lag) -> str | None:
+    if lag.parked_since is None:
+        return None
+    since = f"{lag.parked_since.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return f"{lag.parked} unit(s) parked, the first since {since} UTC: `tiu projector parked list` says why"
 
 
 def _standings(where: Database, settings: Settings) -> tuple[Standing, Standing]:

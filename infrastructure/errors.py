@@ -96,9 +96,21 @@ class CheckpointMoved(TiuError):
 
 
 class ProjectionFailed(TiuError):
-    """The projector stopped at an event; the read tables stand before it."""
+    """An event could not be projected, and is not parked; the read tables stand before it."""
 
     code = "projection_failed"
+
+
+class EventParked(TiuError):
+    """The event that is waited for is parked: the read tables have come past it, and do not have it."""
+
+    code = "event_parked"
+
+
+class NotParked(TiuError):
+    """Nothing is parked under an id, or only a rebuild tries it again."""
+
+    code = "not_parked"
 
 
 class RebuildRefused(TiuError):

@@ -182,6 +182,25 @@ class Listener(Protocol):
     def close(self) -> None: ...
 
 
+class Log(Protocol):
+    """What a projector reads: an event store, or a part of one."""
+
+    @property
+    def epoch(self) -> UUID: ...
+
+    def read(self, after: int, limit: int) -> list[LogEvent]: ...
+
+    def read_units(self, unit_ids: Collection[UUID], after: int, limit: int) -> list[LogEvent]: ...
+
+    def units_of(self, stream_ids: Collection[UUID]) -> dict[UUID, UUID]: ...
+
+    def keys(self, person_ids: Collection[UUID]) -> dict[UUID, bytes]: ...
+
+    def hash_at(self, position: int) -> bytes | None: ...
+
+    def max_notification_id(self) -> int | None: ...
+
+
 class EventStore(ApplicationRecorder):
     """The port. Every method may raise StoreUnavailable."""
 
@@ -265,6 +284,15 @@ class EventStore(ApplicationRecorder):
     @abstractmethod
     def read(self, after: int, limit: int) -> list[LogEvent]:
         """Return up to `limit` events behind position `after`, in order; fewer, where they exceed READ_BYTES."""
+
+    @abstractmethod
+    def read_units(self, unit_ids: Collection[UUID], after: int, limit: int) -> list[LogEvent]:
+        """Return up to `limit` events behind position `after` of some units (see `units_of`), in order; as `read`."""
+
+    @abstractmethod
+    def units_of(self, stream_ids: Collection[UUID]) -> dict[UUID, UUID]:
+        """Return what streams belong to, by their first event: its project, else the person whose data it holds, else
+        the stream itself. Those without an event are left out."""
 
     @abstractmethod
     def read_rows(self, after: int, limit: int) -> list[EventRow]:

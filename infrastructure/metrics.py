@@ -27,6 +27,8 @@ GAUGES = {
     "claude_tiu_log_position": "Position of the last event.",
     "claude_tiu_checkpoint_position": "Position up to which the projection's tables have come.",
     "claude_tiu_projector_lag_events": "Events yet to be projected; all, where the checkpoint is refused.",
+    "claude_tiu_projector_parked_units": "Units whose events wait, because one could not be projected.",
+    "claude_tiu_projector_parked_since_seconds": "Since when the first of them is parked (Unix time); 0 where none is.",
     "claude_tiu_checkpoint_refused": "1 where the projection's tables must be rebuilt, else 0.",
     "claude_tiu_projector_stopped": "1 where this connection's projector stopped at a failure, else 0.",
     "claude_tiu_pool_size": "Connections of this process's pool.",
@@ -62,11 +64,14 @@ class TiuCollector:
             standing = self._read().result(self._wait)
         except Exception:  # noqa: BLE001 - whatever it is, a scrape says so by claude_tiu_up
             return {"claude_tiu_up": 0}
+        since = standing.lag.parked_since
         return {
             "claude_tiu_up": 1,
             "claude_tiu_log_position": standing.lag.last_position,
             "claude_tiu_checkpoint_position": standing.lag.position,
             "claude_tiu_projector_lag_events": standing.behind,
+            "claude_tiu_projector_parked_units": standing.lag.parked,
+            "claude_tiu_projector_parked_since_seconds": since.timestamp() if since else 0,
             "claude_tiu_checkpoint_refused": bool(standing.refused),
         }
 

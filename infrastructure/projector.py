@@ -11,17 +11,29 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
 from uuid import UUID
 
 from ..projections.fold import Step
+from ..projections.parking import Parking
 from ..projections.projection import Projection
 from ..projections.running_state import RunningState
 from .batches import Batches, seldom_collecting
-from .errors import CheckpointMoved, CheckpointRefused, ProjectionFailed, StoreUnavailable, WaitTimeout
-from .event_store import READ_BYTES, Listener, LogEvent
+from .errors import (
+    CheckpointMoved,
+    CheckpointRefused,
+    ProjectionFailed,
+    StoreUnavailable,
+    WaitTimeout,
+)
+from .event_hash import NO_EVENT
+from .event_store import READ_BYTES, Listener, Log, LogEvent
+from .parking import NOTHING, Discarding, Known, LeftOut, ParkedUnit, Sieve, known_of, reason_of, writes_of
 from .read_store import Checkpoint, ReadStore
+from .unit_replay import UnitReplay
+from .unparking import Anew, aligned, ask, discarded, refused, require_projected, retried
 
 BATCH_SIZE = 5_000
 """The most events of a batch; at the end of the log it has what is there."""
@@ -39,6 +51,10 @@ class Lag:
     projection: str
     position: int
     last_position: int
+    parked: int = 0
+    """How many units are parked: their events wait, however far the others are."""
+    parked_since: datetime | None = None
+    """Since when the first of them is."""
 
     @property
     def behind(self) -> int:
@@ -60,30 +76,31 @@ class Standing:
         return self.lag.last_position if self.refused else self.lag.behind
 
 
-class Log(Protocol):
-    """What a projector reads: an event store, or a part of one."""
-
-    epoch: UUID
-
-    def read(self, after: int, limit: int) -> list[LogEvent]: ...
-
-    def keys(self, person_ids: Collection[UUID]) -> dict[UUID, bytes]: ...
-
-    def hash_at(self, position: int) -> bytes | None: ...
-
-    def max_notification_id(self) -> int | None: ...
-
-
 class Projector:
-    """Keeps the tables of one projection in step with an event store."""
+    """Keeps the tables of one projection in step with an event store.
 
-    def __init__(self, events: Log, reads: ReadStore, projection: Projection, *, batch_size: int = BATCH_SIZE) -> None:
+    What it cannot project it `parks`, if it shall and the projection says how, and goes on with the rest; else it
+    stops.
+    """
+
+    def __init__(
+        self,
+        events: Log,
+        reads: ReadStore,
+        projection: Projection,
+        *,
+        batch_size: int = BATCH_SIZE,
+        parks: bool = False,
+    ) -> None:
         self._events = events
         self._reads = reads
         self._projection = projection
         self._batch_size = batch_size
         self._state = RunningState(projection.tables, reads.rows, reads.children)
         self._batches = Batches(projection, self._state)
+        self._sieve = Sieve(events, reads, projection)
+        self._parks = parks and projection.parking is not None
+        self._tell = log.error
         self._before: Checkpoint | None = None
         self._loaded = False
         self._stepping = threading.Lock()
@@ -116,12 +133,15 @@ class Projector:
         except CheckpointRefused as error:
             refused = error
         last = self._events.max_notification_id() or 0
-        return Standing(Lag(self._projection.name, checkpoint.position if checkpoint else 0, last), refused)
+        since = [unit.since for unit in self.parked()]
+        position = checkpoint.position if checkpoint else 0
+        return Standing(Lag(self._projection.name, position, last, len(since), min(since, default=None)), refused)
 
     def _load(self) -> None:
         checkpoint = self._reads.checkpoint(self._projection.name)
         self.check(checkpoint)
         self._state.clear()
+        self._sieve.load(anew=checkpoint is None or checkpoint.position == 0)
         with self._moved:
             self._before, self._loaded = checkpoint, True
             self._moved.notify_all()
@@ -153,6 +173,8 @@ class Projector:
         with self._stepping:
             if not self._loaded:
                 self._load()
+            if self._sieve.parked:
+                self._retry_asked()
             events = self._events.read(self.position, self._batch_size)
             if not events and self._reads.checkpoint(self._projection.name) != self._before:
                 self._load()  # another projector went on, or the tables were emptied
@@ -160,31 +182,44 @@ class Projector:
             if not events:
                 return 0
             try:
-                self._project(events)
-            except CheckpointMoved:
-                self._load()
-            except ProjectionFailed:
-                self._load()
-                self._project_singly(events[-1].position)
+                self._project_narrowing(events)
             except BaseException:
                 self._loaded = False
                 raise
             return len(events)
 
-    def _project_singly(self, end: int) -> None:
-        """Project up to a position, one by one: what stands before the event that fails is not held up by it."""
-        while self.position < end:
-            try:
-                self._project(self._events.read(self.position, 1))
-            except CheckpointMoved:
-                self._load()
+    def _project_narrowing(self, events: list[LogEvent]) -> None:
+        """Project events; those that cannot be projected together, by halves: what stands before the one that fails is
+        not held up by it."""
+        try:
+            self._project(events)
+        except CheckpointMoved:
+            self._load()
+        except (ProjectionFailed, Discarding) as failure:
+            self._load()
+            if len(events) == 1:
+                self._pass(events[0], failure)
+                return
+            middle = len(events) // 2
+            self._project_narrowing(events[:middle])
+            if self.position == events[middle - 1].position:  # nobody else went on meanwhile
+                self._project_narrowing(events[middle:])
+
+    def _pass(self, event: LogEvent, failure: ProjectionFailed | Discarding) -> None:
+        """Go past an event that is not projected as others are."""
+        if isinstance(failure, Discarding):
+            self._leave_out(event, failure.left_out)
+        elif self._parks:
+            self._park(event, failure)
+        else:
+            raise failure
 
     def _project(self, events: list[LogEvent]) -> None:
-        last = events[-1]
+        last, keys = events[-1], self._keys_of(events)
         try:
-            steps, after = self._fold(events, self._keys_of(events), self._before)
+            steps, after = self._fold(events, keys, self._before)
             self._reads.apply(self._projection.name, self._before, steps, after)
-        except (CheckpointRefused, StoreUnavailable, CheckpointMoved):
+        except (CheckpointRefused, StoreUnavailable, CheckpointMoved, Discarding):
             self._loaded = False
             raise
         except Exception as error:
@@ -194,7 +229,7 @@ class Projector:
                     f"the checkpoint of {self._projection.name} has moved", projection=self._projection.name
                 ) from error
             raise ProjectionFailed(
-                f"{self._projection.name} stopped at position {last.position} ({last.topic}): {error}",
+                f"{self._projection.name} stopped at position {last.position} ({last.topic}): {reason_of(error)}",
                 position=last.position,
                 topic=last.topic,
             ) from error
@@ -206,10 +241,105 @@ class Projector:
         """Return what a batch behind a checkpoint comes to, and the checkpoint behind it."""
         if before and events[0].previous_hash != before.event_hash:
             raise CheckpointRefused(_another_history(self._projection.name, before.position))
-        last = events[-1]
-        generation = before.generation if before else 1
-        after = Checkpoint(self._projection.version, self._events.epoch, last.position, last.hash, generation)
-        return self._batches.fold(events, keys), after
+        steps = self._batches.fold(self._sieve.sift(events) if self._sieve.active else events, keys)
+        return self._sieve.completed(steps), self._behind(events[-1], before)
+
+    def _behind(self, event: LogEvent, before: Checkpoint | None, *, made_again: bool = False) -> Checkpoint:
+        """Return the checkpoint behind an event; where rows are `made_again`, none that is remembered counts."""
+        generation = (before.generation if before else 1) + made_again
+        return Checkpoint(self._projection.version, self._events.epoch, event.position, event.hash, generation)
+
+    def _park(self, event: LogEvent, failure: ProjectionFailed) -> None:
+        """Let the unit of an event wait, which could not be projected."""
+        unit = self._sieve.park(event, reason_of(failure.__cause__ or failure))
+        after = self._behind(event, self._before)
+        try:
+            self._reads.apply(self._projection.name, self._before, [self._sieve.writes()], after)
+        except CheckpointMoved:
+            self._load()
+            return
+        self._tell("parked the %s %s at position %s (%s): %s", unit.kind, unit.unit_id, *unit[2:5])
+        self._written(after)
+
+    @property
+    def _parking(self) -> Parking:
+        if self._projection.parking is None:
+            raise ValueError(f"{self._projection.name} does not say how it parks")
+        return self._projection.parking
+
+    def _leave_out(self, event: LogEvent, left_out: LeftOut) -> None:
+        """Take up an event that discards others."""
+        anew = discarded(self._events, self._parking, self._sieve.known, left_out, self.position)
+        self._make_again(anew, self._behind(event, self._before, made_again=True))
+
+    def _retry_asked(self) -> None:
+        """Try again what somebody has asked for."""
+        known = known_of(self._reads, self._parking)
+        asked = [unit.unit_id for unit in known.parked.values() if unit.retry]
+        if asked:
+            self._load()
+            self._make_again_here(retried(self._sieve.known, asked))
+
+    def _make_again_here(self, anew: Anew) -> None:
+        """Replay units where the tables stand."""
+        if self._before is not None:
+            self._make_again(anew, self._before._replace(generation=self._before.generation + 1))
+
+    def _make_again(self, anew: Anew, after: Checkpoint) -> None:
+        """Replay units, and write what that makes with the checkpoint `after`. Where the database refuses it, what was
+        parked stays so; raises ProjectionFailed where it was not."""
+        parking, before = self._parking, self._sieve.known
+        replay = UnitReplay(
+            self._events, self._reads, self._projection, parking, anew.units, self.position, self._project_all
+        )
+        try:
+            self._put(replay.between(before, anew.known), after)
+        except ProjectionFailed as error:
+            if not anew.units <= before.parked.keys():
+                raise
+            self._put([writes_of(parking, before, refused(before, anew, reason_of(error)))], after)
+        self._load()
+
+    def _put(self, steps: list[Step], after: Checkpoint) -> None:
+        with suppress(CheckpointMoved):  # then another projector went on, and does it
+            self._reads.apply(self._projection.name, self._before, steps, after)
+
+    def _project_all(self, events: Log, reads: ReadStore) -> None:
+        replaying = Projector(events, reads, self._projection, parks=True)
+        replaying._tell = log.debug  # what it parks waited before
+        while replaying.step():
+            pass
+
+    def parked(self) -> list[ParkedUnit]:
+        """Return the units that are parked in the stored tables, the first parked first."""
+        if self._projection.parking is None:
+            return []
+        known = known_of(self._reads, self._projection.parking)
+        return sorted(known.parked.values(), key=lambda unit: unit.position)
+
+    def ask_retry(self, unit_ids: Collection[UUID]) -> set[UUID]:
+        """Ask whichever projector is at work to try units again, or all; return which. Raises NotParked."""
+        return ask(self._reads, self._projection, unit_ids)
+
+    def begin_with(self, known: Known) -> None:
+        """Park in empty tables, before the first event, what is parked in others."""
+        parking = self._projection.parking
+        parked = {id_: unit for id_, unit in known.parked.items() if parking and id_ not in parking.everybodys}
+        if parking and parked:
+            first = Checkpoint(self._projection.version, self._events.epoch, 0, NO_EVENT)
+            writes = writes_of(parking, NOTHING, Known(parked, {}))
+            self._reads.apply(self._projection.name, None, [writes], first)
+            self._loaded = False
+
+    def align(self, known: Known) -> None:
+        """Park and leave out what other tables of the same position do."""
+        with self._stepping:
+            if self._projection.parking is None:
+                return
+            self._load()
+            anew = aligned(self._projection.parking, self._sieve.known, known)
+            if anew is not None:
+                self._make_again_here(anew)
 
     def _keys_of(self, events: list[LogEvent]) -> dict[UUID, bytes]:
         return self._events.keys({event.key_id for event in events if event.key_id})
@@ -329,18 +459,17 @@ class Projector:
     def wait_for(self, position: int, timeout: float) -> None:
         """Wait, while `run` runs in another thread, until the tables have the event at `position`.
 
-        Raises WaitTimeout, or what stopped the projector.
+        Raises EventParked where they have come past it without it, WaitTimeout, or what stopped the projector.
         """
         with self._moved:
             self._moved.wait_for(lambda: self.position >= position or self._failure, timeout)
-            if self.position >= position:
-                return
-            if self._failure:
-                raise self._failure
-            raise WaitTimeout(
-                f"the read tables stand at position {self.position}, not at {position}, after {timeout} s",
-                position=self.position,
-            )
+            if self.position < position:
+                raise self._failure or WaitTimeout(
+                    f"the read tables stand at position {self.position}, not at {position}, after {timeout} s",
+                    position=self.position,
+                )
+        if parked := {**self._sieve.parked}:
+            require_projected(self._events, self._parking, parked, position)
 
 
 def _done(written: Future[None], count: int, after: Checkpoint) -> tuple[int, Checkpoint]:

@@ -83,6 +83,16 @@ def select_statement(table: Table, column: str | None, values: str) -> str:
     return f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE {column} {values}"
 
 
+def all_statement(table: Table) -> str:
+    """Return the statement that reads every row of a table, in no order."""
+    return f"SELECT {', '.join(table.columns)} FROM {table.name}"
+
+
+def keys_statement(table: Table) -> str:
+    """Return the statement that reads the keys of all rows of a table, in order."""
+    return f"SELECT {table.key} FROM {table.name} ORDER BY {table.key}"
+
+
 def delete_statement(table: Table, keys: str) -> str:
     """Return the statement that deletes a table's rows; `keys` is the store's own SQL, with a placeholder."""
     return f"DELETE FROM {table.name} WHERE {table.key} {keys}"

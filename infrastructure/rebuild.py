@@ -19,6 +19,7 @@ from .comparison import Comparison, TableDifferences
 from .errors import ProjectionFailed, TablesDiffer
 from .event_store import EventStore, LogEvent
 from .forgotten import Forgotten
+from .parking import NOTHING, Known, ParkedUnit, known_of
 from .projector import Projector
 from .read_store import Checkpoint, ReadStore
 
@@ -60,6 +61,8 @@ class RebuildReport:
     """Why they were not compared with the live ones."""
     differences: tuple[TableDifferences, ...]
     """Of the tables that differ."""
+    parked: tuple[ParkedUnit, ...] = ()
+    """The units whose events wait, in the tables that were made as in the live ones."""
 
 
 class Shadow(ABC):
@@ -153,6 +156,12 @@ class LogUpTo:
     def max_notification_id(self) -> int:
         return self.end
 
+    def units_of(self, stream_ids: Collection[UUID]) -> dict[UUID, UUID]:
+        return self._events.units_of(stream_ids)
+
+    def read_units(self, unit_ids: Collection[UUID], after: int, limit: int) -> list[LogEvent]:
+        return [event for event in self._events.read_units(unit_ids, after, limit) if event.position <= self.end]
+
 
 class Rebuild:
     """One rebuild of the tables of one projection."""
@@ -166,6 +175,7 @@ class Rebuild:
         *,
         tell: Tell | None = None,
         batch_size: int = BATCH_SIZE,
+        parks: bool = False,
     ) -> None:
         self._events = events
         self._live = live
@@ -174,7 +184,7 @@ class Rebuild:
         self._tell = tell or (lambda _: None)
         self._batch_size = batch_size
         self._log = LogUpTo(events)
-        self._loader = Projector(self._log, shadow.reads, projection, batch_size=batch_size)
+        self._loader = Projector(self._log, shadow.reads, projection, batch_size=batch_size, parks=parks)
         self._loaded = 0
 
     def run(self, *, accept: bool) -> RebuildReport:
@@ -193,6 +203,7 @@ class Rebuild:
                 self._tell(RebuildProgress("swapping", 0, 1))
                 self._shadow.swap(self._bring)
             position = self._loaded
+            parked = tuple(sorted(self._known().parked.values(), key=lambda unit: unit.position))
         report = RebuildReport(
             events=position,
             position=position,
@@ -202,6 +213,7 @@ class Rebuild:
             compared_at=compared_at,
             not_compared=not_compared,
             differences=differences,
+            parked=parked,
         )
         if not swapped:
             raise TablesDiffer(_unlike(differences), report=report)
@@ -216,7 +228,14 @@ class Rebuild:
                 self._tell(RebuildProgress("loading", self._loaded, max(self._loaded, self._live_position())))
                 return checkpoint.position
         self._shadow.make()
+        live = self._live.checkpoint(self._projection.name)
+        if live is not None and self._incomparable(live) is None:
+            self._loader.begin_with(self._known())
         return None
+
+    def _known(self) -> Known:
+        """Return what the live tables park and leave out."""
+        return known_of(self._live, self._projection.parking) if self._projection.parking else NOTHING
 
     def _fits(self, checkpoint: Checkpoint) -> bool:
         if checkpoint.version != self._projection.version or self._of_another_history(checkpoint):
@@ -287,6 +306,7 @@ class Rebuild:
                 if why is not None:
                     return None, why, ()
                 self._load(self._position(live))
+                self._loader.align(self._known())
                 comparison = compared.enter_context(self._shadow.comparison())
             return self._loaded, None, tuple(self._differing(comparison, Forgotten(self._events, self._loaded)))
 
@@ -301,6 +321,7 @@ class Rebuild:
     def _bring(self, live: Checkpoint | None) -> None:
         if self._incomparable(live) is None:
             self._load(self._position(live))
+            self._loader.align(self._known())
 
 
 def broken(name: str, table: str) -> ProjectionFailed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64decode
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from psycopg import ProgrammingError
@@ -50,10 +50,17 @@ class Settings(BaseSettings):
     master_key: Annotated[SecretStr | None, AfterValidator(_a_key)] = None
     sealing_key: Annotated[SecretStr | None, AfterValidator(_a_key)] = None
 
+    projector_on_poison: Literal["park", "stop"] = "park"
+
     sqlite_timeout: Annotated[float, Field(ge=0, le=600)] = 20.0
     pool_size: Annotated[int, Field(ge=1, le=50)] = MAX_POOL_SIZE
     pool_timeout: Annotated[float, Field(gt=0, le=600)] = 30.0
     pool_recycle: Annotated[float, Field(gt=0)] = 3600.0
+
+    @property
+    def parks(self) -> bool:
+        """Whether what cannot be projected is parked."""
+        return self.projector_on_poison == "park"
 
     def key_ring(self) -> KeyRing:
         """Return what makes and wraps the keys of persons."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +16,9 @@ from uuid import UUID
 
 from ..domain.errors import NotFound
 from ..domain.messages import Command
+from ..domain.parking import DiscardParkedEvents
 from ..domain.retention import RunRetention
+from ..projections.parking import READ_MODEL_PARKING
 from ..projections.read_model import READ_MODEL
 from . import migrations, retention
 from .audit.as_of import AsOf, Moment, as_of
@@ -28,9 +31,11 @@ from .audit.seals import Inclusion, Seal, SealingKey
 from .audit.verify import Verification, VerifyReport
 from .comparison import MAX_ROWS
 from .decision import Answer
+from .errors import NotParked, WaitTimeout
 from .event_store import EventStore, Listener
 from .executor import Executor
 from .monitoring import monitor_of
+from .parking import ParkedUnit
 from .postgresql.connections import Connections
 from .postgresql.event_store import PostgreSQLEventStore
 from .postgresql.read_store import PostgreSQLReadStore
@@ -44,6 +49,7 @@ from .shadows import live_tables, shadow_of
 from .sqlite.event_store import SQLiteEventStore
 from .sqlite.read_store import current_reads
 from .streams import load_stream
+from .unparking import require_projected, waiting
 
 FINISH_SECONDS = 5.0
 
@@ -99,7 +105,7 @@ class Tiu:
         """The questions that the read tables answer."""
         self.monitor = monitor_of(self.events)
         """What the database says of itself: sizes, slow statements, indexes, and the use of its connections."""
-        self.projector = Projector(self.events, self._reads, READ_MODEL)
+        self.projector = Projector(self.events, self._reads, READ_MODEL, parks=settings.parks)
         """The read tables' projector; it runs by itself unless the connection was made with project=False."""
         self._executor = Executor(self.events)
         self._background: Background | None = None
@@ -169,7 +175,7 @@ class Tiu:
     def wait_for(self, position: int | Answer, timeout: float = 30.0) -> None:
         """Wait until the read tables have the event at a position, or what a command was answered.
 
-        Raises WaitTimeout, or what stopped the projector.
+        Raises EventParked where they have come past it without it, WaitTimeout, or what stopped the projector.
         """
         if isinstance(position, Answer):
             position = position.position
@@ -177,10 +183,56 @@ class Tiu:
             self.projector.wait_for(position, timeout)
         else:
             poll_for(position, timeout, self.projector.lag)
+            parked = {unit.unit_id: unit for unit in self.parked()}
+            require_projected(self.events, READ_MODEL_PARKING, parked, position)
 
     def lag(self) -> Lag:
         """Return how far the read tables are behind the events."""
         return self.projector.lag()
+
+    def parked(self) -> list[ParkedUnit]:
+        """Return the units whose events wait, because one of them could not be projected, or refers to such a unit."""
+        return self.projector.parked()
+
+    def waiting(self, unit: ParkedUnit) -> int:
+        """Return how many events of a parked unit wait."""
+        return waiting(self.events, unit, self.lag().position)[0]
+
+    def retry_parked(self, *unit_ids: UUID, timeout: float = 600.0) -> list[ParkedUnit]:
+        """Replay parked units (all, where none is named) from their first event, with all that waits for them.
+
+        Returns those that stay parked: they still cannot be projected. Raises NotParked, WaitTimeout.
+        """
+        asked = self.projector.ask_retry([as_id(unit_id) for unit_id in unit_ids])
+        self._project_until(lambda: not any(unit.retry and unit.unit_id in asked for unit in self.parked()), timeout)
+        return [unit for unit in self.parked() if unit.unit_id in asked]
+
+    def discard_parked(self, unit_id: UUID, reason: str, *, actor: str | None = None, first: bool = False) -> Answer:
+        """Leave the events of a parked unit that wait by now, or the `first` of them alone, out of the read tables.
+
+        It is a DiscardParkedEvents; the projector then makes the rows of the unit, and of what waits for it, again.
+        Raises NotParked.
+        """
+        unit = next((unit for unit in self.parked() if unit.unit_id == as_id(unit_id)), None)
+        if unit is None:
+            raise NotParked(f"nothing is parked under the id {unit_id}", unit_id=unit_id)
+        last = unit.position if first else waiting(self.events, unit, self.lag().position)[1]
+        command = DiscardParkedEvents(
+            unit_id=unit.unit_id, first_position=unit.position, last_position=last, reason=reason, actor=actor
+        )
+        return self.execute(command)
+
+    def catch_up_to(self, position: int, timeout: float = 600.0) -> None:
+        """Project until the read tables have come to a position, whoever brings them there. Raises WaitTimeout."""
+        self._project_until(lambda: self.lag().position >= position, timeout)
+
+    def _project_until(self, done: Callable[[], bool], timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not done():
+            if time.monotonic() > deadline:
+                raise WaitTimeout(f"the read tables were not made as asked within {timeout:g} s")
+            if not self.projector.step():
+                time.sleep(0.01)
 
     def count(self, id_: UUID) -> tuple[int, int]:
         """Return how many events and commands are stored of a project, or of a user."""
@@ -227,7 +279,8 @@ class Tiu:
         Raises TablesDiffer, RebuildRefused, TablesBusy, ProjectionFailed.
         """
         with closing(self._shadow()) as shadow:
-            report = Rebuild(self.events, self._reads, shadow, READ_MODEL, tell=progress).run(accept=accept)
+            rebuild = Rebuild(self.events, self._reads, shadow, READ_MODEL, tell=progress, parks=self._settings.parks)
+            report = rebuild.run(accept=accept)
         if self._background is not None and not self._background.wake():  # it had stopped: at tables that did not fit
             self._background.join()
             self._background = Background(self.projector, self.events.listen())

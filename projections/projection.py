@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
 from ..domain.messages import Event, Recorded
+
+if TYPE_CHECKING:
+    from .parking import Parking
 
 Row = Mapping[str, Any]
 
@@ -112,6 +115,8 @@ class Projection:
     tables: tuple[Table, ...]
     """Parents before children."""
     handlers: Mapping[type[Event], Handler]
+    parking: Parking | None = None
+    """How it parks what it cannot project; without, it stops there."""
 
     def changes(self, recorded: Recorded, rows: Rows) -> Iterator[Change]:
         """Return what an event changes; nothing, where the projection takes no interest in it."""

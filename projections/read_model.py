@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import agents, files, projects, retention, tasks, templates, users, validation, workflows
+from . import agents, files, parking, projects, retention, tasks, templates, users, validation, workflows
 from .projection import Projection
 from .tables import PRIVATE_TABLES, READ_TABLES
 
@@ -20,5 +20,7 @@ READ_MODEL = Projection(
         **templates.HANDLERS,
         **files.HANDLERS,
         **retention.HANDLERS,
+        **parking.HANDLERS,
     },
+    parking=parking.READ_MODEL_PARKING,
 )

@@ -11,6 +11,7 @@ from ..domain.agent_metrics import AgentMetricRecorded
 from ..domain.assignment import AssignmentClosed, AssignmentOpened
 from ..domain.dependency_graph import DependencyAdded, DependencyRemoved
 from ..domain.messages import Event
+from ..domain.parking import ParkedEventsDiscarded
 from ..domain.project import (
     ProjectArchived,
     ProjectCompleted,
@@ -188,6 +189,11 @@ def _workflow_run_failed(event: WorkflowRunFailed, state: Any) -> str:
     return f"The workflow run failed; {_count(len(event.skipped), 'step')} skipped."
 
 
+def _discarded(event: ParkedEventsDiscarded, state: Any) -> str:
+    places = f"{event.first_position} to {event.last_position}"
+    return f"Events at positions {places} were discarded: the read tables leave them out."
+
+
 SENTENCES: dict[type[Event], Sentence] = {
     UserCreated: lambda event, state: f"A user was created, as {event.role}.",
     UserRenamed: _always("The user was given another name."),
@@ -275,5 +281,6 @@ SENTENCES: dict[type[Event], Sentence] = {
     FileValidationFailed: _scored("did not pass its validation"),
     FileDeleted: _of_file("was deleted"),
     RetentionRan: _always("Retention ran over the read tables."),
+    ParkedEventsDiscarded: _discarded,
 }
 """What each event means. Names stand in it as they are: who shows it makes control characters visible."""

@@ -15,8 +15,8 @@ from uuid import UUID
 
 from ...projections.tables import USERS
 from ..errors import InvalidQuery
-from ..event_store import EventStore, LogEvent
-from ..projector import BATCH_SIZE, Log
+from ..event_store import EventStore, Log, LogEvent
+from ..projector import BATCH_SIZE
 from ..queries import FIRST_TIME, LAST_TIME, Queries, as_id
 from ..rebuild import LogUpTo, RebuildProgress, Tell
 from ..sql import sequences
@@ -131,6 +131,7 @@ def as_of(
             path,
             sharing=() if moment.occurred_at is None else (USERS,),
             trim=() if project_id is None else TRIM,
+            parks=True,
             tell=tell,
         )
         return AsOf(replayed, position, now, opened.pop_all())
@@ -152,10 +153,10 @@ def _log(events: EventStore, moment: Moment, end: int, project_id: UUID | None, 
     at = moment.occurred_at
     if project_id is not None:
         positions = positions_of_project(events, project_id, end)
-        return Part(events, positions if at is None else occurred_of_project(events, positions, at, end))
+        return Part(events, positions if at is None else occurred_of_project(events, positions, at, end), end)
     if at is None:
         return LogUpTo(events, end)
-    return Part(events, occurred_by(_all(events, end, tell), at))
+    return Part(events, occurred_by(_all(events, end, tell), at), end)
 
 
 def _all(events: EventStore, end: int, tell: Callable[[RebuildProgress], None]) -> Iterator[LogEvent]:

@@ -14,12 +14,13 @@ class Part:
     """The events of a store at some positions. Satisfies `Log`.
 
     Each comes with the hash of the one before it in the part as its previous one: that is the history that a projector
-    goes on with.
+    goes on with. What was discarded up to position `end` (by default, by now) is left out of its tables.
     """
 
-    def __init__(self, events: EventStore, positions: Sequence[int]) -> None:
+    def __init__(self, events: EventStore, positions: Sequence[int], end: int | None = None) -> None:
         self._events = events
         self._positions = positions
+        self._end = end
         self.epoch = events.epoch
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
@@ -30,6 +31,14 @@ class Part:
             previous = self._events.hash_at(self._positions[first - 1])
             found[0] = found[0]._replace(previous_hash=previous or b"")
         return found
+
+    def read_units(self, unit_ids: Collection[UUID], after: int, limit: int) -> list[LogEvent]:
+        """As an event store does, whether the part has them or not."""
+        found = self._events.read_units(unit_ids, after, limit)
+        return [event for event in found if self._end is None or event.position <= self._end]
+
+    def units_of(self, stream_ids: Collection[UUID]) -> dict[UUID, UUID]:
+        return self._events.units_of(stream_ids)
 
     def keys(self, person_ids: Collection[UUID]) -> dict[UUID, bytes]:
         return self._events.keys(person_ids)

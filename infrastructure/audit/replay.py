@@ -14,9 +14,9 @@ from typing import Self
 
 from ...projections.projection import Projection, Table
 from ...projections.read_model import READ_MODEL
-from ..event_store import EventStore
+from ..event_store import EventStore, Log
 from ..migration import migrations_in
-from ..projector import BATCH_SIZE, Log, Projector
+from ..projector import BATCH_SIZE, Projector
 from ..read_store import ReadStore
 from ..rebuild import RebuildProgress, Tell
 from ..sqlite.bulk import MIGRATIONS, BulkConnections, complete, forget_uniqueness, strip, things_of_migrations
@@ -76,18 +76,19 @@ def replay(
     sharing: Collection[Table] = (),
     trim: Sequence[str] = (),
     batch_size: int = BATCH_SIZE,
+    parks: bool = False,
     tell: Tell | None = None,
 ) -> Replayed:
     """Replay the events of a log into the read tables of a new file, and return what stands there.
 
     Not `indexed`, the tables have their keys alone: no other index, no text search, no triggers; references are not
     checked. In tables that are `sharing`, rows may have the same unique values. `trim` are statements that delete what
-    is not wanted of the rows. Memory is bounded, whatever the log has. `tell` is told of every batch; what it raises
-    ends it.
+    is not wanted of the rows. What cannot be projected is parked, if it `parks`, as a projector does. Memory is
+    bounded, whatever the log has. `tell` is told of every batch; what it raises ends it.
     Raises FileExists, ProjectionFailed, StoreUnavailable.
     """
     tell = tell or (lambda _: None)
-    with loading(log, path, projection, sharing=sharing, batch_size=batch_size) as (loader, files):
+    with loading(log, path, projection, sharing=sharing, batch_size=batch_size, parks=parks) as (loader, files):
         events, position = _load(loader, log, tell)
         del loader
         files.let_go()  # and the memory that loading took
@@ -110,6 +111,7 @@ def loading(
     *,
     sharing: Collection[Table] = (),
     batch_size: int = BATCH_SIZE,
+    parks: bool = False,
     store: Callable[[Files], ReadStore] = SQLiteReadStore,
 ) -> Iterator[tuple[Projector, CurrentFile]]:
     """Make read tables in a new file, without indexes, and give what loads a log into them, as far as the log goes.
@@ -120,7 +122,7 @@ def loading(
     with _removed_on_error(path):
         _make_tables(path, projection, sharing)
         with closing(CurrentFile(lambda: path, _opened)) as files:
-            yield Projector(log, store(files), projection, batch_size=batch_size), files
+            yield Projector(log, store(files), projection, batch_size=batch_size, parks=parks), files
 
 
 def _opened(path: Path) -> Connections:

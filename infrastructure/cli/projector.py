@@ -13,7 +13,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..tiu import Tiu
-from .output import DbOption, JsonOption, console, errors, print_json, print_table
+from .output import DbOption, JsonOption, console, errors, print_json, print_table, shown
+from .parked import parked
 from .rebuild import rebuild
 from .session import connected
 
@@ -43,13 +44,17 @@ def status(db: DbOption = None, as_json: JsonOption = False) -> None:
         lag = tiu.lag()
         if as_json:
             found = {"projection": lag.projection, "position": lag.position, "last_position": lag.last_position}
-            print_json({"db": tiu.database, **found, "behind": lag.behind})
+            waiting = {"parked": lag.parked, "parked_since": lag.parked_since}
+            print_json({"db": tiu.database, **found, "behind": lag.behind, **waiting})
         else:
-            row = (lag.projection, lag.position, lag.last_position, lag.behind)
-            print_table("Projections", ["projection", "position", "last position", "behind"], [row])
+            row = (lag.projection, lag.position, lag.last_position, lag.behind, lag.parked)
+            print_table("Projections", ["projection", "position", "last position", "behind", "parked"], [row])
+            if lag.parked:
+                console.print(f"parked since {shown(lag.parked_since)}: `tiu projector parked list` says what, and why")
 
 
 projector.command()(rebuild)
+projector.add_typer(parked, name="parked")
 
 
 def _catch_up(tiu: Tiu, what: str) -> int:

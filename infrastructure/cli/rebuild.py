@@ -17,7 +17,7 @@ from ..errors import BadSettings, TablesDiffer
 from ..rebuild import RebuildProgress, RebuildReport, Tell
 from ..tiu import Tiu
 from ..write_side import rebuild_write_side
-from .output import DbOption, JsonOption, console, errors, print_error, print_json, print_table, shown
+from .output import DbOption, JsonOption, console, errors, plain, print_error, print_json, print_table, shown
 from .session import connected
 
 LINE_SECONDS = 10.0
@@ -77,7 +77,7 @@ def _discard(tiu: Tiu, as_json: bool) -> None:
 
 def _print(report: RebuildReport, as_json: bool) -> None:
     if as_json:
-        print_json(report)
+        print_json(plain(report) | {"parked": [plain(unit._asdict()) for unit in report.parked]})
         return
     if report.differences:
         _print_differences(report)
@@ -85,6 +85,8 @@ def _print(report: RebuildReport, as_json: bool) -> None:
         console.print(f"read tables rebuilt from {report.events} events, up to position {report.position}")
     if report.resumed_at is not None:
         console.print(f"an earlier rebuild had come to position {report.resumed_at}: it went on from there")
+    if report.parked:
+        console.print(f"{len(report.parked)} unit(s) stay parked: `tiu projector parked list` says why", soft_wrap=True)
     if report.not_compared is not None:
         console.print(f"not compared with the live tables: {report.not_compared}", soft_wrap=True)
 

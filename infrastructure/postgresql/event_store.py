@@ -197,6 +197,13 @@ class PostgreSQLEventStore(EventStore):
         rows = self._all("read", **asked) or self._all("read_some", **asked)
         return [*map(log_event, rows)]
 
+    def read_units(self, unit_ids: Collection[UUID], after: int, limit: int) -> list[LogEvent]:
+        found = self._all("read_units", units=list(unit_ids), after=after, limit=limit, bytes=READ_BYTES)
+        return [*map(LogEvent._make, found)]
+
+    def units_of(self, stream_ids: Collection[UUID]) -> dict[UUID, UUID]:
+        return dict(self._all("units_of", streams=list(stream_ids)))
+
     def read_rows(self, after: int, limit: int) -> list[EventRow]:
         return [EventRow(*row) for row in self._all("read_rows", after=after, limit=limit)]
 

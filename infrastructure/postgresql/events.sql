@@ -34,6 +34,27 @@ FROM (
 WHERE bytes_before < :bytes
 ORDER BY position
 
+-- name: read_units
+SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash
+FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY position) - octet_length(state) AS bytes_before
+    FROM (
+        SELECT * FROM events
+        WHERE position > :after AND (
+            project_id = ANY (:units)
+            OR project_id IS NULL AND stream_id IN (
+                SELECT stream_id FROM events
+                WHERE version = 1
+                  AND (stream_id = ANY (:units) OR project_id = ANY (:units) OR key_id = ANY (:units))))
+        ORDER BY position LIMIT :limit
+    ) AS next
+) AS counted
+WHERE bytes_before < :bytes
+ORDER BY position
+
+-- name: units_of
+SELECT stream_id, coalesce(project_id, key_id, stream_id) FROM events WHERE stream_id = ANY (:streams) AND version = 1
+
 -- name: read_rows
 SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
        correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash

@@ -5,12 +5,13 @@ SELECT version, epoch, position, event_hash, generation FROM checkpoints WHERE p
 LOCK TABLE checkpoints IN EXCLUSIVE MODE
 
 -- name: first_checkpoint
-INSERT INTO checkpoints (projection, version, epoch, position, event_hash)
-VALUES (:projection, :version, :epoch, :position, :event_hash)
+INSERT INTO checkpoints (projection, version, epoch, position, event_hash, generation)
+VALUES (:projection, :version, :epoch, :position, :event_hash, :generation)
 ON CONFLICT (projection) DO NOTHING
 
 -- name: move_checkpoint
-UPDATE checkpoints SET version = :version, epoch = :epoch, position = :position, event_hash = :event_hash
+UPDATE checkpoints SET version = :version, epoch = :epoch, position = :position, event_hash = :event_hash,
+    generation = :generation
 WHERE projection = :projection AND version = :version_before AND epoch = :epoch_before
   AND position = :position_before AND event_hash = :event_hash_before AND generation = :generation_before
 

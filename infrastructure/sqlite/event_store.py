@@ -229,6 +229,12 @@ class SQLiteEventStore(EventStore):
     def read_at(self, positions: Sequence[int]) -> list[LogEvent]:
         return self._events_within("read_at", positions=json.dumps(list(positions)))
 
+    def read_units(self, unit_ids: Collection[UUID], after: int, limit: int) -> list[LogEvent]:
+        return self._events_within("read_units", units=_json_list(unit_ids), after=after, limit=limit)
+
+    def units_of(self, stream_ids: Collection[UUID]) -> dict[UUID, UUID]:
+        return {UUID(stream): UUID(unit) for stream, unit in self._all("units_of", streams=_json_list(stream_ids))}
+
     def _events_within(self, name: str, **parameters: Any) -> list[LogEvent]:
         """Return what a statement finds, up to READ_BYTES."""
         events, room = [], READ_BYTES
@@ -395,6 +401,10 @@ def _change_write_side(connection: sqlite3.Connection, before: int, changes: Ite
         parameters = {name: _parameter(value) for name, value in change.items()}
         for statement in CHANGES[change["op"]]:
             connection.execute(statement, {**parameters, "position": before + index})
+
+
+def _json_list(ids: Collection[UUID]) -> str:
+    return json.dumps([str(id_) for id_ in ids])
 
 
 def _parameter(value: Any) -> Any:

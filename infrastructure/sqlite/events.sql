@@ -32,6 +32,22 @@ ORDER BY stream_id, version
 SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash
 FROM events WHERE position > :after ORDER BY position LIMIT :limit
 
+-- name: read_units
+SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash
+FROM events
+WHERE position > :after AND (
+    project_id IN (SELECT value FROM json_each(:units))
+    OR project_id IS NULL AND stream_id IN (
+        SELECT stream_id FROM events
+        WHERE version = 1 AND (
+            stream_id IN (SELECT value FROM json_each(:units)) OR project_id IN (SELECT value FROM json_each(:units))
+            OR key_id IN (SELECT value FROM json_each(:units)))))
+ORDER BY position LIMIT :limit
+
+-- name: units_of
+SELECT stream_id, coalesce(project_id, key_id, stream_id)
+FROM events WHERE stream_id IN (SELECT value FROM json_each(:streams)) AND version = 1
+
 -- name: read_rows
 SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
        correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash

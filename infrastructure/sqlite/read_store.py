@@ -97,7 +97,7 @@ class SQLiteReadStore(ReadStore):
     def _rows(self, table: Table, statement: str, parameter: str) -> list[Row]:
         with self._connections.reading() as connection:
             found = connection.execute(statement, (parameter,)).fetchall()
-        return list(_decoded(table.columns, found))
+        return list(decoded(table.columns, found))
 
     def query(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         with self._connections.reading() as connection:
@@ -148,10 +148,10 @@ class _Writing:
             raise ProjectionFailed(f"the database refuses it: {error}") from None
 
     def rows(self, columns: Mapping[str, Kind], statement: str, parameters: Mapping[str, Any]) -> Iterator[Row]:
-        return _decoded(columns, self._connection.execute(statement, _parameters(parameters)))
+        return decoded(columns, self._connection.execute(statement, _parameters(parameters)))
 
 
-def _decoded(columns: Mapping[str, Kind], rows: Iterable[Sequence[Any]]) -> Iterator[Row]:
+def decoded(columns: Mapping[str, Kind], rows: Iterable[Sequence[Any]]) -> Iterator[Row]:
     decoders = [(column, DECODERS[kind]) for column, kind in columns.items()]
     for row in rows:
         yield {column: decode(value) for (column, decode), value in zip(decoders, row, strict=True)}

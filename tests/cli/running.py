@@ -104,7 +104,7 @@ def script() -> str:
 
 def environment() -> dict[str, str]:
     """Return the environment for the script: nothing names a database, output is as buffered as it is by default."""
-    unset = ("DB_", "SQLITE_", "POOL_", "PYTHONUNBUFFERED")
+    unset = ("DB_", "SQLITE_", "POOL_", "PROJECTOR_", "PYTHONUNBUFFERED")
     return {name: value for name, value in os.environ.items() if not name.startswith(unset)} | EIGHTY_COLUMNS
 
 

@@ -45,6 +45,7 @@ def test_json_says_all_that_it_came_to(told: Backend) -> None:
         "compared_at": EVENTS,
         "not_compared": None,
         "differences": [],
+        "parked": [],
     }
 
 

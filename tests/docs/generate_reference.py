@@ -169,6 +169,7 @@ NULLABLE = {
     ("cleanup_log", "cutoff"),
     ("task_state", "in_progress_since"),
     ("agent_state", "assignment_metadata"),
+    ("parked_units", "behind"),
     ("staged_issues", "task_id"),
     ("staged_issues", "file_path"),
     ("staged_issues", "line_number"),

@@ -3,7 +3,18 @@ a name that is missing, or that nothing has any more, fails the tests."""
 
 from __future__ import annotations
 
-from claude_tiu.domain import agent, blueprint, claim_expiry, retention, session, template, user, values, workflow
+from claude_tiu.domain import (
+    agent,
+    blueprint,
+    claim_expiry,
+    parking,
+    retention,
+    session,
+    template,
+    user,
+    values,
+    workflow,
+)
 
 MIB = 1 << 20
 
@@ -35,6 +46,7 @@ TYPES: dict[str, tuple[object, str]] = {
     "SizeInBytes": (values.SizeInBytes, "a whole number, 0 to 2147483647"),
     "Flag": (values.Flag, "true or false"),
     "Minutes": (values.Minutes, "a whole number of minutes, 1 to 2147483647"),
+    "Position": (parking.Position, "the position of an event, from 1"),
     "Days": (retention.Days, "a whole number of days, 1 to 36500"),
     "LineNumber": (values.LineNumber, "a whole number, 1 to 2147483647"),
     "Version": (values.Version, "a whole number, 0 to 2147483647"),
@@ -95,6 +107,9 @@ FIELDS: dict[str, str] = {
     "configuration": "the caller's own",
     "metadata": "the caller's own; personal in a session, and in clear everywhere else",
     "reason": "in words",
+    "unit_id": "the project, the user, or else the stream whose events are left out of the read tables",
+    "first_position": "the position from which on they are",
+    "last_position": "the position up to which they are",
     "metric_name": "any name but the four that the core computes",
     "value": "the metric's value",
     "task_id": "the task",
@@ -175,6 +190,7 @@ SETTINGS: dict[str, str] = {
     "sqlite_path": "the file of events on SQLite, where no URL is given and DB_HOST is not set",
     "master_key": "32 bytes in base64, under which the keys of persons are wrapped; never shown",
     "sealing_key": "32 bytes in base64, with which `tiu audit seal` signs where no --key is given; never shown",
+    "projector_on_poison": "`park` what cannot be projected, with its unit, and go on; or `stop` before it",
     "sqlite_timeout": "seconds to wait for a locked SQLite file",
     "pool_size": "PostgreSQL connections of a process at most, its listener's not counted",
     "pool_timeout": "seconds to wait for a connection of the pool",
@@ -220,4 +236,7 @@ TABLES: dict[str, str] = {
     "run_state": "Validation runs that are not completed or failed.",
     "staged_issues": "Issues of such runs.",
     "agent_state": "An agent's status, and the metadata of the assignment that it holds.",
+    "parked_units": "Units that wait from `position` on, since when, and why; `behind` names the unit that one "
+    "waits for. `retry` is set where somebody has asked for it.",
+    "left_out_events": "What is discarded: events of a unit, by their positions, that the tables leave out.",
 }

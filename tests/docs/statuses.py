@@ -20,6 +20,7 @@ from claude_tiu.domain.blueprint import PlannedProject, PlannedWorkflow
 from claude_tiu.domain.claim_expiry import CLAIM_EXPIRY
 from claude_tiu.domain.dependency_graph import DEPENDENCY_GRAPH, DependencyGraph
 from claude_tiu.domain.messages import Decided, Elsewhere, Event
+from claude_tiu.domain.parking import PARKING, Parking
 from claude_tiu.domain.project import PROJECT, CreateProject
 from claude_tiu.domain.project_file import PROJECT_FILE, CreateFile, ProjectFile
 from claude_tiu.domain.project_from_template import template_task_id, template_workflow_id
@@ -92,6 +93,10 @@ GIVEN: dict[str, Any] = {
     "agent_id": AGENT_ID,
     "agent_type": "tester",
     "metric_type": "tokens",
+    "unit_id": PROJECT_ID,
+    "first_position": 7,
+    "last_position": 9,
+    "reason": "text",
 }
 """A good value for every field that some command requires; a file's content is one, unless its hash is given."""
 GIVEN_TOO = ("is_public", "content")
@@ -208,6 +213,8 @@ def _states(aggregate: Aggregate[Any], command: type[Command]) -> Iterator[tuple
         yield from _states_of_users(command)
     elif aggregate is RETENTION:
         yield "retention", None, None
+    elif aggregate is PARKING:
+        yield "parking", None, None
     elif aggregate is DEPENDENCY_GRAPH:
         yield "dependency", None, World(depends=command.__name__.startswith("Remove")).dependency_graph(PROJECT_ID)
     elif aggregate is PROJECT_FILE:
@@ -272,7 +279,7 @@ def _states_of_workflows(aggregate: Aggregate[Any], command: type[Command]) -> I
 
 
 def _status(kind: str, state: Any) -> str | None:
-    if isinstance(state, DependencyGraph | ProjectMetrics | AgentMetrics | Retention):
+    if isinstance(state, DependencyGraph | ProjectMetrics | AgentMetrics | Retention | Parking):
         return None
     if kind == "issue":
         return str(state.issues[ISSUE_ID])
@@ -313,7 +320,7 @@ def _expiring(command: type[Command], attempts: int) -> Step:
 def project_statuses_of(command: type[Command]) -> list[str]:
     """Return the statuses that the project must have, of a command to what belongs to it; [] where none is asked."""
     (aggregate,) = (one for one in AGGREGATES if command in one.commands)
-    if aggregate in (USER, SESSION, PROJECT, WORKFLOW, TEMPLATE, RETENTION, AGENT_METRICS, CLAIM_EXPIRY):
+    if aggregate in (USER, SESSION, PROJECT, WORKFLOW, TEMPLATE, RETENTION, PARKING, AGENT_METRICS, CLAIM_EXPIRY):
         return []
     if aggregate is AGENT and not (issubclass(command, HeldTaskCommand) or command is ClaimNextTask):
         return []

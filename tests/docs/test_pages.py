@@ -106,6 +106,14 @@ def test_how_to_audit_runs_on_postgresql(tmp_path: Path, pg_empty: str) -> None:
     assert run_page(DOCS / "how-to" / "audit.md", tmp_path, DB=pg_empty) > 4
 
 
+def test_how_to_see_to_what_is_parked_runs_on_sqlite(tmp_path: Path) -> None:
+    assert run_page(DOCS / "how-to" / "parked.md", tmp_path, DB="sqlite:///app.db") > 4
+
+
+def test_how_to_see_to_what_is_parked_runs_on_postgresql(tmp_path: Path, pg_empty: str) -> None:
+    assert run_page(DOCS / "how-to" / "parked.md", tmp_path, DB=pg_empty) > 4
+
+
 def test_the_pages_that_explain_run(tmp_path: Path) -> None:
     explained = sorted((DOCS / "explanation").glob("*.md"))
     for number, page in enumerate(explained):

@@ -16,6 +16,7 @@ from claude_tiu.domain.agent_metrics import AgentMetricRecorded
 from claude_tiu.domain.assignment import AssignmentClosed, AssignmentOpened
 from claude_tiu.domain.dependency_graph import DependencyAdded, DependencyRemoved
 from claude_tiu.domain.messages import Event
+from claude_tiu.domain.parking import ParkedEventsDiscarded
 from claude_tiu.domain.project import (
     ProjectArchived,
     ProjectCompleted,
@@ -337,6 +338,9 @@ EXAMPLES: dict[str, Event] = {
         dailies_before=datetime(2025, 3, 1, 12, 34, 56, 789012, tzinfo=UTC),
         sessions_before=AT,
         projects_before=datetime(1926, 3, 25, tzinfo=UTC),
+    ),
+    "parking.events_discarded.v1": ParkedEventsDiscarded(
+        occurred_at=AT, unit_id=PROJECT_ID, first_position=7, last_position=2**53, reason="Zeile 7 ist kapütt"
     ),
 }
 """topic -> what its golden file decodes to today. A topic that an upcaster replaced stays, with the newer event."""

@@ -117,7 +117,7 @@ class TestTopics:
 
     def test_a_state_that_is_that_of_its_last_event_is_so_whatever_was_before(self) -> None:
         of_last = [aggregate for aggregate in AGGREGATES if aggregate.of_last]
-        assert {aggregate.name for aggregate in of_last} == {"project_metrics", "agent_metrics", "retention"}
+        assert {aggregate.name for aggregate in of_last} == {"project_metrics", "agent_metrics", "retention", "parking"}
         for aggregate in of_last:
             for event in aggregate.events:
                 last = EXAMPLES[event.topic]

@@ -66,7 +66,8 @@ class TestARebuild:
     @pytest.mark.parametrize("batch_size", [1, 7, 1_000])
     def test_gives_the_same_rows_and_the_same_tables(self, told: Backend, batch_size: int) -> None:
         rows, tables = told.tables(READ_MODEL), catalogue(told)
-        assert {name for name, found in rows.items() if not found} == set()
+        assert {name for name, found in rows.items() if not found} == {"parked_units"}
+        before = generation(told)
 
         report = rebuild(told, batch_size=batch_size)
 
@@ -74,7 +75,7 @@ class TestARebuild:
         assert catalogue(told) == tables
         assert (report.differences, report.not_compared, report.swapped) == ((), None, True)
         assert report.compared_at == report.position == told.events().max_notification_id()
-        assert generation(told) == 2
+        assert generation(told) == before + 1
         assert traces(told) == []
 
     def test_can_follow_another(self, projected: Backend) -> None:

@@ -26,6 +26,7 @@ NAMES = (
     "010_agents",
     "011_templates",
     "012_archive",
+    "014_parking",
 )
 
 

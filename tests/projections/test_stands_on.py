@@ -23,6 +23,7 @@ NO_ROW_NEEDS = {
     ("agent.heartbeat_recorded.v1", "project_id"): "the assignment was opened in the same stream",
     ("agent.assignment_closed.v1", "task_id"): "the assignment was opened in the same stream",
     ("agent.assignment_closed.v1", "project_id"): "the assignment was opened in the same stream",
+    ("parking.events_discarded.v1", "unit_id"): "no row refers to it",
     ("session.ended.v1", "user_id"): "the session was started in the same stream",
 }
 

@@ -1,4 +1,4 @@
-"""One example run that makes a row of every table of the specification, by commands alone, on both stores.
+"""One example run that makes a row of every table, by commands alone, on both stores; but of what is parked.
 
 A chapter is a function that is told with a Narrator; a new one is added to CHAPTERS. Ids and times are fixed, so that
 the rows of both stores can be compared.
@@ -28,6 +28,7 @@ from claude_tiu import (
     CreateProject,
     CreateTemplate,
     DeleteFile,
+    DiscardParkedEvents,
     EndSession,
     ExpireClaims,
     FailStep,
@@ -213,6 +214,14 @@ def old_rows_go(narrator: Narrator) -> None:
     narrator.tell(RunRetention(metric_days=1))
 
 
+def a_number_is_discarded(narrator: Narrator) -> None:
+    """Nobody believes it any more."""
+    recorded = narrator.tell(RecordMetric(project_id=uid("other project"), metric_name="velocity", value=9.5))
+    at = recorded.position
+    project = uid("other project")
+    narrator.tell(DiscardParkedEvents(unit_id=project, first_position=at, last_position=at, reason="made up"))
+
+
 CHAPTERS: tuple[Callable[[Narrator], None], ...] = (
     somebody_has_a_template,
     a_project_is_made_of_it,
@@ -225,6 +234,7 @@ CHAPTERS: tuple[Callable[[Narrator], None], ...] = (
     agents_work,
     a_project_with_everything_is_archived,
     old_rows_go,
+    a_number_is_discarded,
 )
 
 

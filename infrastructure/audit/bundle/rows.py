@@ -49,6 +49,13 @@ class BundleLog:
         if position:
             self._last = next(row for row in self._rows if row.position == position)
 
+    def read_units(self, unit_ids: Collection[UUID], after: int, limit: int) -> list[LogEvent]:
+        """A bundle does not hold what was discarded."""
+        return []
+
+    def units_of(self, stream_ids: Collection[UUID]) -> dict[UUID, UUID]:
+        return {}
+
     def keys(self, person_ids: Collection[UUID]) -> dict[UUID, bytes]:
         """A bundle holds no keys."""
         return {}
