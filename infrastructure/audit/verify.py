@@ -20,6 +20,7 @@ from ..comparison import MAX_ROWS, Comparison, TableDifferences
 from ..errors import CheckpointMoved
 from ..event_store import EventStore
 from ..forgotten import Forgotten
+from ..parking import NOTHING, Known, known_of
 from ..projector import BATCH_SIZE, Projector
 from ..read_store import Checkpoint, ReadStore
 from ..rebuild import ROUNDS, LogUpTo, RebuildProgress, Tell
@@ -105,7 +106,8 @@ class Verification:
         started = time.monotonic()
         with TemporaryDirectory(prefix="tiu-verify-") as folder:
             replayed = Path(folder) / "replayed.db"
-            with loading(self._log, replayed, self._projection, batch_size=self._batch_size) as (loader, _):
+            with loading(self._log, replayed, self._projection, batch_size=self._batch_size, parks=True) as (loader, _):
+                loader.begin_with(self._known(None))
                 self._approach(loader)
                 with self._live() as live:
                     position = self._position(live.checkpoint)
@@ -115,6 +117,8 @@ class Verification:
                             projection=self._projection.name,
                         )
                     self._load(loader, position)
+                    known = self._known(position)
+                    loader.align(known)
                     forgotten = Forgotten(self._events, position)
                     with file_tables(
                         replayed, self._projection, timeout=TIMEOUT, one_json=not live.keeps_json_text
@@ -128,9 +132,15 @@ class Verification:
             rows=comparison.rows,
             seconds=time.monotonic() - started,
             differences=tuple(self._drift(found, writers) for found in differences),
-            left_out=(),
+            left_out=tuple(sorted(map(str, known.parked))),
             forgotten=tuple(sorted(forgotten.users)),
         )
+
+    def _known(self, position: int | None) -> Known:
+        """Return what the live tables park, up to a position, and leave out."""
+        known = known_of(self._reads, self._projection.parking) if self._projection.parking else NOTHING
+        parked = {id_: unit for id_, unit in known.parked.items() if position is None or unit.position <= position}
+        return Known(parked, known.left_out)
 
     def _position(self, checkpoint: Checkpoint | None) -> int:
         """Return where tables stand; before anything was projected, at 0. Raises CheckpointRefused."""
@@ -165,10 +175,13 @@ class Verification:
         places = {(found.table, one.key) for found in differences for one in found.first}
         writers = Writers(self._projection, sorted(places))
         if places:
-            with loading(self._log, path, writers.projection, batch_size=self._batch_size, store=writers.store) as (
+            with loading(
+                self._log, path, writers.projection, batch_size=self._batch_size, parks=True, store=writers.store
+            ) as (
                 loader,
                 _,
             ):
+                loader.begin_with(self._known(self._log.end))
                 self._load(loader, self._log.end, "tracing")
         return writers
 

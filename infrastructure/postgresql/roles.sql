@@ -16,7 +16,8 @@ DECLARE
         'validation_reports', 'validation_issues', 'progress_metrics', 'workflows', 'workflow_steps', 'step_executions',
         'agents', 'agent_assignments', 'agent_metrics', 'projects_archive', 'tasks_archive', 'task_dependencies_archive',
         'project_files_archive', 'validation_reports_archive', 'validation_issues_archive', 'progress_metrics_archive',
-        'step_executions_archive', 'agent_assignments_archive', 'cleanup_log', 'checkpoints'];
+        'step_executions_archive', 'agent_assignments_archive', 'cleanup_log', 'checkpoints',
+        'parked_units', 'left_out_events'];
     private_reads CONSTANT TEXT[] := ARRAY['project_state', 'task_state', 'run_state', 'staged_issues', 'agent_state'];
     here CONSTANT TEXT := quote_ident(current_schema());
     name TEXT;

@@ -236,6 +236,20 @@ class TestARebuild:
             Rebuild(backend.events(), backend.reads(), beside, Poisoned(last).projection).run(accept=False)
 
 
+class TestVerifying:
+    @pytest.mark.parametrize("mended", [False, True])
+    def test_tells_what_is_parked_as_left_out_and_finds_no_difference(self, backend: Backend, mended: bool) -> None:
+        events = backend.events()
+        two_projects(events)
+        append(events, event(uid("unknown"), topic="nobody.knows.v1"))
+        with connect(backend.url) as tiu:
+            tiu.wait_for(tiu.execute(ClaimProgress(task_id=OTHER_TASK, claimed=40)))
+            if mended:
+                tiu.wait_for(tiu.discard_parked(uid("unknown"), "of a test"))
+            report = tiu.verify()
+        assert (report.equal, report.left_out) == (True, () if mended else (str(uid("unknown")),))
+
+
 class TestTheReadSideAsOfAMoment:
     def test_parks_what_a_database_that_was_stopped_then_had_parked(self, backend: Backend, events: EventStore) -> None:
         two_projects(events)
