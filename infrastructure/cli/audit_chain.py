@@ -31,7 +31,7 @@ def chain(
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check every event against its hash and the chain, and the log against its seals.
+    """Check every event, the chain of hashes, and the seals.
 
     What is found is named: events changed, removed, inserted, reordered or cut, seals removed or replaced. Up to the
     last seal kept elsewhere the log is then proved to be what was sealed. Exit 1 where anything was found.

@@ -37,7 +37,7 @@ def check(
     report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check an audit bundle, and say what that shows and what it does not.
+    """Check an audit bundle, and say what that shows.
 
     Every bit of the file is covered. Each event's hash is made anew, each proof and signature is checked, and the read
     rows are made anew of the events. No database and no setting is used. The exit status is 1 where it does not hold.

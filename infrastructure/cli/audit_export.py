@@ -38,7 +38,7 @@ def export(
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write an audit bundle of a project: one file that anybody checks, without a database.
+    """Write an audit bundle of a project, in one file.
 
     It has the project's events as they are stored, the proofs that the log's seals cover them, and the read rows as of
     the position. It holds nothing personal. The same log gives the same bytes: keep the SHA-256 that is told, and no

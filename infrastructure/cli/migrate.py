@@ -75,10 +75,11 @@ def roles(
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make roles of least privilege on PostgreSQL: tiu_writer, tiu_projector, tiu_reader, tiu_auditor.
+    """Make roles of least privilege on PostgreSQL.
 
-    The writer can neither change nor remove an event. Grant them to the roles that log in. Run it again after each
-    migration: a new table has no grants. With --print, the SQL for psql; no database is asked.
+    They are tiu_writer, tiu_projector, tiu_reader and tiu_auditor. The writer can neither change nor remove an event.
+    Grant them to the roles that log in. Run it again after each migration: a new table has no grants. With --print, the
+    SQL for psql; no database is asked.
     """
     if print_sql:
         print(script(drop=drop), end="", flush=True)  # noqa: T201 - SQL as it stands

@@ -243,7 +243,7 @@ class TestTheDatabase:
         assert verdicts(report) == [True, False, False, None]
         assert "tiu.read-1.db" in report["database"]["problem"]
         assert report["migrations"]["applied"] == ["001", "013"]
-        assert report["migrations"]["missing"] == VERSIONS[1:12]
+        assert report["migrations"]["missing"] == [*VERSIONS[1:12], "014"]
         assert not read_path(sqlite.path, 1).exists()
 
     def test_a_file_without_a_write_ahead_log(self, sqlite: SQLiteBackend) -> None:

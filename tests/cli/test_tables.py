@@ -85,7 +85,7 @@ class TestProjector:
         assert positions(told) == {"position": EVENTS, "last_position": EVENTS, "behind": 0}
 
         row = done("projector", "status", "--db", told.url).rows[-1].split()
-        assert row == ["read_model", str(EVENTS), str(EVENTS), "0"]
+        assert row == ["read_model", str(EVENTS), str(EVENTS), "0", "0"]
 
     def test_status_of_nothing(self, empty: Backend) -> None:
         assert positions(empty) == {"position": 0, "last_position": 0, "behind": 0}

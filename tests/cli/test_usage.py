@@ -14,7 +14,7 @@ from claude_tiu.infrastructure.cli.app import app
 from tests.cli.running import done, refused, tiu
 from tests.cli.story import PROJECT
 
-WITHOUT_DATABASE = {"schema"}
+WITHOUT_DATABASE = {"schema", "audit check"}
 Verb = tuple[str, Any]
 
 
@@ -34,10 +34,16 @@ def test_the_verbs_are_these() -> None:
     assert sorted(LEAVES) == [
         "apply",
         "audit as-of",
+        "audit chain",
+        "audit check",
+        "audit export",
         "audit history",
+        "audit seal",
+        "audit verify",
         "demo",
         "doctor",
         "migrate down",
+        "migrate roles",
         "migrate status",
         "migrate up",
         "privacy forget-again",
