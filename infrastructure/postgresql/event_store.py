@@ -194,7 +194,9 @@ class PostgreSQLEventStore(EventStore):
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
         asked = {"after": after, "limit": limit, "bytes": READ_BYTES}
-        rows = self._all("read", **asked) or self._all("read_some", **asked)
+        rows = self._all("read", **asked)
+        if rows and rows[0][0] is None:
+            rows = self._all("read_some", **asked)
         return [*map(log_event, rows)]
 
     def read_units(self, unit_ids: Collection[UUID], after: int, limit: int) -> list[LogEvent]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.benchmarks import append, commands, growth, live, projecting, service, verifying
+from tests.benchmarks import append, auditing, commands, growth, live, projecting, service, verifying
 from tests.benchmarks.measuring import Place, Report
 from tests.support.postgres_server import find_bindir, temporary_server
 
@@ -28,6 +28,7 @@ BENCHMARKS = {
     "rebuild-demo": Benchmark(partial(projecting.rebuild, workload="demo"), projecting.DEMO_SIZES),
     "verify-w": Benchmark(partial(verifying.run, workload="W"), verifying.SIZES),
     "verify-w2": Benchmark(partial(verifying.run, workload="W2"), verifying.SIZES),
+    "audit": Benchmark(auditing.run, auditing.SIZES),
     "catch-up": Benchmark(projecting.catch_up, projecting.CATCH_UP_SIZES),
     "live": Benchmark(live.run, live.SIZES),
     "commands": Benchmark(commands.run, commands.SIZES),
