@@ -191,7 +191,7 @@ def _affected(result: PGresult) -> int:
     return result.command_tuples or 0
 
 
-_BEGIN, _COMMIT, _ROLLBACK = (Statement(text, (), ()) for text in ("BEGIN", "COMMIT", "ROLLBACK"))
+_BEGIN, _COMMIT, _ROLLBACK = (Statement(text, (), (), prepared=False) for text in ("BEGIN", "COMMIT", "ROLLBACK"))
 _SETTINGS = Statement(STATEMENTS["write_by_keys"], (), ())
 
 

@@ -72,13 +72,15 @@ class Statement(NamedTuple):
     text: str
     parameters: Sequence[bytes | None]
     formats: Sequence[Format]
+    prepared: bool = True
+    """False of what ends a transaction: if psycopg had let go of it, its answer would leave the transaction open."""
 
 
 class Pipeline:
     """Executes statements many at a time, in one round trip: each `execute` is one.
 
-    A context manager. The statements are prepared; whoever begins a transaction ends it before the context ends. Where
-    anything else is raised, or an interrupt comes, the connection is closed.
+    A context manager. Statements are prepared, where they do not say otherwise; whoever begins a transaction ends it
+    before the context ends. Where anything else is raised, or an interrupt comes, the connection is closed.
     """
 
     MOST_PREPARED = 250
@@ -106,13 +108,15 @@ class Pipeline:
         sent: list[str | None] = []
         """What each answer to come is of: the name of a statement that is prepared or executed."""
         preparing = set[str]()
-        for text, parameters, formats in statements:
+        for text, parameters, formats, prepared in statements:
             name = _name(text)
-            if name not in self._connection.prepared and name not in preparing:
-                if len(self._connection.prepared) + len(preparing) >= self.MOST_PREPARED:
-                    self._pgconn.send_query_params(text.encode(), parameters, None, formats)
-                    sent.append(None)
-                    continue
+            known = name in self._connection.prepared or name in preparing
+            full = len(self._connection.prepared) + len(preparing) >= self.MOST_PREPARED
+            if not prepared or (full and not known):
+                self._pgconn.send_query_params(text.encode(), parameters, None, formats)
+                sent.append(None)
+                continue
+            if not known:
                 self._pgconn.send_prepare(name.encode(), text.encode())
                 preparing.add(name)
                 sent.append(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,10 +13,12 @@ import pytest
 
 from claude_tiu.infrastructure import operations
 from claude_tiu.infrastructure.errors import CheckpointMoved, ConnectionClosed, ProjectionFailed
+from claude_tiu.infrastructure.postgresql.connections import Connections
+from claude_tiu.infrastructure.postgresql.read_store import PostgreSQLReadStore
 from claude_tiu.infrastructure.read_store import Checkpoint, ReadStore
 from claude_tiu.projections.fold import Fold, Step, Writes
 from claude_tiu.projections.projection import Delete, Insert, Kind, Operation, Projection, RowChange, Table, Update
-from tests.support.stores import Backend
+from tests.support.stores import Backend, PostgreSQLBackend
 
 PARENTS = Table("parents", "id", {"id": Kind.UUID, "name": Kind.TEXT}, private=True)
 THINGS = Table(
@@ -202,6 +205,26 @@ OPERATIONS = {
         "DELETE FROM things WHERE id IN (SELECT id FROM parents WHERE name = :name)",
     )
 }
+
+
+class TestPreparedStatements:
+    """What is written often is prepared once a connection of PostgreSQL's; psycopg lets go of it behind a rollback."""
+
+    def test_that_are_gone_cost_neither_the_batch_nor_the_connection(self, postgresql: PostgreSQLBackend) -> None:
+        postgresql.create_tables(PROJECTION)
+        with closing(Connections(postgresql.url, max_size=1, timeout=10, recycle=3600)) as connections:
+            store = PostgreSQLReadStore(connections)
+            apply(store, None, 1, fold(thing()))
+            apply(store, 1, 2, fold(Update("things", ONE, {"a_integer": 2})))
+            server = store.query("SELECT pg_backend_pid() AS pid", {})
+            kept = store.query("SELECT name FROM pg_prepared_statements WHERE name LIKE 'written_%'", {})
+            assert len(kept) >= 4
+            for position, gone in enumerate(kept, 2):
+                with connections.using() as connection:
+                    connection.execute(f"DEALLOCATE {gone['name']}".encode())
+                apply(store, position, position + 1, fold(Update("things", ONE, {"a_integer": position})))
+                assert (store.row(THINGS, ONE) or {})["a_integer"] == position
+            assert store.query("SELECT pg_backend_pid() AS pid", {}) == server
 
 
 class TestOperations:

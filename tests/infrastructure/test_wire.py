@@ -74,6 +74,16 @@ class TestAPipeline:
             pipeline.execute(inserts(3))
         assert stored(connection) == [1, 3]
 
+    def test_prepares_nothing_that_says_so(self, connection: Connection) -> None:
+        ends = [one._replace(prepared=False) for one in (BEGIN, COMMIT)]
+        for number in (1, 2):
+            with Pipeline(connection) as pipeline:
+                begun, inserted, ended = pipeline.execute([ends[0], *inserts(number), ends[1]])
+            assert [begun.command_tuples, inserted.command_tuples, ended.command_tuples] == [None, 1, None]
+        assert stored(connection) == [1, 2]
+        ((prepared,),) = connection.execute("SELECT count(*) FROM pg_prepared_statements WHERE NOT from_sql")
+        assert prepared == 1
+
     def test_keeps_so_many_statements_prepared_at_most(
         self, connection: Connection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
