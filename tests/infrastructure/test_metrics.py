@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from claude_tiu import MissingExtra, Tiu, connect, register_metrics
 from claude_tiu.infrastructure.metrics import GAUGES, TiuCollector
+from claude_tiu.infrastructure.settings import Settings
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.history import create_user
 from tests.support.stores import Backend, PostgreSQLBackend, append, event
@@ -91,7 +92,7 @@ def test_the_text_that_is_scraped(tiu: Tiu, registry: CollectorRegistry) -> None
 
 
 def test_a_projector_that_stopped_at_an_event(backend: Backend) -> None:
-    with connect(backend.url) as tiu:
+    with connect(backend.url, settings=Settings(projector_on_poison="stop")) as tiu:
         collector = TiuCollector(tiu)
         tiu.wait_for(tiu.execute(create_user()))
         assert scraped(collector)["claude_tiu_projector_stopped"] == 0
@@ -99,6 +100,23 @@ def test_a_projector_that_stopped_at_an_event(backend: Backend) -> None:
         assert until(lambda: scraped(collector)["claude_tiu_projector_stopped"] == 1)
         found = scraped(collector)
     assert (found["claude_tiu_up"], found["claude_tiu_projector_lag_events"]) == (1, 1)
+    assert found["claude_tiu_projector_parked_units"] == 0
+
+
+def test_units_that_are_parked(backend: Backend) -> None:
+    with connect(backend.url) as tiu:
+        collector = TiuCollector(tiu)
+        tiu.wait_for(tiu.execute(create_user()))
+        found = scraped(collector)
+        assert (found["claude_tiu_projector_parked_units"], found["claude_tiu_projector_parked_since_seconds"]) == (0, 0)
+        began = time.time()
+        for topic in ("nobody.knows.v1", "nobody.either.v1"):
+            append(backend.events(), event(topic=topic))
+        tiu.wait_for(tiu.execute(create_user("bob")))
+        found, since = scraped(collector), min(unit.since for unit in tiu.parked()).timestamp()
+    assert (found["claude_tiu_projector_lag_events"], found["claude_tiu_projector_stopped"]) == (0, 0)
+    assert (found["claude_tiu_projector_parked_units"], found["claude_tiu_projector_parked_since_seconds"]) == (2, since)
+    assert began - 0.001 <= since <= time.time()
 
 
 def test_a_projector_that_was_told_to_stop_has_not_failed(backend: Backend) -> None:
