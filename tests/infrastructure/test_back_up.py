@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -28,6 +29,7 @@ from tests.docs.blocks import blocks_of, section_of
 from tests.support.flows import flows
 from tests.support.history import EVENTS, PROJECT, START, create_user, history, store_history, uid
 from tests.support.places import PAGE, Place, PostgreSQLPlace, SQLitePlace, assert_chained, rows_of
+from tests.support.poison import tables_of as without_time_of_parking
 from tests.support.postgres_server import database_url
 from tests.support.stores import Backend, append, event
 
@@ -86,6 +88,26 @@ def test_a_dump_of_everything_brings_the_read_tables_along(postgresql_place: Pos
         assert tables_of(restored) == tables_of(place.live)
         done("projector", "rebuild", "--db", restored.url)
         assert tables_of(restored) == tables_of(place.live)
+
+
+def test_what_was_parked_is_parked_again_and_what_was_discarded_stays_left_out(place: Place) -> None:
+    fill(place.live)
+    with connect(place.live.url) as tiu:
+        given_up, waiting = uid("given up"), uid("waiting")
+        for stream in (given_up, waiting):
+            append(tiu.events, event(stream, topic="nobody.knows.v1", project_id=PROJECT if stream is waiting else None))
+        tiu.wait_for(tiu.execute(create_user("linus")))
+        tiu.wait_for(tiu.discard_parked(given_up, "of a trial"))
+        assert [(unit.unit_id, unit.kind) for unit in tiu.parked()] == [(PROJECT, "project")]
+        tiu.execute(CreateFile(project_id=PROJECT, file_path="b.py", content="waits"))
+    place.back_up()
+    backed_up = datetime.now(UTC)
+    place.complaint = r"(parked the project .* \(nobody\.knows\.v1\): .*\n)?"
+    with closing(place.restore()) as restored, connect(restored.url, project=False) as tiu:
+        assert without_time_of_parking(restored) == without_time_of_parking(place.live)
+        assert restored.on_reads("SELECT count(*) FROM left_out_events") == [(1,)]
+        (unit,) = tiu.parked()
+        assert (unit.unit_id, unit.since > backed_up) == (PROJECT, True)
 
 
 @contextmanager

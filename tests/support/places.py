@@ -28,6 +28,8 @@ class Place(ABC):
     """What the backups are called."""
     printed: str
     """By the commands of the last restore."""
+    complaint = ""
+    """What the commands say on standard error, as a pattern."""
 
     def __init__(self, live: Backend, folder: Path, name: str, **more: str) -> None:
         self.live = live
@@ -51,9 +53,10 @@ class Place(ABC):
         )
 
     def run(self, block: Block, **more: str) -> str:
-        """Run a block, which must succeed and complain of nothing; return what it printed."""
+        """Run a block, which must succeed and complain of nothing else; return what it printed."""
         ended = self.attempt(block, **more)
-        assert (ended.returncode, ended.stderr) == (0, ""), f"{PAGE.name}, line {block.line}"
+        assert ended.returncode == 0, f"{PAGE.name}, line {block.line}: {ended.stderr}"
+        assert re.fullmatch(self.complaint, ended.stderr), f"{PAGE.name}, line {block.line}"
         return ended.stdout
 
     def back_up(self) -> None:
