@@ -94,8 +94,8 @@ def test_what_was_parked_is_parked_again_and_what_was_discarded_stays_left_out(p
     fill(place.live)
     with connect(place.live.url) as tiu:
         given_up, waiting = uid("given up"), uid("waiting")
-        for stream in (given_up, waiting):
-            append(tiu.events, event(stream, topic="nobody.knows.v1", project_id=PROJECT if stream is waiting else None))
+        append(tiu.events, event(given_up, topic="nobody.knows.v1"))
+        append(tiu.events, event(waiting, topic="nobody.knows.v1", project_id=PROJECT))
         tiu.wait_for(tiu.execute(create_user("linus")))
         tiu.wait_for(tiu.discard_parked(given_up, "of a trial"))
         assert [(unit.unit_id, unit.kind) for unit in tiu.parked()] == [(PROJECT, "project")]

@@ -31,6 +31,11 @@ def scraped(collector: TiuCollector) -> dict[str, float]:
     return {sample.name: sample.value for metric in collector.collect() for sample in metric.samples}
 
 
+def parked(found: dict[str, float]) -> tuple[float, float]:
+    """How many units are parked, and since when the first is."""
+    return found["claude_tiu_projector_parked_units"], found["claude_tiu_projector_parked_since_seconds"]
+
+
 def until(found: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + 20
     while not found() and time.monotonic() < deadline:
@@ -100,22 +105,21 @@ def test_a_projector_that_stopped_at_an_event(backend: Backend) -> None:
         assert until(lambda: scraped(collector)["claude_tiu_projector_stopped"] == 1)
         found = scraped(collector)
     assert (found["claude_tiu_up"], found["claude_tiu_projector_lag_events"]) == (1, 1)
-    assert found["claude_tiu_projector_parked_units"] == 0
+    assert parked(found) == (0, 0)
 
 
 def test_units_that_are_parked(backend: Backend) -> None:
     with connect(backend.url) as tiu:
         collector = TiuCollector(tiu)
         tiu.wait_for(tiu.execute(create_user()))
-        found = scraped(collector)
-        assert (found["claude_tiu_projector_parked_units"], found["claude_tiu_projector_parked_since_seconds"]) == (0, 0)
+        assert parked(scraped(collector)) == (0, 0)
         began = time.time()
         for topic in ("nobody.knows.v1", "nobody.either.v1"):
             append(backend.events(), event(topic=topic))
         tiu.wait_for(tiu.execute(create_user("bob")))
         found, since = scraped(collector), min(unit.since for unit in tiu.parked()).timestamp()
     assert (found["claude_tiu_projector_lag_events"], found["claude_tiu_projector_stopped"]) == (0, 0)
-    assert (found["claude_tiu_projector_parked_units"], found["claude_tiu_projector_parked_since_seconds"]) == (2, since)
+    assert parked(found) == (2, since)
     assert began - 0.001 <= since <= time.time()
 
 
