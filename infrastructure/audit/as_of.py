@@ -153,10 +153,10 @@ def _log(events: EventStore, moment: Moment, end: int, project_id: UUID | None, 
     at = moment.occurred_at
     if project_id is not None:
         positions = positions_of_project(events, project_id, end)
-        return Part(events, positions if at is None else occurred_of_project(events, positions, at, end), end)
+        return Part(events, positions if at is None else occurred_of_project(events, positions, at, end))
     if at is None:
         return LogUpTo(events, end)
-    return Part(events, occurred_by(_all(events, end, tell), at), end)
+    return Part(events, occurred_by(_all(events, end, tell), at))
 
 
 def _all(events: EventStore, end: int, tell: Callable[[RebuildProgress], None]) -> Iterator[LogEvent]:

@@ -3,6 +3,7 @@
 Of each stream they are the longest prefix whose events all occurred by then, and stand on what is there: a project
 without its user is not there, nor a task without its project, nor what names the task. Clocks may fall, within a
 stream and between two; so a part of a history may be there that never stood so, and nothing in it hangs in the air.
+Of an event that does not decode, nothing but its time is asked: whoever projects it parks its unit.
 """
 
 from __future__ import annotations
@@ -11,21 +12,46 @@ from array import array
 from collections.abc import Iterable
 from datetime import datetime
 
+from pydantic import AwareDatetime, BaseModel
+
 from ...domain.messages import Event
 from ...domain.project import ProjectArchived, ProjectRestored
+from ...domain.registry import UndecodableEvent
 from ...domain.workflow import StepAdded
 from ...projections.stands_on import stands_on
 from ..event_store import LogEvent
 from ..mapper import decode
 
 
+class Timed(BaseModel):
+    """What every event's body has."""
+
+    occurred_at: AwareDatetime
+
+
 def occurred_by(events: Iterable[LogEvent], at: datetime) -> array[int]:
-    """Return the positions of the events that occurred by a time, of events in order. Raises UndecodableEvent.
+    """Return the positions of the events that occurred by a time, of events in order.
 
     What streams stand on must be among these events. Memory grows with the number of streams.
     """
     there = Known(at)
     return array("q", (event.position for event in events if there.takes(event)))
+
+
+def decoded(stored: LogEvent) -> Event | None:
+    """Return an event, without what is personal; None where it does not decode."""
+    try:
+        return decode(stored.topic, stored.state, stored.stream_id, stored.version)
+    except UndecodableEvent:
+        return None
+
+
+def _time_in(state: bytes) -> datetime | None:
+    """Return when something occurred that does not decode, where its body says that much."""
+    try:
+        return Timed.model_validate_json(state).occurred_at
+    except ValueError:
+        return None
 
 
 class Known:
@@ -43,8 +69,9 @@ class Known:
         stream = stored.stream_id.int
         if stream in self._ended:
             return False
-        event = decode(stored.topic, stored.state, stored.stream_id, stored.version)  # no time is personal
-        if event.occurred_at > self._at or not self._carries(stored, event):
+        event = decoded(stored)
+        occurred_at = _time_in(stored.state) if event is None else event.occurred_at
+        if (occurred_at and occurred_at > self._at) or (event is not None and not self._carries(stored, event)):
             self._ended.add(stream)
             return False
         self._there.add(stream)

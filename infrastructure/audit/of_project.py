@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from heapq import merge
 from uuid import UUID
 
 from ...domain.errors import NotFound
+from ...domain.parking import PARKING_ID, ParkedEventsDiscarded
 from ...domain.project import ProjectCreated
 from ...domain.retention import RETENTION_ID
 from ...domain.task import TaskAssigned
@@ -16,8 +18,7 @@ from ...domain.template import TemplateCreated
 from ...domain.workflow_run import WorkflowRunStarted
 from ...projections.stands_on import stands_on
 from ..event_store import EventStore, LogEvent
-from ..mapper import decode
-from .occurred import Known
+from .occurred import Known, decoded
 from .parts import Part
 
 READ = 1_000
@@ -27,14 +28,15 @@ def positions_of_project(events: EventStore, project_id: UUID, end: int) -> arra
     """Return the positions, up to `end`, of the events that a project's rows are made of, in order.
 
     They are its own; its user's, with the sessions; its template's, and those of the template's author; its agents',
-    whatever they did; its workflows'; and the runs of retention. Raises NotFound where the log has no such project.
+    whatever they did; its workflows'; the runs of retention; and what discards any of these. An event that does not
+    decode names nothing here. Raises NotFound where the log has no such project.
     """
     own = events.positions_of(project_id, ())
     if not own:
         raise NotFound(f"no project has the id {project_id}", id=project_id)
     named, users = {RETENTION_ID}, set[UUID]()
     for stored in _read(events, _up_to(own, end)):
-        match decode(stored.topic, stored.state, stored.stream_id, stored.version):
+        match decoded(stored):
             case ProjectCreated(user_id=user_id, template_id=template_id):
                 users.add(user_id)
                 if template_id is not None:
@@ -45,16 +47,25 @@ def positions_of_project(events: EventStore, project_id: UUID, end: int) -> arra
             case WorkflowRunStarted(workflow_id=workflow_id):
                 named.add(workflow_id)
     named |= users
+    discards = _discards_of(events, {project_id, *named}, end)
     named.update(events.streams_about(users))
-    return array("q", _up_to(events.positions_of(project_id, named), end))
+    return array("q", merge(_up_to(events.positions_of(project_id, named), end), discards))
 
 
 def _author_of(events: EventStore, template_id: UUID) -> set[UUID]:
-    for stored in events.load(template_id)[:1]:
-        event = decode(stored.topic, stored.state, template_id, stored.version)
+    for stored in _read(events, events.positions_of(None, {template_id})[:1]):
+        event = decoded(stored)
         if isinstance(event, TemplateCreated) and event.created_by is not None:
             return {event.created_by}
     return set()
+
+
+def _discards_of(events: EventStore, units: Collection[UUID], end: int) -> Iterator[int]:
+    """Yield the positions, up to `end`, of the events that discard some of units."""
+    for stored in _read(events, _up_to(events.positions_of(None, {PARKING_ID}), end)):
+        event = decoded(stored)
+        if isinstance(event, ParkedEventsDiscarded) and event.unit_id in units:
+            yield stored.position
 
 
 def occurred_of_project(events: EventStore, positions: Sequence[int], at: datetime, end: int) -> array[int]:
@@ -67,7 +78,8 @@ def occurred_of_project(events: EventStore, positions: Sequence[int], at: dateti
     while new:
         for stored in _read(events, new):
             known.add(stored.stream_id)
-            unknown.update(stands_on(decode(stored.topic, stored.state, stored.stream_id, stored.version)))
+            if (event := decoded(stored)) is not None:
+                unknown.update(stands_on(event))
             if stored.project_id is not None:
                 unknown.add(stored.project_id)
         new = _up_to(events.positions_of(None, unknown - known), end)

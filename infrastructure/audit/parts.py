@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -14,28 +14,36 @@ class Part:
     """The events of a store at some positions. Satisfies `Log`.
 
     Each comes with the hash of the one before it in the part as its previous one: that is the history that a projector
-    goes on with. What was discarded up to position `end` (by default, by now) is left out of its tables.
+    goes on with. So its tables leave out what is discarded in the part, and nothing else.
     """
 
-    def __init__(self, events: EventStore, positions: Sequence[int], end: int | None = None) -> None:
+    def __init__(self, events: EventStore, positions: Sequence[int]) -> None:
         self._events = events
         self._positions = positions
-        self._end = end
         self.epoch = events.epoch
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
         """As an event store does."""
         first = bisect_right(self._positions, after)
         found = self._events.read_at(self._positions[first : first + limit])
-        if found and first:
-            previous = self._events.hash_at(self._positions[first - 1])
-            found[0] = found[0]._replace(previous_hash=previous or b"")
+        previous = (self._events.hash_at(self._positions[first - 1]) or b"") if found and first else None
+        for place, event in enumerate(found):
+            if previous is not None and event.previous_hash != previous:
+                found[place] = event._replace(previous_hash=previous)
+            previous = event.hash
         return found
 
     def read_units(self, unit_ids: Collection[UUID], after: int, limit: int) -> list[LogEvent]:
-        """As an event store does, whether the part has them or not."""
-        found = self._events.read_units(unit_ids, after, limit)
-        return [event for event in found if self._end is None or event.position <= self._end]
+        """As an event store does."""
+        while found := self._events.read_units(unit_ids, after, limit):
+            if kept := [event for event in found if self._has(event.position)]:
+                return kept
+            after = found[-1].position
+        return []
+
+    def _has(self, position: int) -> bool:
+        place = bisect_left(self._positions, position)
+        return place < len(self._positions) and self._positions[place] == position
 
     def units_of(self, stream_ids: Collection[UUID]) -> dict[UUID, UUID]:
         return self._events.units_of(stream_ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from claude_tiu import (
     AddTask,
     ClaimNextTask,
     CreateProject,
+    DiscardParkedEvents,
     FinishTask,
     ForgetUser,
     NotFound,
@@ -34,10 +36,11 @@ from tests.support.every_table import LEGACY, PROJECT, RUN, USER, tell_all
 from tests.support.history import START, create_user, uid
 from tests.support.rebuilding import Stopped
 from tests.support.replaying import assert_concerns, known_about, rows_in, scramble, tables_in
-from tests.support.stores import Backend, SQLiteBackend
+from tests.support.stores import Backend, SQLiteBackend, append, event
 
 LATER, LATE = START + timedelta(days=30), datetime(2999, 1, 1, tzinfo=UTC)
-PROJECTS = (PROJECT, LEGACY, uid("other project"))
+OTHER = uid("other project")
+PROJECTS = (PROJECT, LEGACY, OTHER)
 
 
 @pytest.fixture
@@ -337,3 +340,101 @@ class TestQuery:
             columns = then.query("SELECT name FROM pragma_table_info('projects')")
             assert "real_progress" in [row["name"] for row in columns]
             assert then.query("SELECT name FROM idx_projects_search WHERE idx_projects_search MATCH 'billing'")
+
+
+class TestWhatWasDiscarded:
+    VELOCITY = "SELECT value FROM progress_metrics WHERE metric_name = 'velocity' AND project_id = :id"
+
+    @pytest.mark.parametrize("project_id", [None, OTHER], ids=["of all", "of its project"])
+    def test_is_left_out_from_the_discarding_on(self, tiu: Tiu, project_id: UUID | None) -> None:
+        recorded, discarding = tiu.events.read_rows(last_flushed(tiu.events) - 2, 2)
+        at = datetime.fromisoformat(json.loads(discarding.state)["occurred_at"])
+        before: list[dict[str, Any]] = [
+            {"position": recorded.position},
+            {"occurred_at": at - timedelta(microseconds=1)},
+        ]
+        after: list[dict[str, Any]] = [{"position": discarding.position}, {"occurred_at": at}, {"recorded_at": LATE}]
+        for moments, found in ((before, [{"value": 9.5}]), (after, [])):
+            for moment in moments:
+                with tiu.as_of(**moment, project_id=project_id) as then:
+                    assert then.query(self.VELOCITY, {"id": str(OTHER)}) == found, moment
+
+    def test_by_another_projects_discarding_is_not_the_projects_own(self, tiu: Tiu) -> None:
+        left_out = "SELECT unit_id FROM left_out_events"
+        for project_id, found in ((PROJECT, []), (OTHER, [{"unit_id": str(OTHER)}])):
+            for moment in ({"recorded_at": LATE}, {"occurred_at": LATE}):
+                with tiu.as_of(**moment, project_id=project_id) as then:  # type: ignore[arg-type]
+                    assert then.query(left_out) == found
+
+    def test_of_an_agent_its_projects_leave_out_too(self, tiu: Tiu) -> None:
+        agent = tiu.execute(RegisterAgent(agent_type="tester")).id
+        project = tiu.execute(CreateProject(user_id=USER, name="One")).id
+        tiu.execute(AddTask(project_id=project, name="Parser"))
+        tiu.execute(ClaimNextTask(agent_id=agent, project_id=project))
+        _, opened = tiu.events.positions_of(None, [agent])
+        tiu.execute(DiscardParkedEvents(unit_id=agent, first_position=opened, last_position=opened, reason="no"))
+        for moment in ({"recorded_at": LATE}, {"occurred_at": LATE}):
+            with tiu.as_of(**moment, project_id=project) as one, tiu.as_of(**moment) as all_of_it:  # type: ignore[arg-type]
+                assert one.query("SELECT status FROM tasks") == [{"status": "in_progress"}]
+                assert one.query("SELECT id FROM agent_assignments") == []
+                assert_concerns(tables_in(one.path), tables_in(all_of_it.path), project)
+
+
+class TestWhatDoesNotDecode:
+    """It stands in the project, between two tasks; the second waits behind it."""
+
+    PARKED = "SELECT unit_id, topic FROM parked_units"
+    TASKS = "SELECT name FROM tasks WHERE project_id = :id ORDER BY name"
+
+    @pytest.fixture
+    def project(self, on_sqlite: Tiu) -> UUID:
+        tiu = on_sqlite
+        project = tiu.execute(CreateProject(user_id=USER, name="One", occurred_at=LATER)).id
+        task = tiu.execute(AddTask(project_id=project, name="First", occurred_at=LATER)).id
+        body = json.dumps({"occurred_at": (LATER + timedelta(hours=1)).isoformat(), "agent_id": 7}).encode()
+        append(tiu.events, event(task, 2, topic="task.assigned.v1", state=body, project_id=project))
+        tiu.execute(AddTask(project_id=project, name="Second", occurred_at=LATER + timedelta(hours=2)))
+        return project
+
+    @pytest.mark.parametrize("of_it_alone", [False, True])
+    def test_parks_the_project_as_of_every_moment_behind_it(
+        self, on_sqlite: Tiu, project: UUID, of_it_alone: bool
+    ) -> None:
+        arguments = {"project_id": project if of_it_alone else None}
+        for moment in ({"position": last_flushed(on_sqlite.events)}, {"recorded_at": LATE}, {"occurred_at": LATE}):
+            with on_sqlite.as_of(**moment, **arguments) as then:  # type: ignore[arg-type]
+                assert then.query(self.PARKED) == [{"unit_id": str(project), "topic": "task.assigned.v1"}]
+                assert then.query(self.TASKS, {"id": str(project)}) == [{"name": "First"}]
+
+    @pytest.mark.parametrize("of_it_alone", [False, True])
+    def test_parks_nothing_before_it_occurred(self, on_sqlite: Tiu, project: UUID, of_it_alone: bool) -> None:
+        arguments = {"project_id": project if of_it_alone else None}
+        with on_sqlite.as_of(occurred_at=LATER, **arguments) as then:  # type: ignore[arg-type]
+            assert then.query(self.PARKED) == []
+            assert then.query(self.TASKS, {"id": str(project)}) == [{"name": "First"}]
+
+    @pytest.mark.parametrize("of_it_alone", [False, True])
+    def test_parks_nothing_once_it_is_discarded(self, on_sqlite: Tiu, project: UUID, of_it_alone: bool) -> None:
+        at = last_flushed(on_sqlite.events) - 1
+        on_sqlite.execute(
+            DiscardParkedEvents(
+                unit_id=project,
+                first_position=at,
+                last_position=at,
+                reason="no",
+                occurred_at=LATER + timedelta(hours=3),
+            )
+        )
+        arguments = {"project_id": project if of_it_alone else None}
+        for moment in ({"recorded_at": LATE}, {"occurred_at": LATE}):
+            with on_sqlite.as_of(**moment, **arguments) as then:  # type: ignore[arg-type]
+                assert then.query(self.PARKED) == []
+                assert then.query(self.TASKS, {"id": str(project)}) == [{"name": "First"}, {"name": "Second"}]
+
+    @pytest.mark.parametrize("body", [b"{", b"\xff", b"[]", b'{"occurred_at":"2026-01-01"}'])
+    def test_and_whose_time_nobody_can_read_counts_at_every_time(self, on_sqlite: Tiu, body: bytes) -> None:
+        append(on_sqlite.events, event(uid("damaged"), topic="project.dreamt.v1", state=body))
+        with on_sqlite.as_of(occurred_at=START - timedelta(days=1)) as then:
+            assert then.query("SELECT unit_id, position FROM parked_units") == [
+                {"unit_id": str(uid("damaged")), "position": last_flushed(on_sqlite.events)}
+            ]
