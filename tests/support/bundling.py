@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 
+from claude_tiu import DiscardParkedEvents, RecordMetric, connect
 from claude_tiu.infrastructure.audit import merkle
 from claude_tiu.infrastructure.audit.bundle.archive import Archive, ArchiveWriter, new_file
 from claude_tiu.infrastructure.audit.bundle.check import CheckReport, check_bundle
@@ -46,7 +47,10 @@ KEY, ANOTHERS = (SealingKey(bytes([number]) * 32) for number in (1, 2))
 
 @dataclass(frozen=True)
 class Made:
-    """A bundle of a log of 90 events, sealed at 20, 50 and 85, as of which it has 54; and the log's seals."""
+    """A bundle of all that a log has of a project, sealed at 20, 50 and 85; and the log's seals.
+
+    Its last event discards the one before it.
+    """
 
     path: Path
     events: EventStore
@@ -60,6 +64,9 @@ class Made:
 def made_in(folder: Path) -> Iterator[Made]:
     with new_backend("sqlite", folder / "tiu.db") as backend:
         tell_all(backend)
+        with connect(backend.url, project=False) as tiu:
+            at = tiu.execute(RecordMetric(project_id=PROJECT, metric_name="velocity", value=7.5)).position
+            tiu.execute(DiscardParkedEvents(unit_id=PROJECT, first_position=at, last_position=at, reason="made up"))
         events = backend.events()
         seals = seal_at(events, [20, 50, 85], KEY)
         export(events, seals, PROJECT, folder / "bundle.zip")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ....domain.agent import AGENT
 from ....domain.errors import TiuError
+from ....domain.parking import PARKING
 from ....domain.registry import aggregate_of
 from ....domain.retention import RETENTION
 from ....domain.workflow import WORKFLOW
@@ -17,7 +18,9 @@ from .findings import Findings
 from .form import About, hash_of
 
 WHOLE = {WORKFLOW.name, RETENTION.name}
-"""Streams outside the project that are in a bundle from their first event on; of an agent's, some events are."""
+"""Streams outside the project that are in a bundle from their first event on."""
+IN_PART = {AGENT.name, PARKING.name}
+"""Those of which some events are; the first, too, but of what is discarded."""
 
 
 class EventsCheck:
@@ -80,15 +83,16 @@ class EventsCheck:
     def _check_stream(self, row: EventRow) -> None:
         key = row.stream_id.int
         before = self._versions.get(key, 0)
-        whole = row.project_id is not None
+        whole = begun = row.project_id is not None
         if row.project_id not in (None, self._about.project_id):
             self._found(row, "it is of another project")
         elif row.project_id is None:
             kind = _kind_of(row.topic)
             whole = kind in WHOLE
-            if kind not in (*WHOLE, AGENT.name):
+            if kind not in WHOLE | IN_PART:
                 self._found(row, "it is of none of those that a bundle tells of")
-        if row.version != before + 1 and (whole or row.version <= before or before == 0):
+            begun = before > 0 or kind == PARKING.name
+        if row.version != before + 1 and (whole or row.version <= before or not begun):
             self._found(row, f"version {row.version} of its stream comes after version {before}")
         self._versions[key] = row.version
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from uuid import UUID
 
 from ....domain.project import ProjectArchived, ProjectRestored
+from ....projections.parking import READ_MODEL_PARKING
 from ...errors import BundleUnreadable
 from ...event_store import EventRow
+from ...parking import LeftOut, known_of
 from ...queries import ProjectRow, Queries
 from ..history import HistoryEntry, Teller
 from ..replay import replay
@@ -58,8 +60,9 @@ def _report(archive: Archive, checked: CheckReport) -> Report:
         project = read.project(id_)
         if project is None:
             raise BundleUnreadable(f"{checked.file}: it has no row of its project", path=checked.file)
+        left_out = known_of(replayed.reads, READ_MODEL_PARKING).left_out.values()
         return Report(
-            project=_as_moved(project, rows()),
+            project=_as_moved(project, rows(), left_out),
             position=checked.position,
             recorded_at=max(row.recorded_at for row in rows()),
             tasks=read.tasks(id_),
@@ -72,9 +75,12 @@ def _report(archive: Archive, checked: CheckReport) -> Report:
         )
 
 
-def _as_moved(project: ProjectRow, rows: Iterator[EventRow]) -> ProjectRow:
-    """Return a project's row as its last event leaves it, if that has archived or restored it."""
-    last = next(iter(deque((row.topic for row in rows if row.stream_id == project.id), maxlen=1)))
+def _as_moved(project: ProjectRow, rows: Iterator[EventRow], left_out: Collection[LeftOut]) -> ProjectRow:
+    """Return a project's row as its last undiscarded event leaves it, if that has archived or restored it."""
+    discarded = [(one.first_position, one.last_position) for one in left_out if one.unit_id == project.id]
+    own = (row for row in rows if row.stream_id == project.id)
+    kept = (row.topic for row in own if not any(first <= row.position <= last for first, last in discarded))
+    last = next(iter(deque(kept, maxlen=1)), None)
     if last == ProjectRestored.topic:
         return replace(project, status="active", completed_at=None)
     return replace(project, status="archived") if last == ProjectArchived.topic else project

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Collection, Generator, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -37,8 +38,7 @@ class BundleLog:
         room = READ_BYTES
         while len(events) < limit and room > 0 and (row := next(self._rows, None)) is not None:
             previous = self._last.hash if self._last else NO_EVENT
-            ids = row.project_id, row.key_id
-            events.append(LogEvent(*row[:5], *ids, previous, row.hash))
+            events.append(_log_event(row, previous))
             room -= len(row.state)
             self._last = row
         return events
@@ -50,8 +50,9 @@ class BundleLog:
             self._last = next(row for row in self._rows if row.position == position)
 
     def read_units(self, unit_ids: Collection[UUID], after: int, limit: int) -> list[LogEvent]:
-        """A bundle does not hold what was discarded."""
-        return []
+        """As an event store does, where each unit is a stream."""
+        found = (row for row in self._begin() if row.position > after and row.stream_id in unit_ids)
+        return [_log_event(row, NO_EVENT) for row in islice(found, limit)]
 
     def units_of(self, stream_ids: Collection[UUID]) -> dict[UUID, UUID]:
         return {}
@@ -65,6 +66,10 @@ class BundleLog:
 
     def max_notification_id(self) -> int | None:
         return self.end
+
+
+def _log_event(row: EventRow, previous: bytes) -> LogEvent:
+    return LogEvent(*row[:5], row.project_id, row.key_id, previous, row.hash)
 
 
 def rows_of(log: BundleLog) -> Generator[tuple[str, bytes], None, None]:

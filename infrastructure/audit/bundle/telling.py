@@ -86,8 +86,8 @@ def _open(position: int, counts: Counts, seal: SealedBy | None, key_known: bool)
             "log could still have changed them."
         )
     yield (
-        f"That nothing was left out up to position {position}: a whole stream of the project, or the last events of "
-        "one, would not be missed. The store that it came from can show that: an export as of the same position has "
-        "the same events."
+        f"That nothing was left out up to position {position}: a whole stream of the project, the last events of "
+        "one, or what discards some, would not be missed. The store that it came from can show that: an export as of "
+        "the same position has the same events."
     )
     yield "That what the events tell is true: only that it was recorded."

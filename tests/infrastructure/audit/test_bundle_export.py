@@ -14,11 +14,13 @@ from claude_tiu import (
     AddTask,
     ClaimNextTask,
     CreateProject,
+    DiscardParkedEvents,
     FinishTask,
     ForgetUser,
     NotFound,
     RecordHeartbeat,
     RegisterAgent,
+    UndecodableEvent,
     connect,
     template_workflow_id,
 )
@@ -38,8 +40,8 @@ from claude_tiu.infrastructure.audit.bundle.form import (
     schema_lines,
 )
 from claude_tiu.infrastructure.audit.seals import SealingKey
-from claude_tiu.infrastructure.errors import BadSeal, FileExists, InvalidQuery
-from claude_tiu.infrastructure.event_store import EventRow
+from claude_tiu.infrastructure.errors import BadSeal, FileExists, InvalidQuery, ProjectionFailed
+from claude_tiu.infrastructure.event_store import EventRow, NewEvent, Stored
 from claude_tiu.infrastructure.sqlite.values import time_text
 from claude_tiu.projections.projection import Kind
 from claude_tiu.projections.read_model import READ_MODEL
@@ -48,7 +50,7 @@ from tests.support.every_table import LEGACY, PROJECT, USER, tell_all
 from tests.support.history import START, create_user, uid
 from tests.support.postgres_server import database_url, new_database
 from tests.support.replaying import stopped_at_each
-from tests.support.stores import BACKENDS, Backend, new_backend
+from tests.support.stores import BACKENDS, Backend, append, new_backend
 
 OTHER = uid("other project")
 WORKFLOWS = {PROJECT: {template_workflow_id(PROJECT)}, LEGACY: {template_workflow_id(LEGACY)}, OTHER: set[UUID]()}
@@ -215,6 +217,73 @@ def test_of_an_agent_it_holds_what_it_did_for_the_project(backend: Backend, tmp_
     assert rows_in(path) == plain(of_project(backend.rows(READ_MODEL), ours, set()))
     assert len(rows_in(path)["agent_assignments"]) == 2
     assert check_bundle(path).holds
+
+
+def test_what_was_discarded_is_in_with_its_discarding_and_makes_no_row_from_there_on(
+    told: Backend, tmp_path: Path
+) -> None:
+    last = told.events().max_notification_id() or 0
+    for position, velocities in ((last - 1, [9.5]), (last, [])):
+        path = tmp_path / str(position)
+        exported(told, OTHER, path, position)
+        assert [row["value"] for row in rows_in(path)["progress_metrics"]] == velocities
+        assert check_bundle(path).holds
+    *_, recorded, discarding = values_of(members_of(path)[LOG])
+    assert [recorded["topic"], discarding["topic"]] == [
+        "project_metrics.metric_recorded.v1",
+        "parking.events_discarded.v1",
+    ]
+    assert discarding["position"] == last
+    exported(told, PROJECT, tmp_path / "another", last)
+    assert values_of(members_of(tmp_path / "another")[LOG])[-1]["position"] == last - 2
+
+
+def test_what_an_agent_did_is_discarded_for_the_project_that_it_concerns(backend: Backend, tmp_path: Path) -> None:
+    ours, others, agent, user = uid("ours"), uid("others"), uid("an agent"), uid("somebody")
+    discarded = []
+    with connect(backend.url) as tiu:
+        tiu.execute_all([create_user(user_id=user), RegisterAgent(agent_id=agent, agent_type="tester", name="Ada")])
+        for project_id in (others, ours):
+            tiu.execute(CreateProject(project_id=project_id, user_id=user, name="A project"))
+            task = tiu.execute(AddTask(project_id=project_id, name="A task")).id
+            tiu.execute(ClaimNextTask(agent_id=agent, project_id=project_id))
+            opened = tiu.events.positions_of(None, [agent])[-1]
+            tiu.execute(FinishTask(agent_id=agent, task_id=task))
+            closed = tiu.events.positions_of(None, [agent])[-1]
+            discard = {"unit_id": agent, "first_position": opened, "last_position": closed, "reason": str(project_id)}
+            discarded.append(tiu.execute(DiscardParkedEvents(**discard)).position)  # type: ignore[arg-type]
+        unknown = append(tiu.events, NewEvent(agent, 6, "agent.dreamt.v1", b"{}"))
+        assert isinstance(unknown, Stored)
+        path = tmp_path / "a.zip"
+        with pytest.raises(UndecodableEvent, match=r"agent\.dreamt\.v1"):
+            export(backend.events(), [], ours, path)
+        at = unknown.first_position
+        tiu.execute(DiscardParkedEvents(unit_id=agent, first_position=at, last_position=2**53, reason="dreams"))
+        tiu.wait_for(tiu.lag().last_position)
+    export(backend.events(), [], ours, path)
+    found = values_of(members_of(path)[LOG])
+    assert [one["position"] for one in found if one["topic"] == "parking.events_discarded.v1"] == discarded[1:]
+    assert str(others).encode() not in path.read_bytes()
+    rows = rows_in(path)
+    assert rows == plain(of_project(backend.rows(READ_MODEL), ours, set()))
+    assert (rows["agent_assignments"], len(rows["tasks"])) == ([], 1)
+    assert check_bundle(path).holds
+
+
+def test_what_does_not_decode_is_exported_once_it_is_discarded(backend: Backend, tmp_path: Path) -> None:
+    project, user, path = uid("ours"), uid("somebody"), tmp_path / "a.zip"
+    with connect(backend.url) as tiu:
+        tiu.execute(create_user(user_id=user))
+        tiu.execute(CreateProject(project_id=project, user_id=user, name="A project"))
+        append(tiu.events, NewEvent(uid("a task"), 1, "task.assigned.v7", b"{}", project_id=project))
+        tiu.wait_for(tiu.execute(RegisterAgent(agent_type="tester")))
+        with pytest.raises(ProjectionFailed, match=r"task\.assigned\.v7"):
+            export(backend.events(), [], project, path)
+        tiu.discard_parked(project, "dreams")
+        tiu.wait_for(tiu.execute(AddTask(project_id=project, name="A task")))
+    export(backend.events(), [], project, path)
+    assert rows_in(path) == plain(of_project(backend.rows(READ_MODEL), project, set()))
+    assert len(rows_in(path)["tasks"]) == 1
 
 
 def test_it_holds_nothing_personal(told: Backend, tmp_path: Path) -> None:

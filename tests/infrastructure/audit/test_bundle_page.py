@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from claude_tiu import ArchiveProject, CompleteProject, CreateProject, RestoreProject, Tiu, connect
+from claude_tiu import ArchiveProject, CompleteProject, CreateProject, DiscardParkedEvents, RestoreProject, Tiu, connect
 from claude_tiu.infrastructure.audit.bundle.check import check_bundle
 from claude_tiu.infrastructure.audit.bundle.export import export
 from claude_tiu.infrastructure.audit.bundle.page import page, write_page
@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
 def test_it_tells_of_the_project_and_of_what_is_proved(made: Made) -> None:
     checked = check_bundle(made.path, keys=[KEY.public])
     text = page(checked)
-    for told in ("Billing", "Parser", "28.6", "As of position 90", checked.digest, KEY.public.hex()):
+    for told in ("Billing", "Parser", "28.6", f"As of position {checked.position}", checked.digest, KEY.public.hex()):
         assert told in text, told
     for sentence in (*checked.proves, *checked.leaves_open):
         assert sentence.split(":")[0].split("'")[0] in text
@@ -65,6 +65,15 @@ def test_its_status_is_the_projects(sqlite: Backend, tmp_path: Path, commands: l
             tiu.execute(command(project_id=project))
         tiu.export(project, tmp_path / "a.zip")
     assert f"The project is {status}" in page(check_bundle(tmp_path / "a.zip"))
+
+
+def test_its_status_is_not_that_of_what_was_discarded(sqlite: Backend, tmp_path: Path) -> None:
+    with connect(sqlite.url, project=False) as tiu:
+        project = a_project(tiu)
+        at = tiu.execute(ArchiveProject(project_id=project)).position
+        tiu.execute(DiscardParkedEvents(unit_id=project, first_position=at, last_position=at, reason="a mistake"))
+        tiu.export(project, tmp_path / "a.zip")
+    assert "The project is active" in page(check_bundle(tmp_path / "a.zip"))
 
 
 def a_project(tiu: Tiu) -> UUID:
