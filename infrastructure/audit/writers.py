@@ -12,6 +12,7 @@ from uuid import UUID
 
 from ...domain.messages import Recorded
 from ...projections.fold import Step
+from ...projections.parking import LEAVE_OUT
 from ...projections.projection import Change, Handler, Insert, Operation, Projection, Rows, Update
 from ..event_store import EventStore
 from ..mapper import decode
@@ -45,6 +46,7 @@ class Writers:
         self._tables = {table.name: table for table in projection.tables}
         self._positions: dict[Place, dict[str, int]] = {place: {} for place in places}
         self.tables = [table for table in projection.tables if any(name == table.name for name, _ in self._positions)]
+        self._left_out = projection.parking.left_out if projection.parking else None
         self.projection = replace(
             projection, handlers={kind: self._watching(handler) for kind, handler in projection.handlers.items()}
         )
@@ -77,6 +79,8 @@ class Writers:
 
     def _noted(self, change: Change, position: int) -> Change:
         match change:
+            case Operation(name, parameters) if name == LEAVE_OUT and self._left_out is not None:
+                self.note((self._left_out.name, str(parameters[self._left_out.key])), parameters, position)
             case Operation(name, parameters):
                 return Operation(name, {**parameters, BY: position})
             case Insert(table, row):

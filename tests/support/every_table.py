@@ -2,6 +2,8 @@
 
 A chapter is a function that is told with a Narrator; a new one is added to CHAPTERS. Ids and times are fixed, so that
 the rows of both stores can be compared.
+
+No command makes anything wait: `tell_and_park` parks a unit behind all that, so that no table is empty.
 """
 
 from __future__ import annotations
@@ -57,8 +59,10 @@ from claude_tiu import (
     template_task_id,
     template_workflow_id,
 )
+from claude_tiu.infrastructure.projector import Projector
+from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.history import START, create_user, uid
-from tests.support.stores import Backend
+from tests.support.stores import Backend, append, event
 
 USER, TEMPLATE, PROJECT, RUN, WORKFLOW_RUN = map(uid, ("user", "template", "project", "run", "workflow run"))
 DESIGN, PARSER = (template_task_id(PROJECT, key) for key in ("design", "parser"))
@@ -245,6 +249,13 @@ def tell_all(backend: Backend) -> None:
         for chapter in CHAPTERS:
             chapter(narrator)
         tiu.wait_for(last_position(tiu))
+
+
+def tell_and_park(backend: Backend) -> None:
+    """Tell every chapter, and then what no projection knows; its unit is parked when this returns."""
+    tell_all(backend)
+    append(backend.events(), event(uid("parked"), topic="nobody.knows.v1"))
+    Projector(backend.events(), backend.reads(), READ_MODEL, parks=True).catch_up()
 
 
 def last_position(tiu: Tiu) -> int:
