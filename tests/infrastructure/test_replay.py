@@ -40,12 +40,13 @@ def test_replayed_tables_equal_the_live_ones(told: Backend, tmp_path: Path) -> N
         assert rows_in(replayed.reads) == told.rows(READ_MODEL)
 
 
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.long)])
 def test_replayed_tables_at_every_position_equal_those_of_a_database_stopped_there(
-    sqlite: SQLiteBackend, tmp_path: Path
+    sqlite: SQLiteBackend, tmp_path: Path, every: int
 ) -> None:
     tell_all(sqlite)
     events = sqlite.events()
-    for position in stopped_at_each(sqlite, range(last_flushed(events) + 1)):
+    for position in stopped_at_each(sqlite, sorted({*range(0, last_flushed(events), every), last_flushed(events)})):
         path = tmp_path / f"{position}.db"
         with replay(log_up_to(events, position), path, indexed=False) as replayed:
             assert replayed.position == position

@@ -121,14 +121,15 @@ def test_every_table_of_a_project_has_a_row_in_some_bundle(told: Backend, tmp_pa
     assert filled == {table.name for table in TABLES}
 
 
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.long)])
 def test_as_of_any_position_its_rows_are_those_of_a_database_that_was_stopped_there(
-    sqlite: Backend, tmp_path: Path
+    sqlite: Backend, tmp_path: Path, every: int
 ) -> None:
     tell_all(sqlite)
     events = sqlite.events()
     created = next(row.position for row in events.read_rows_of_stream(PROJECT, 0, 1))
     last = events.max_notification_id() or 0
-    for position in stopped_at_each(sqlite, range(created, last + 1)):
+    for position in stopped_at_each(sqlite, sorted({*range(created, last, every), last})):
         path = tmp_path / f"{position}.zip"
         export(events, [], PROJECT, path, position=position)
         live = plain(of_project(sqlite.rows(READ_MODEL), PROJECT, WORKFLOWS[PROJECT]))
