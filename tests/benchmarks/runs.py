@@ -28,6 +28,7 @@ BENCHMARKS = {
     "rebuild-demo": Benchmark(partial(projecting.rebuild, workload="demo"), projecting.DEMO_SIZES),
     "verify-w": Benchmark(partial(verifying.run, workload="W"), verifying.SIZES),
     "verify-w2": Benchmark(partial(verifying.run, workload="W2"), verifying.SIZES),
+    "verify-demo": Benchmark(partial(verifying.run, workload="demo"), verifying.DEMO_SIZES),
     "audit": Benchmark(auditing.run, auditing.SIZES),
     "catch-up": Benchmark(projecting.catch_up, projecting.CATCH_UP_SIZES),
     "live": Benchmark(live.run, live.SIZES),

@@ -39,6 +39,8 @@ from tests.support.rebuilding import (
 from tests.support.stores import Backend, SQLiteBackend
 
 PATIENCE = 60
+PACE = 0.005
+"""Seconds between what a writer does: without a pause most of the time goes into a longer and longer log."""
 
 
 @pytest.fixture
@@ -358,7 +360,7 @@ class TestMeanwhile:
 def work(tiu: Tiu, name: str, stop: threading.Event) -> None:
     """Add tasks and claim progress until told to stop."""
     for number in range(10_000):
-        if stop.is_set():
+        if stop.wait(PACE):
             return
         task_id = uid(f"{name} {number}")
         tiu.execute_all([AddTask(task_id=task_id, project_id=uid("project"), name=name), StartTask(task_id=task_id)])
