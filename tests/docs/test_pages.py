@@ -150,9 +150,7 @@ def test_every_decision_is_listed_and_has_its_three_parts() -> None:
     pages = sorted(path for path in folder.glob("*.md") if path.name != "README.md")
     listed = [link for link in LINK.findall((folder / "README.md").read_text(encoding="utf-8")) if link[0].isdigit()]
     assert listed == [path.name for path in pages]
-    numbers = [path.name[:4] for path in pages]
-    assert all(number.isdigit() for number in numbers)
-    assert len({*numbers}) == len(numbers)
+    assert [path.name[:4] for path in pages] == [f"{number:04}" for number in range(1, len(pages) + 1)]
     for path in pages:
         headings = HEADING.findall(path.read_text(encoding="utf-8"))
         assert headings[1:] == ["Context", "Decision", "Consequence"], path.name
