@@ -1,0 +1,46 @@
+"""What tests of faults have found: each kind is listed here, and what a run came to is a line of JSON if one is asked.
+
+    FAULTS_FILE=faults.jsonl pytest -m long tests/crashes && python -m tests.docs.faults faults.jsonl
+
+The second command makes the table of docs/explanation/faults.md of the lines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+FILE = "FAULTS_FILE"
+"""The environment's variable that names the file: lines are added to it."""
+BOTH = ("sqlite", "postgresql")
+
+
+class Fault(NamedTuple):
+    """A kind of fault that tests make."""
+
+    name: str
+    made: str
+    """How, for the table's reader."""
+    stores: tuple[str, ...] = BOTH
+
+
+FAULTS: dict[str, Fault] = {
+    "writer_killed": Fault("a writer dies", "`kill -9` of a process that appends, at a random moment"),
+}
+"""Every kind, in the order of the table."""
+
+
+def record(kind: str, store: str, *, tried: int, lost: int, doubled: int, seconds: Sequence[float] = ()) -> None:
+    """Note what a test has come to, before it asserts that nothing was lost or doubled.
+
+    `tried`: how often the fault was made; `lost` and `doubled`: of what was acknowledged, how many are not there, or
+    more than once; `seconds`: how long it took each time until all was well again, where there is something to recover.
+    """
+    if store not in FAULTS[kind].stores:
+        raise ValueError(f"{kind} is not told of {store}")
+    line = {"kind": kind, "store": store, "tried": tried, "lost": lost, "doubled": doubled, "seconds": [*seconds]}
+    if path := os.environ.get(FILE):
+        with open(path, "a", encoding="utf-8") as file:  # noqa: PTH123 - one write a line: several processes add to it
+            file.write(json.dumps(line) + "\n")
