@@ -16,9 +16,10 @@ from pydantic import SecretStr
 from ..domain.errors import TiuError
 from ..projections.read_model import READ_MODEL
 from . import migrations
+from .checkpoints import Lag, Standing
 from .errors import BadSettings, NotMigrated
 from .postgresql import monitor as postgresql
-from .projector import POLL_SECONDS, Lag, Projector, Standing
+from .projector import POLL_SECONDS, Projector
 from .settings import Database, Settings, database, load_settings
 from .shadows import shadow_of
 from .sqlite import monitor as sqlite

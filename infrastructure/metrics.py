@@ -12,8 +12,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ..projections.read_model import READ_MODEL
+from .checkpoints import Standing
 from .errors import MissingExtra
-from .projector import Standing
 from .tiu import Tiu
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from ..projections.projection import Projection
+from .checkpoints import of_another_history
 from .comparison import Comparison, TableDifferences
 from .errors import ProjectionFailed, TablesDiffer
 from .event_store import EventStore, LogEvent
@@ -238,21 +239,16 @@ class Rebuild:
         return known_of(self._live, self._projection.parking) if self._projection.parking else NOTHING
 
     def _fits(self, checkpoint: Checkpoint) -> bool:
-        if checkpoint.version != self._projection.version or self._of_another_history(checkpoint):
+        if checkpoint.version != self._projection.version or of_another_history(checkpoint, self._events):
             return False
         live = self._live.checkpoint(self._projection.name)
         return self._incomparable(live) is not None or checkpoint.position <= self._position(live)
-
-    def _of_another_history(self, checkpoint: Checkpoint) -> bool:
-        return checkpoint.epoch != self._events.epoch or (
-            checkpoint.position > 0 and self._events.hash_at(checkpoint.position) != checkpoint.event_hash
-        )
 
     def _incomparable(self, live: Checkpoint | None) -> str | None:
         """Return why nothing can be compared with tables at this checkpoint."""
         if live is None:
             return "nothing was projected into the live tables yet"
-        if self._of_another_history(live):
+        if of_another_history(live, self._events):
             return "the live tables were made from another event store, or from another history"
         return None
 

@@ -29,6 +29,7 @@ from .audit.history import History, HistoryEntry
 from .audit.proofs import prove_events
 from .audit.seals import Inclusion, Seal, SealingKey
 from .audit.verify import Verification, VerifyReport
+from .checkpoints import Lag
 from .comparison import MAX_ROWS
 from .decision import Answer
 from .errors import NotParked, WaitTimeout
@@ -39,7 +40,7 @@ from .parking import ParkedUnit
 from .postgresql.connections import Connections
 from .postgresql.event_store import PostgreSQLEventStore
 from .postgresql.read_store import PostgreSQLReadStore
-from .projector import Lag, Projector, poll_for
+from .projector import Projector, poll_for
 from .queries import Queries, as_id
 from .read_store import ReadStore
 from .rebuild import Rebuild, RebuildReport, Shadow, Tell

@@ -19,6 +19,7 @@ from claude_tiu.domain.errors import TiuError
 from claude_tiu.domain.registry import encode_event
 from claude_tiu.domain.user import UserCreated
 from claude_tiu.infrastructure import projector as module
+from claude_tiu.infrastructure.checkpoints import Lag
 from claude_tiu.infrastructure.errors import CheckpointRefused, ProjectionFailed, WaitTimeout
 from claude_tiu.infrastructure.event_store import EventStore, Listener, NewEvent
 from claude_tiu.infrastructure.postgresql import event_store as postgresql_event_store
@@ -158,7 +159,7 @@ class TestCatchingUp:
 
     def test_lag_tells_how_far_the_tables_are_behind(self, events: EventStore, projector: Projector) -> None:
         store_history(events)
-        assert projector.lag() == (lag := module.Lag(READ_MODEL.name, 0, EVENTS))
+        assert projector.lag() == (lag := Lag(READ_MODEL.name, 0, EVENTS))
         assert lag.behind == EVENTS
         projector.catch_up()
         assert projector.lag().behind == 0
