@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from tests.support.stores import Backend, SQLiteBackend
 
 EIGHTY_COLUMNS = {"COLUMNS": "80", "LINES": "25"}
 PATIENCE = 20.0
+HOW_FAR = re.compile(r"^\w+: \d+ of \d+( events, .* s left)?\n", re.MULTILINE)
 
 
 class Ran(NamedTuple):
@@ -79,9 +81,9 @@ def tiu(*arguments: object, stdin: bytes = b"") -> Ran:
 
 
 def done(*arguments: object, stdin: bytes = b"") -> Ran:
-    """Run `tiu`, which must do what it says, and complain of nothing."""
+    """Run `tiu`, which must do what it says, and complain of nothing; a slow machine's rebuild tells how far it is."""
     ran = tiu(*arguments, stdin=stdin)
-    assert (ran.status, ran.err) == (0, ""), ran
+    assert (ran.status, HOW_FAR.sub("", ran.err)) == (0, ""), ran
     return ran
 
 

@@ -17,6 +17,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.support.warm import warm_scripts
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -46,18 +48,20 @@ def section_of(page: Path, heading: str) -> list[Block]:
     return [block for block in blocks_of(page) if lines[0] < block.line <= lines[1]]
 
 
-def environment(**more: str) -> dict[str, str]:
-    """Return an environment with this Python's scripts first, none of the settings, and a terminal of 80 columns."""
+def environment(*, cold: bool = False, **more: str) -> dict[str, str]:
+    """Return an environment with this Python's scripts first, none of the settings, and a terminal of 80 columns; its
+    `tiu` is one that starts at once, or (`cold`) the installed one."""
     kept = {name: value for name, value in os.environ.items() if not SETTINGS.match(name)}
-    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
+    scripts = str(Path(sys.executable).parent)
+    path = os.pathsep.join([*([] if cold else [warm_scripts()]), scripts, kept.get("PATH", "")])
     return {**kept, "PATH": path, "COLUMNS": "80", "PYTHONUTF8": "1", **more}
 
 
-def run_page(page: Path, folder: Path, **more: str) -> int:
-    """Run a page's blocks in an empty folder; return how many there were."""
+def run_page(page: Path, folder: Path, *, cold: bool = False, **more: str) -> int:
+    """Run a page's blocks in an empty folder; return how many there were. See `environment`."""
     session: dict[str, Any] = {"__name__": "__page__"}
     count = 0
-    with contextlib.chdir(folder), _environ(environment(**more)):
+    with contextlib.chdir(folder), _environ(environment(cold=cold, **more)):
         for block, expected in _pairs(blocks_of(page)):
             count += 1
             printed = _run(block, session, f"{page.name}, line {block.line}")

@@ -44,14 +44,14 @@ def test_the_readme_gives_the_commands(command: str) -> None:
 
 def test_the_readme_shows_what_the_demo_shows(tmp_path: Path) -> None:
     arguments = ["bash", "-c", "tiu demo"]
-    env = environment(TMPDIR=str(tmp_path))
+    env = environment(cold=True, TMPDIR=str(tmp_path))
     done = subprocess.run(arguments, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=True)
     table = [line.strip() for line in done.stdout.splitlines()[1:4]]
     assert "\n".join(f"    {line}" for line in table) in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_tutorial_runs_in_order(tmp_path: Path) -> None:
-    assert run_page(DOCS / "tutorial.md", tmp_path) > 10
+    assert run_page(DOCS / "tutorial.md", tmp_path, cold=True) > 10
 
 
 def test_how_to_embed_runs(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class Place(ABC):
     def __init__(self, live: Backend, folder: Path, name: str, **more: str) -> None:
         self.live = live
         self.folder = folder
-        self.environment = environment(**more)
+        self.environment = environment() | more
         self.back_ups = section_of(PAGE, f"Back up {name}")
         self.restores = section_of(PAGE, f"Restore {name}")
         self.dump_keys, self.make_master_key, self.keep_list, self.forget_again = section_of(PAGE, "Keys")
