@@ -7,7 +7,7 @@ gone, the event's `forgotten` values stand in their place.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -79,6 +79,21 @@ def _place(topic: str, stream_id: UUID, version: int) -> bytes:
 
 PLAIN: dict[str, Callable[[bytes], Event]] = {topic: VALIDATE[topic] for topic in VALIDATE if topic not in PERSONAL}
 """What decodes the events of a topic that hold nothing personal: `decode` without a way round. Raises ValueError."""
+
+
+def decode_all(stream_id: UUID, rows: Iterable[tuple[int, str, bytes]]) -> Iterator[Event]:
+    """Yield the events of a stream from their versions, topics and bytes, what is personal in them as forgotten.
+
+    Raises UndecodableEvent.
+    """
+    plain = PLAIN
+    for version, topic, state in rows:
+        read = plain.get(topic)
+        try:
+            event = decode(topic, state, stream_id, version) if read is None else read(state)
+        except ValueError:
+            raise UndecodableEvent(f"these bytes are no {topic} event", topic=topic) from None
+        yield event
 
 
 class EventMapper(Mapper[UUID]):

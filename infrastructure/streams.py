@@ -11,7 +11,7 @@ from uuid import UUID
 from ..domain.aggregate import Aggregate
 from ..domain.registry import aggregate_of
 from .event_store import LAST, EventStore, StreamEvent
-from .mapper import decode
+from .mapper import decode_all
 
 CACHED_ITEMS = 50_000
 """How much the cache holds at most: a state is one item; where it grows with its events, one more for each of them. An
@@ -72,7 +72,7 @@ def _advanced(store: EventStore, stream_id: UUID, stream: Stream, events: Sequen
         return load_stream(store, stream_id)
     if not new or new[-1].version == stream.version:
         return stream
-    state = aggregate.fold((decode(row.topic, row.state, stream_id, row.version) for row in new), base.state)
+    state = aggregate.fold(decode_all(stream_id, new), base.state)
     return Stream(aggregate, state, new[-1].version)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
+from psycopg.errors import UniqueViolation
+
 from ...projections.write_side import Change
 from ..event_store import Conflict, Known, Outcome, Reservation, Stored, Taken, Unit
 from .connections import Connection
@@ -55,7 +57,7 @@ def append_one(connection: Connection, unit: Unit, *, crowded: bool) -> tuple[St
             own = number.to_bytes(4, signed=True)
         else:
             other, at = guarded.bytes, number.to_bytes(4, signed=True)
-    parameters = [
+    event = [
         stream_id.bytes,
         version.to_bytes(4, signed=True),
         topic.encode(),
@@ -67,16 +69,27 @@ def append_one(connection: Connection, unit: Unit, *, crowded: bool) -> tuple[St
         None if actor is None else actor.encode(),
         project.bytes if project else None,
         key.bytes if key else None,
-        own,
-        other,
-        at,
-        _jsonb(changes_json(unit.changes)) if unit.changes else None,
     ]
+    if connection.kept_until and own and not unit.changes and not crowded:
+        position = _insert_one(connection, [*event, own] if other is None else [*event, own, other, at])
+        if position is not None:
+            return Stored(position), False
+    changes = _jsonb(changes_json(unit.changes)) if unit.changes else None
+    parameters = [*event, own, other, at, changes]
     value = execute(connection, "append_one_crowded" if crowded else "append_one", parameters).get_value(0, 0)
     if value is None:
         return None, crowded
     position = int.from_bytes(value, signed=True)
     return Stored(abs(position)), position < 0
+
+
+def _insert_one(connection: Connection, parameters: list[bytes | None]) -> int | None:
+    """Return the position of an event; None where it was not stored, and append_event must tell."""
+    try:
+        result = execute(connection, "insert_one" if len(parameters) == 12 else "insert_one_guarded", parameters)
+    except UniqueViolation:
+        return None
+    return int.from_bytes(result.get_value(0, 0) or b"") if result.ntuples else None
 
 
 def _outcome(unit: Unit, outcome: bytes | None, detail: bytes | None) -> Outcome:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -55,6 +57,9 @@ class Connection(psycopg.Connection[Any]):
         super().__init__(*arguments, **named)
         self.prepared: set[str] = set()
         """The names of statements that were prepared on it, psycopg's own not among them."""
+        self.kept_until = 0.0
+        """When one that is kept out of the pool goes back to it (time.monotonic()); 0 of all others. The plans of its
+        session are made once, by indexes: it is for the statements of hot.sql alone."""
 
 
 def shown(url: str) -> str:
@@ -154,6 +159,9 @@ class Connections:
         self.timeout = timeout
         self.incarnation: datetime | None = None
         """That of the connection used last."""
+        self._recycle = recycle
+        self._kept: deque[Connection | None] = deque([None] if max_size > 1 else [])
+        """The one that is kept out of the pool, None before it is made; empty while it is in use."""
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             _with_defaults(url),
             connection_class=Connection,
@@ -168,7 +176,12 @@ class Connections:
 
     def using(self) -> AbstractContextManager[Connection]:
         """Give a connection in autocommit mode."""
-        return _Using(self)
+        return _Using(self, self.take)
+
+    def hot(self) -> AbstractContextManager[Connection]:
+        """Give a connection for statements of hot.sql: the one that is kept for them, without the pool's cost; one of
+        the pool, where another thread has that."""
+        return _Using(self, self._take_hot)
 
     def take(self) -> Connection:
         """Take a connection out of the pool. Raises StoreUnavailable."""
@@ -179,13 +192,49 @@ class Connections:
         self.incarnation = connection.incarnation
         return connection
 
+    def _take_hot(self) -> Connection:
+        try:
+            connection = self._kept.pop()
+        except IndexError:
+            return self.take()
+        if connection is None or connection.kept_until < time.monotonic():
+            connection = self._keep_another(connection)
+        self.incarnation = connection.incarnation
+        return connection
+
+    def _keep_another(self, old: Connection | None) -> Connection:
+        """Keep a connection of the pool, in place of one whose time has come."""
+        with ExitStack() as undo, translated(self.url):
+            undo.callback(self._kept.append, None)
+            if old is not None:
+                old.kept_until = 0.0
+                self._pool.putconn(old)  # which lets it go: it is older than that
+            connection = self.take()
+            undo.callback(self._keep_no_more, connection)
+            connection.execute(SQL["keep_plans"])
+            undo.pop_all()
+        connection.kept_until = time.monotonic() + self._recycle
+        return connection
+
     def give_back(self, connection: Connection) -> None:
-        self._pool.putconn(connection)
+        if not connection.kept_until:
+            self._pool.putconn(connection)
+        elif connection.pgconn.transaction_status == pq.TransactionStatus.IDLE and not self._pool.closed:
+            self._kept.append(connection)
+        else:
+            self._keep_no_more(connection)
+            self._kept.append(None)
+
+    def _keep_no_more(self, connection: Connection) -> None:
+        connection.kept_until = 0.0
+        connection.close()
+        self._pool.putconn(connection)  # which makes another in its place
 
     def lost(self, error: BaseException) -> StoreUnavailable | ConnectionClosed | None:
         """Return the translation of what was raised, if it has one: what cut its connection cut others, and the next
         caller should not meet them."""
         if isinstance(error, psycopg.OperationalError):
+            self._empty_kept()
             self._pool.check()
         return translation(self.url, error)
 
@@ -193,20 +242,32 @@ class Connections:
         """Return psycopg_pool's figures: `pool_size`, `pool_available`, `requests_waiting` and others."""
         return self._pool.get_stats()
 
+    def _empty_kept(self) -> None:
+        """Close the connection that is kept, if nobody has it now."""
+        try:
+            connection = self._kept.pop()
+        except IndexError:
+            return
+        if connection is not None:
+            self._keep_no_more(connection)
+        self._kept.append(None)
+
     def close(self) -> None:
         self._pool.close()
+        self._empty_kept()
 
 
 class _Using:
-    """A context of `Connections.using`: a class, since a generator would cost each call as much as the pool does."""
+    """A context of `Connections`: a class, since a generator would cost each call as much as the pool does."""
 
-    __slots__ = ("_connection", "_connections")
+    __slots__ = ("_connection", "_connections", "_take")
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, take: Callable[[], Connection]) -> None:
         self._connections = connections
+        self._take = take
 
     def __enter__(self) -> Connection:
-        self._connection = self._connections.take()
+        self._connection = self._take()
         return self._connection
 
     def __exit__(
@@ -228,6 +289,8 @@ class Held:
     @contextmanager
     def using(self) -> Iterator[Connection]:
         yield self._connection
+
+    hot = using
 
     def close(self) -> None:
         """Do nothing: whoever holds the connection closes it."""

@@ -38,11 +38,12 @@ from ..event_store import (
     log_event,
 )
 from ..group_commit import GroupCommit, are_independent
+from ..group_load import GroupLoad
 from ..keys import KeyRing
 from ..sql import for_psycopg, statements
 from .appending import append, append_one, changes_json, is_small
 from .connections import Connection, Connections, Held, connect
-from .wire import execute
+from .wire import execute, integers, uuids
 
 SQL = {name: for_psycopg(statement) for name, statement in statements("postgresql/events.sql").items()}
 MAX_VERSION = 2**31 - 1
@@ -66,6 +67,7 @@ class PostgreSQLEventStore(EventStore):
         self.connections = connections
         self._connections: Connections | Held = connections
         self._group = GroupCommit(slots=SLOTS, timeout=connections.timeout)
+        self._loads = GroupLoad(slots=1, timeout=connections.timeout)
         self._to_flush = False
         self._crowded_until = 0.0
         ((self.epoch, self.reservation_key, self._channel),) = self._all("store")
@@ -86,7 +88,7 @@ class PostgreSQLEventStore(EventStore):
         What was read before the server crashed may have been lost in the crash, and its version be another event's:
         guards that rest on it are told as conflicts.
         """
-        with self._connections.using() as connection:
+        with self._connections.hot() as connection:
             read_in = (None, connection.incarnation)
             current = [unit for unit in units if unit.incarnation in read_in or not unit.guards]
             try:
@@ -174,23 +176,28 @@ class PostgreSQLEventStore(EventStore):
         if len(versions) == 1 and self._connections is self.connections:
             ((stream_id, version),) = versions.items()
             if version != LAST:
-                return {stream_id: self._load(stream_id, version)}
+                return {stream_id: self._loads.load(stream_id, version, self._load)}
         found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
         streams, numbers = (f"{{{','.join(map(str, values))}}}" for values in (versions, versions.values()))
         for stream_id, *row in self._all("load_many", streams=streams, versions=numbers):
             found[stream_id].append(StreamEvent(*row))
         return found
 
-    def _load(self, stream_id: UUID, version: int) -> list[StreamEvent]:
-        """Return one stream's events from a version on, as most commands need them."""
-        with self._connections.using() as connection:
-            result = execute(connection, "load", [stream_id.bytes, version.to_bytes(4, signed=True)])
+    def _load(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+        """Return streams' events, as most commands need them."""
+        found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
+        with self._connections.hot() as connection:
+            if len(versions) == 1:
+                ((stream_id, version),) = versions.items()
+                result = execute(connection, "load", [stream_id.bytes, version.to_bytes(4, signed=True)])
+            else:
+                result = execute(connection, "load_some", [uuids(versions), integers(versions.values())])
         cell: Callable[[int, int], Any] = result.get_value  # none of them is NULL
-        new = tuple.__new__
-        return [
-            new(StreamEvent, (int.from_bytes(cell(row, 0)), cell(row, 1).decode(), cell(row, 2)))
-            for row in range(result.ntuples)
-        ]
+        new, streams = tuple.__new__, [*found.values()]
+        for row in range(result.ntuples):
+            event = new(StreamEvent, (int.from_bytes(cell(row, 1)), cell(row, 2).decode(), cell(row, 3)))
+            streams[int.from_bytes(cell(row, 0)) - 1].append(event)
+        return found
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
         asked = {"after": after, "limit": limit, "bytes": READ_BYTES}
