@@ -40,7 +40,7 @@ RETURNING position, pg_notify(events_channel(), position::text),
           CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', TRUE) END
 
 -- name: insert_one_guarded
--- The same, with a guard besides that of its own stream.
+-- The same, with a guard besides that of its own stream. A guard that may be NULL would cost either of them its while.
 INSERT INTO events
 SELECT head.position + 1, $1::uuid, $2::integer, $3::text, $4::bytea, head.recorded, $5::uuid, $6::bytea, $7::text,
        $8::text, $9::text, $10::uuid, $11::uuid, head.hash,
