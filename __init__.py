@@ -91,6 +91,7 @@ from .domain.validation_run import (
 )
 from .domain.workflow import ActivateWorkflow, AddStep, ArchiveWorkflow, CreateWorkflow
 from .domain.workflow_run import CompleteStep, FailStep, FailWorkflowRun, StartStep, StartWorkflowRun
+from .infrastructure.async_tiu import AsyncTiu, aconnect
 from .infrastructure.audit.bundle.check import CheckReport, check_bundle
 from .infrastructure.audit.bundle.export import ExportReport
 from .infrastructure.audit.causation import CausationTree, Caused
@@ -160,6 +161,7 @@ __all__ = [
     "ArchiveProject",
     "ArchiveWorkflow",
     "AssessTask",
+    "AsyncTiu",
     "BadSeal",
     "BadSettings",
     "BeginIssue",
@@ -308,6 +310,7 @@ __all__ = [
     "WaitTimeout",
     "Written",
     "WrongStatus",
+    "aconnect",
     "check_bundle",
     "connect",
     "has_event",

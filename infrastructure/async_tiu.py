@@ -1,0 +1,134 @@
+"""The asynchronous face: what `Tiu` can do, awaited.
+
+The work is done by a few threads, so the event loop is never held up, and commands at once share their commits as those
+of threads do. Names, parameters and answers are the synchronous ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from .audit.as_of import AsOf
+from .decision import Answer
+from .errors import WaitTimeout
+from .queries import Queries
+from .settings import Settings
+from .threads import Opening, Threaded, Threads, awaited, iterated, opened, opening
+from .tiu import Tiu, connect
+from .waiting import Waiting
+
+THREADS = 32
+
+
+class AsyncQueries(Threaded[Queries]):
+    """The questions that the read tables answer: see Queries."""
+
+    dashboard = awaited(Queries.dashboard)
+    projects = awaited(Queries.projects)
+    project = awaited(Queries.project)
+    user_id = awaited(Queries.user_id)
+    tasks = awaited(Queries.tasks)
+    ready_tasks = awaited(Queries.ready_tasks)
+    validation_issues = awaited(Queries.validation_issues)
+    reports = awaited(Queries.reports)
+    open_issues = awaited(Queries.open_issues)
+    metrics = awaited(Queries.metrics)
+    counts = awaited(Queries.counts)
+    cleanup_log = awaited(Queries.cleanup_log)
+    workflow_run = awaited(Queries.workflow_run)
+    ready_steps = awaited(Queries.ready_steps)
+    search_projects = awaited(Queries.search_projects)
+    search_files = awaited(Queries.search_files)
+
+
+class AsyncAsOf(Threaded[AsOf]):
+    """The read side as of a moment: see AsOf."""
+
+    def __init__(self, sync: AsOf, threads: Threads) -> None:
+        super().__init__(sync, threads)
+        self.position, self.events, self.path = sync.position, sync.events, sync.path
+        self.read = AsyncQueries(sync.read, threads)
+
+    query = awaited(AsOf.query)
+    close = awaited(AsOf.close)
+
+
+class AsyncTiu(Threaded[Tiu]):
+    """A connection, for one event loop: see Tiu, which it has as `sync`.
+
+    Who is cancelled while a command waits for its turn has had nothing stored; a command that has begun is stored or
+    refused, unseen: ask again with the same command_id.
+    """
+
+    def __init__(self, sync: Tiu, threads: Threads) -> None:
+        super().__init__(sync, threads)
+        self.sync = sync
+        self.database = sync.database
+        self.read = AsyncQueries(sync.read, threads)
+        self._waiting = Waiting(sync.wait_for)
+
+    execute = awaited(Tiu.execute)
+    execute_all = awaited(Tiu.execute_all)
+    get = awaited(Tiu.get)
+    history = iterated(Tiu.history)
+    correlated = iterated(Tiu.correlated)
+    caused_by = awaited(Tiu.caused_by)
+    seal = awaited(Tiu.seal)
+    check_chain = awaited(Tiu.check_chain)
+    prove = awaited(Tiu.prove)
+    lag = awaited(Tiu.lag)
+    parked = awaited(Tiu.parked)
+    waiting = awaited(Tiu.waiting)
+    retry_parked = awaited(Tiu.retry_parked)
+    discard_parked = awaited(Tiu.discard_parked)
+    catch_up_to = awaited(Tiu.catch_up_to)
+    count = awaited(Tiu.count)
+    rehearse = awaited(Tiu.rehearse)
+    export = awaited(Tiu.export)
+    rebuild = awaited(Tiu.rebuild)
+    verify = awaited(Tiu.verify)
+    discard_rebuild = awaited(Tiu.discard_rebuild)
+
+    as_of = opening(Tiu.as_of, AsyncAsOf, AsOf.close)
+
+    async def wait_for(self, position: int | Answer, timeout: float = 30.0) -> None:
+        """Wait until the read tables have the event at a position: see Tiu. One thread waits for all that wait."""
+        number = position.position if isinstance(position, Answer) else position
+        try:
+            await self._threads.run(lambda: self._sync.wait_for(number, 0))
+        except WaitTimeout:
+            await self._waiting.until(number, timeout)
+
+    async def close(self) -> None:
+        """Let what was asked for come to its end, stop projecting, and let every connection go."""
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._close))
+
+    def _close(self) -> None:
+        self._threads.close()
+        self._waiting.close()
+        self._sync.close()
+
+
+def aconnect(
+    url: str | None = None, *, project: bool = True, settings: Settings | None = None, threads: int = THREADS
+) -> Opening[AsyncTiu]:
+    """Connect as `connect` does: `async with aconnect(...) as tiu`, or `tiu = await aconnect(...)`, closed later.
+
+    At most `threads` calls are at work at once; others wait for their turn.
+    """
+
+    async def begin() -> AsyncTiu:
+        at_work = Threads(threads)
+        try:
+            sync = await opened(at_work.submit(partial(connect, url, project=project, settings=settings)), _close)
+        except BaseException:
+            at_work.end()
+            raise
+        return AsyncTiu(sync, at_work)
+
+    return Opening(begin)
+
+
+def _close(sync: Tiu) -> None:
+    sync.close()
