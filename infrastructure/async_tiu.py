@@ -14,7 +14,7 @@ from .decision import Answer
 from .errors import WaitTimeout
 from .queries import Queries
 from .settings import Settings
-from .threads import Opening, Threaded, Threads, awaited, iterated, opened, opening
+from .threads import Opening, Threaded, Threads, awaited, iterated, opening
 from .tiu import Tiu, connect
 from .waiting import Waiting
 
@@ -96,16 +96,17 @@ class AsyncTiu(Threaded[Tiu]):
         """Wait until the read tables have the event at a position: see Tiu. One thread waits for all that wait."""
         number = position.position if isinstance(position, Answer) else position
         try:
-            await self._threads.run(lambda: self._sync.wait_for(number, 0))
+            await self._threads.ask(lambda: self._sync.wait_for(number, 0))
         except WaitTimeout:
             await self._waiting.until(number, timeout)
 
     async def close(self) -> None:
         """Let what was asked for come to its end, stop projecting, and let every connection go."""
+        self._threads.end()
         await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._close))
 
     def _close(self) -> None:
-        self._threads.close()
+        self._threads.join()
         self._waiting.close()
         self._sync.close()
 
@@ -121,14 +122,10 @@ def aconnect(
     async def begin() -> AsyncTiu:
         at_work = Threads(threads)
         try:
-            sync = await opened(at_work.submit(partial(connect, url, project=project, settings=settings)), _close)
+            sync = await at_work.ask(partial(connect, url, project=project, settings=settings), lambda tiu: tiu.close())
         except BaseException:
             at_work.end()
             raise
         return AsyncTiu(sync, at_work)
 
     return Opening(begin)
-
-
-def _close(sync: Tiu) -> None:
-    sync.close()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
+from contextlib import suppress
+from contextvars import Context, copy_context
 from functools import partial, wraps
 from itertools import islice
+from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from .errors import ConnectionClosed
 
@@ -21,33 +24,105 @@ PAGE = 100
 """How many entries of a long answer are fetched at once."""
 
 
+class Asked(NamedTuple):
+    """Work that somebody awaits: in which context, what is awaited, and what undoes it where nobody does any more."""
+
+    work: Callable[[], Any]
+    context: Context
+    answer: asyncio.Future[Any]
+    undo: Callable[[Any], None]
+
+
+class Answered(NamedTuple):
+    """What became of it."""
+
+    asked: Asked
+    result: Any
+    error: BaseException | None
+
+
 class Threads:
-    """A fixed number of threads; what is asked while all are at work waits for its turn.
+    """Some threads that work for one event loop; what is asked while all are at work waits for its turn.
 
     Who is cancelled while waiting for a turn has had nothing done. What a thread has begun comes to its own end.
+    Answers go back to the loop together: to wake it for each one costs as much again as a command does.
     """
 
-    def __init__(self, count: int) -> None:
-        self._pool = ThreadPoolExecutor(count, "tiu-async")
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._threads: list[threading.Thread] = []
+        self._idle = threading.Semaphore(0)
+        self._asked = SimpleQueue[Asked | None]()
+        self._answered = deque[Answered]()
+        self._woken = self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def submit(self, work: Callable[[], R]) -> Future[R]:
-        """Have work done, in the caller's context. Raises ConnectionClosed behind `close`."""
+    def ask(self, work: Callable[[], R], undo: Callable[[R], None] = lambda _: None) -> asyncio.Future[R]:
+        """Have work done, in the caller's context. What it returned goes to `undo` if who asked was cancelled.
+
+        Raises ConnectionClosed behind `close`, RuntimeError on another event loop than before.
+        """
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if loop is not self._loop:
+            raise RuntimeError("this connection is another event loop's")
+        if self._closed:
+            raise ConnectionClosed("the connection is closed")
+        answer: asyncio.Future[R] = loop.create_future()
+        self._asked.put(Asked(work, copy_context(), answer, undo))
+        if len(self._threads) < self._most and not self._idle.acquire(blocking=False):
+            self._threads.append(threading.Thread(target=self._run, args=(loop,), name="tiu-async", daemon=True))
+            self._threads[-1].start()
+        return answer
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        while (asked := self._next()) is not None:
+            if asked.answer.cancelled():
+                continue
+            result, error = _done(asked)
+            if error is None and asked.answer.cancelled():
+                asked.undo(result)
+                continue
+            self._answered.append(Answered(asked, result, error))
+            if not self._woken:
+                self._woken = True
+                with suppress(RuntimeError):  # the loop has ended, and nobody waits
+                    loop.call_soon_threadsafe(self._tell)
+
+    def _next(self) -> Asked | None:
         try:
-            return self._pool.submit(copy_context().run, work)
-        except RuntimeError:
-            raise ConnectionClosed("the connection is closed") from None
+            return self._asked.get_nowait()
+        except Empty:
+            self._idle.release()
+            return self._asked.get()
 
-    async def run(self, work: Callable[[], R]) -> R:
-        """Return what work returns, or raise what it raises."""
-        return await asyncio.wrap_future(self.submit(work))
-
-    def close(self) -> None:
-        """Wait for what was asked, and end."""
-        self._pool.shutdown()
+    def _tell(self) -> None:
+        self._woken = False  # before the answers are taken: who adds one behind them wakes the loop again
+        while self._answered:
+            asked, result, error = self._answered.popleft()
+            if not asked.answer.cancelled():
+                asked.answer.set_result(result) if error is None else asked.answer.set_exception(error)
+            elif error is None:
+                threading.Thread(target=asked.undo, args=(result,), name="tiu-async-undo").start()
 
     def end(self) -> None:
-        """End once what was asked is done."""
-        self._pool.shutdown(wait=False)
+        """Take nothing more; the threads end once what was asked is done."""
+        if not self._closed:
+            self._closed = True
+            for _ in self._threads:
+                self._asked.put(None)
+
+    def join(self) -> None:
+        """Wait for the threads to have ended."""
+        for thread in self._threads:
+            thread.join()
+
+
+def _done(asked: Asked) -> tuple[Any, BaseException | None]:
+    try:
+        return asked.context.run(asked.work), None
+    except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+        return None, error
 
 
 class Threaded(Generic[S]):
@@ -65,7 +140,7 @@ def awaited(
 
     @wraps(method)
     async def call(self: Threaded[S], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await self._threads.run(partial(method, self._sync, *args, **kwargs))
+        return await self._threads.ask(partial(method, self._sync, *args, **kwargs))
 
     return call
 
@@ -77,8 +152,8 @@ def iterated(
 
     @wraps(method)
     async def call(self: Threaded[S], /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
-        entries = await self._threads.run(partial(method, self._sync, *args, **kwargs))
-        while page := await self._threads.run(lambda: list(islice(entries, PAGE))):
+        entries = await self._threads.ask(partial(method, self._sync, *args, **kwargs))
+        while page := await self._threads.ask(lambda: list(islice(entries, PAGE))):
             for entry in page:
                 yield entry
 
@@ -115,15 +190,6 @@ class Opening(Generic[C]):
             await self._open.close()
 
 
-async def opened(submitted: Future[R], close: Callable[[R], None]) -> R:
-    """Wait for what a thread opens; who is cancelled meanwhile leaves nothing open."""
-    try:
-        return await asyncio.wrap_future(submitted)
-    except asyncio.CancelledError:
-        submitted.add_done_callback(lambda done: None if done.cancelled() or done.exception() else close(done.result()))
-        raise
-
-
 def opening(
     method: Callable[Concatenate[S, P], R], face: Callable[[R, Threads], C], close: Callable[[R], None]
 ) -> Callable[Concatenate[Threaded[S], P], Opening[C]]:
@@ -132,8 +198,7 @@ def opening(
     @wraps(method)
     def call(self: Threaded[S], /, *args: P.args, **kwargs: P.kwargs) -> Opening[C]:
         async def begin() -> C:
-            submitted = self._threads.submit(partial(method, self._sync, *args, **kwargs))
-            return face(await opened(submitted, close), self._threads)
+            return face(await self._threads.ask(partial(method, self._sync, *args, **kwargs), close), self._threads)
 
         return Opening(begin)
 

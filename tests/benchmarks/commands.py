@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 from itertools import count as counting
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from claude_tiu import AddTask, ClaimProgress, Command, StartTask, Tiu, connect
+from claude_tiu import AddTask, ClaimProgress, Command, StartTask, Tiu, aconnect, connect
 from claude_tiu.infrastructure.ids import new_id
 from tests.benchmarks import peers
 from tests.benchmarks.logs import prepare
 from tests.benchmarks.measuring import Goal, Place, Report, exhaust, in_threads, in_turn, rate
 from tests.benchmarks.workloads import DESCRIPTION, PROMPT, single_tasks
 
-THREADS, PEER_THREADS = 32, 8
+THREADS, PEER_THREADS, AWAITED = 32, 8, 1_000
 CLAIMS = 9
 """Added, started, and so many claims: eleven events, and a task that takes another claim."""
 TOLD_AT_ONCE = 20
@@ -22,6 +24,7 @@ TOLD_AT_ONCE = 20
 GOALS = {
     "1 client": Goal("whole commands, 1 client: × eventsourcing", 4.0, 6.0),
     "32 threads": Goal("whole commands, 32 threads: × eventsourcing with 1 client", 8.0),
+    "awaited": Goal("1,000 commands awaited at once: × 32 threads", 0.8),
 }
 _claims = counting(1)
 
@@ -47,12 +50,14 @@ def run(place: Place, size: Size) -> Report:
             "1 client: ours, states cached": lambda: ours(url, tasks, 1, warm=True),
             "32 threads: ours": lambda: ours(url, tasks, THREADS, warm=False),
             "32 threads: ours, states cached": lambda: ours(url, tasks, THREADS, warm=True),
+            "1,000 awaited at once: ours, states cached": lambda: awaited(url, tasks),
             "1 client: eventsourcing": lambda: peer(peer_url, peer_tasks, 1),
             "8 threads: eventsourcing": lambda: peer(peer_url, peer_tasks, PEER_THREADS),
         }
         report.add(in_turn(contestants, size.rounds), "commands/s")
     report.compare(GOALS["1 client"], "1 client: ours", "1 client: eventsourcing")
     report.compare(GOALS["32 threads"], "32 threads: ours", "1 client: eventsourcing")
+    report.compare(GOALS["awaited"], "1,000 awaited at once: ours, states cached", "32 threads: ours, states cached")
     return report
 
 
@@ -109,6 +114,25 @@ def ours(url: str, tasks: Sequence[UUID], threads: int, *, warm: bool) -> float:
         if warm:
             _load_all(tiu, tasks)
         return rate(len(tasks), lambda: execute(0)) if threads == 1 else in_threads(threads, execute)
+
+
+def awaited(url: str, tasks: Sequence[UUID]) -> float:
+    """Give each task a command, at most 1,000 of them awaited at once, on a connection that knows all."""
+
+    async def execute() -> float:
+        async with aconnect(url, project=False) as tiu:
+            await asyncio.to_thread(_load_all, tiu.sync, tasks)
+            room = asyncio.Semaphore(AWAITED)
+
+            async def one(task_id: UUID) -> None:
+                async with room:
+                    await tiu.execute(claim_of(task_id))
+
+            started = time.perf_counter()
+            await asyncio.gather(*map(one, tasks))
+            return len(tasks) / (time.perf_counter() - started)
+
+    return asyncio.run(execute())
 
 
 def _load_all(tiu: Tiu, tasks: Sequence[UUID]) -> None:
