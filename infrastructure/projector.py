@@ -124,6 +124,10 @@ class Projector:
             self._project(events)
         except CheckpointMoved:
             self._tables.load()
+        except CheckpointRefused:
+            if self._tables.stored() == self._tables.checkpoint:
+                raise
+            self._tables.load()  # a crash of the database has taken what is remembered here, and its events
         except (ProjectionFailed, Discarding) as failure:
             self._tables.load()
             if len(events) == 1:

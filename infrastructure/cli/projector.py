@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..errors import StoreUnavailable
 from ..tiu import Tiu
 from .output import DbOption, JsonOption, console, errors, print_json, print_table, shown
 from .parked import parked
@@ -89,7 +90,7 @@ def _follow(tiu: Tiu, as_json: bool) -> None:
 
     def project() -> None:
         try:
-            with progress_bar("projecting", tiu.lag().behind) as advance:
+            with suppress(StoreUnavailable), progress_bar("projecting", tiu.lag().behind) as advance:
                 while not stop.is_set() and (done := tiu.projector.step()):
                     advance(done)
             if not stop.is_set():

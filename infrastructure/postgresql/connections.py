@@ -23,6 +23,8 @@ from ..errors import ConnectionClosed, StoreUnavailable
 from ..sql import statements
 
 CONNECT_SECONDS = 10
+RECONNECT_SECONDS = 1.0
+"""After so long the pool begins anew to connect: by itself it would wait twice as long each time."""
 SQL = statements("postgresql/connections.sql")
 _SECRETS = ("password", "sslpassword", "passfile")
 _DEFAULTS: dict[str, str | int] = {
@@ -137,6 +139,12 @@ def translated(url: str) -> Iterator[None]:
         raise
 
 
+def _begin_anew(pool: ConnectionPool[Connection]) -> None:
+    """Let a pool connect that has given up."""
+    if not pool.closed:
+        pool.check()
+
+
 class Connections:
     """The pooled connections of one process. Thread-safe."""
 
@@ -169,6 +177,8 @@ class Connections:
             max_size=max_size,
             timeout=timeout,
             max_lifetime=recycle,
+            reconnect_timeout=RECONNECT_SECONDS,
+            reconnect_failed=_begin_anew,
             kwargs={"autocommit": True},
             configure=configure,
             open=True,

@@ -32,6 +32,18 @@ def told_to_stop_meanwhile(self):
 Projector.step = told_to_stop_meanwhile
 main(["projector", "run", "--db", sys.argv[2]])
 """
+CUT_OFF_WHILE_CATCHING_UP = """
+import sys
+from claude_tiu import StoreUnavailable
+from claude_tiu.infrastructure.cli import main
+from claude_tiu.infrastructure.projector import Projector
+step = Projector.step
+def cut_off(self):
+    Projector.step = step
+    raise StoreUnavailable("the connection is lost")
+Projector.step = cut_off
+main(["projector", "run", "--db", sys.argv[1]])
+"""
 MEASURED = """
 import os, resource, subprocess, sys
 with open(sys.argv[1], "rb") as lines:
@@ -138,6 +150,17 @@ class TestProjectorRun:
 
         assert (done.returncode, done.stderr) == (0, "")
         assert db.on_reads("SELECT username FROM users") == [("ada",)]
+
+    def test_a_database_that_is_away_while_it_catches_up_is_waited_for(self, db: Backend) -> None:
+        with connect(db.url, project=False) as tiu:
+            tiu.execute_all([parse_command(json.dumps(command)) for command in STORY])
+        command = [sys.executable, "-c", CUT_OFF_WHILE_CATCHING_UP, db.url]
+        with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            until(lambda: db.on_reads("SELECT username FROM users") == [("ada",)])
+            process.send_signal(signal.SIGTERM)
+            _, complaint = process.communicate(timeout=PATIENCE)
+
+        assert (process.returncode, complaint.count(b"Traceback")) == (0, 0)
 
     def test_it_follows_what_others_store(self, db: Backend) -> None:
         with started("projector", "run", "--db", db.url) as process:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from itertools import count
@@ -19,7 +20,10 @@ from claude_tiu.infrastructure.migrations import migrate_up
 from claude_tiu.infrastructure.postgresql import appending
 from claude_tiu.infrastructure.postgresql.connections import Connections
 from claude_tiu.infrastructure.postgresql.event_store import PostgreSQLEventStore
+from claude_tiu.infrastructure.postgresql.read_store import PostgreSQLReadStore
+from claude_tiu.infrastructure.projector import Projector
 from claude_tiu.infrastructure.streams import load_stream
+from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.crashing import CrashingServer, crashing_server
 from tests.support.history import PROJECT, TASKS, USER, create_user
 from tests.support.places import assert_chained
@@ -188,3 +192,49 @@ class TestWhatWasReadBeforeACrash:
         with suppress(StoreUnavailable):
             store.load(A)
         assert store.append([Unit([event(A, 2)], {A: 1}, incarnation=before)]) == [Stored(2)]
+
+
+def test_a_projector_goes_on_behind_a_crash_that_another_of_its_process_has_noticed(
+    server: CrashingServer, crashing: PostgreSQLBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had projected may be gone with the events: its tables stand before that, and it in memory behind."""
+    store, other = crashing.events(), crashing.events()
+    assert isinstance(store, PostgreSQLEventStore)
+    projector = Projector(store, PostgreSQLReadStore(store.connections), READ_MODEL)
+    Executor(other).execute([create_user(user_id=USER)])
+    projector.step()
+
+    def unflushed(units: Sequence[Unit]) -> list[Stored]:
+        append_unflushed(other, *units[0].events)
+        return [Stored(2)]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(other, "append", unflushed)
+        Executor(other).execute([CreateProject(project_id=PROJECT, user_id=USER, name="Lost")])
+    projector.step()
+    assert projector.position == 2
+    restart(server)
+    with suppress(StoreUnavailable):
+        store.load(A)
+    executor = Executor(crashing.events())
+    executor.execute([CreateProject(project_id=PROJECT, user_id=USER, name="Kept")])
+    executor.execute([AddTask(task_id=TASKS[0], project_id=PROJECT, name="T")])
+    while projector.step():
+        pass
+    assert crashing.on_reads("SELECT name FROM projects") == [("Kept",)]
+    assert projector.lag().behind == 0
+
+
+def test_connections_are_there_again_soon_after_the_server_is(
+    server: CrashingServer, crashing: PostgreSQLBackend
+) -> None:
+    """However long it was away."""
+    store = crashing.events()
+    server.crash()
+    with suppress(StoreUnavailable):
+        store.load(A)
+    time.sleep(3.3)
+    server.start()
+    back = time.monotonic()
+    assert store.load(A) == []
+    assert time.monotonic() - back < 2.5
