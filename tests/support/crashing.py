@@ -33,6 +33,20 @@ class CrashingServer:
     def start(self) -> None:
         self._call("-l", str(self._folder.parent / "server.log"), "-o", self._options, "start")
 
+    def runs(self) -> bool:
+        """Whether the server is there: one that met a disk it could not write to may have ended itself."""
+        try:
+            psycopg.connect(self.url, connect_timeout=1).close()
+        except psycopg.OperationalError as error:
+            return "No such file" not in str(error) and "refused" not in str(error)
+        return True
+
+    def pids(self) -> list[int]:
+        """Return the processes of the server."""
+        first = int((self._folder / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [first, *map(int, children)]
+
     def _call(self, *arguments: str) -> None:
         owner = self._folder.stat().st_uid
         subprocess.run(
@@ -48,8 +62,12 @@ class CrashingServer:
 
 
 @contextmanager
-def crashing_server(bindir: Path) -> Iterator[CrashingServer]:
-    """Start a server that writes nothing to its disk by itself before long: only what a commit waits for."""
+def crashing_server(bindir: Path, *options: str, folder: Path | None = None) -> Iterator[CrashingServer]:
+    """Start a server that writes nothing to its disk by itself before long: only what a commit waits for.
+
+    `options` and `folder` are those of `temporary_server`.
+    """
     lasting = ("fsync=on", "synchronous_commit=on", "full_page_writes=on")
-    with temporary_server(bindir, *lasting, "wal_writer_delay=10s", "checkpoint_timeout=1h") as url:
+    lazy = ("wal_writer_delay=10s", "checkpoint_timeout=1h")
+    with temporary_server(bindir, *lasting, *lazy, *options, folder=folder) as url:
         yield CrashingServer(url)

@@ -27,7 +27,19 @@ class Fault(NamedTuple):
 
 
 FAULTS: dict[str, Fault] = {
-    "writer_killed": Fault("a writer dies", "`kill -9` of a process that appends, at a random moment"),
+    "writer_killed": Fault("a writer dies", "`kill -9` of a process while it appends, others at full speed beside it"),
+    "projector_killed": Fault(
+        "a projector dies", "`kill -9` at a random moment, under load, with another one beside it"
+    ),
+    "batch_killed": Fault("a projector dies while it catches up", "`kill -9` at a random moment within its batches"),
+    "server_crashed": Fault("PostgreSQL crashes", "`pg_ctl stop -m immediate` under load", ("postgresql",)),
+    "connections_cut": Fault(
+        "connections are cut", "`pg_terminate_backend` of all or some, of writers and projectors", ("postgresql",)
+    ),
+    "commit_unanswered": Fault(
+        "a commit is not answered", "a proxy cuts the connection before, while or after it commits", ("postgresql",)
+    ),
+    "disk_full": Fault("the disk is full", "a small tmpfs is filled under load, and freed"),
 }
 """Every kind, in the order of the table."""
 

@@ -179,12 +179,14 @@ class PostgreSQLBackend(Backend):
     def on_reads(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self.on_events(statement, *parameters)
 
-    def terminate_connections(self, *, listening: bool | None = None) -> int:
-        """Kill the server's end of every other connection to the database (or of those that LISTEN, or do not)."""
+    def terminate_connections(self, *, listening: bool | None = None, share: float = 1.0) -> int:
+        """Kill the server's end of every other connection to the database (or of those that LISTEN, or do not), or of a
+        share of them."""
         chosen = {None: "", True: "AND query LIKE 'LISTEN%'", False: "AND query NOT LIKE 'LISTEN%'"}[listening]
         ((killed,),) = self.on_events(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-            f" WHERE datname = current_database() AND pid <> pg_backend_pid() {chosen}"
+            f" WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() <= ? {chosen}",
+            share,
         )
         return int(killed)
 
