@@ -128,6 +128,7 @@ from .infrastructure.errors import (
     StoreUnavailable,
     TablesBusy,
     TablesDiffer,
+    TransactionRefused,
     UnknownMigration,
     WaitTimeout,
 )
@@ -300,6 +301,7 @@ __all__ = [
     "TaskRow",
     "Tiu",
     "TiuError",
+    "TransactionRefused",
     "UnblockTask",
     "UndecodableEvent",
     "UnknownMigration",

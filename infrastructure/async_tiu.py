@@ -7,14 +7,20 @@ of threads do. Names, parameters and answers are the synchronous ones.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
+import psycopg
+
+from ..domain.messages import Command
 from .audit.as_of import AsOf
 from .decision import Answer
 from .errors import WaitTimeout
+from .postgresql.host import execute_within
 from .queries import Queries
 from .settings import Settings
-from .threads import Opening, Threaded, Threads, awaited, iterated, opening
+from .threads import Opening, Threaded, Threads, awaited, iterated, opening, to_its_end
 from .tiu import Tiu, connect
 from .waiting import Waiting
 
@@ -70,6 +76,16 @@ class AsyncTiu(Threaded[Tiu]):
 
     execute = awaited(Tiu.execute)
     execute_all = awaited(Tiu.execute_all)
+
+    async def execute_within(
+        self, connection: psycopg.AsyncConnection[Any], commands: Sequence[Command]
+    ) -> list[Answer]:
+        """Execute commands in the transaction that an asynchronous connection of the caller's is in: see Tiu."""
+        async with connection.lock:
+            return await to_its_end(
+                self._threads.ask(lambda: execute_within(self._sync.events, connection.pgconn, commands))
+            )
+
     get = awaited(Tiu.get)
     history = iterated(Tiu.history)
     correlated = iterated(Tiu.correlated)

@@ -29,6 +29,12 @@ class ConnectionClosed(TiuError):
     code = "connection_closed"
 
 
+class TransactionRefused(TiuError):
+    """Commands cannot be executed in the transaction that a connection is in."""
+
+    code = "transaction_refused"
+
+
 class NotMigrated(TiuError):
     """The database lacks migrations that this code needs."""
 

@@ -78,6 +78,12 @@ class Executor:
                 return [answers[request.command_id] for request in requests]
         raise Contended(f"what the command rests on moved {ATTEMPTS} times; try again")
 
+    def execute_exclusively(self, commands: Sequence[Command]) -> list[Answer]:
+        """Execute commands as one unit, decided once, while nobody else can store anything. Raises as `execute`."""
+        requests = [prepare(command) for command in commands]
+        answers = self._attempt_exclusively(_distinct(requests), retried=any(request.retried for request in requests))
+        return [answers[request.command_id] for request in requests]
+
     def _turn(self, requests: Sequence[Request]) -> AbstractContextManager[Any]:
         """Return what a unit waits for before its first attempt: its turn, where others race for its stream now."""
         stream_id = requests[0].stream_id if requests else None

@@ -125,6 +125,17 @@ def _done(asked: Asked) -> tuple[Any, BaseException | None]:
         return None, error
 
 
+async def to_its_end(answer: asyncio.Future[R]) -> R:
+    """Await an answer; who is cancelled meanwhile still waits until the work has come to its end."""
+    try:
+        return await asyncio.shield(answer)
+    except asyncio.CancelledError:
+        while not answer.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([answer])
+        raise
+
+
 class Threaded(Generic[S]):
     """What a synchronous object can do, awaited."""
 

@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
+import psycopg
+
 from ..domain.errors import NotFound
 from ..domain.messages import Command
 from ..domain.parking import DiscardParkedEvents
@@ -39,6 +41,7 @@ from .monitoring import monitor_of
 from .parking import ParkedUnit
 from .postgresql.connections import Connections
 from .postgresql.event_store import PostgreSQLEventStore
+from .postgresql.host import execute_within
 from .postgresql.read_store import PostgreSQLReadStore
 from .projector import Projector, poll_for
 from .queries import Queries, as_id
@@ -130,6 +133,16 @@ class Tiu:
         Raises what `execute` raises, of the first command that is refused; that a unique value is taken is found last.
         """
         return self._executor.execute(commands)
+
+    def execute_within(self, connection: psycopg.Connection[Any], commands: Sequence[Command]) -> list[Answer]:
+        """Execute commands as `execute_all` does, in the transaction that a connection of the caller's is in: they are
+        committed or rolled back with it. Everybody else's commands wait from here to its end.
+
+        Only on PostgreSQL, and to the same database. Raises what `execute_all` raises, the transaction then being as
+        it was before; TransactionRefused.
+        """
+        with connection.lock:
+            return execute_within(self.events, connection.pgconn, commands)
 
     def get(self, id_: UUID) -> Any:
         """Return the state of whatever has an id (a project, task, user, workflow …), as its stream's events make it

@@ -108,9 +108,14 @@ class _JsonDumper(Dumper):
 
 
 def _configure(connection: Connection) -> None:
+    connection.execute(SQL["configure"])
+    adapt(connection)
+
+
+def adapt(connection: Connection) -> None:
+    """Give a connection our forms of JSON, and its incarnation."""
     set_json_dumps(to_json, connection)
     connection.adapters.register_dumper(dict, _JsonDumper)
-    connection.execute(SQL["configure"])
     ((connection.incarnation,),) = connection.execute(SQL["incarnation"])
 
 

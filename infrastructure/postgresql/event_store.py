@@ -123,13 +123,20 @@ class PostgreSQLEventStore(EventStore):
     @contextmanager
     def exclusive(self) -> Iterator[Self]:
         with self._connections.using() as connection:
-            held = copy.copy(self)
-            held._connections = Held(self._connections.url, connection)
+            held = self.on(connection)
             with connection.transaction():
                 connection.execute(SQL["lock"])
                 yield held
-            if held._to_flush:
+            if held._to_flush and isinstance(self._connections, Held):
+                self._to_flush = True
+            elif held._to_flush:
                 connection.execute(SQL["flush"])
+
+    def on(self, connection: Connection) -> Self:
+        """Return the store as it is read and written by one connection, in the transaction that it is in."""
+        held = copy.copy(self)
+        held._connections = Held(self._connections.url, connection)
+        return held
 
     def next_ready(
         self, project_id: UUID, *, priority: int | None, agent_type: str, capabilities: Sequence[str]

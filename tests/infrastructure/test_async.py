@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any, TypeVar, assert_type, get_type_hints
+from typing import Any, TypeVar, assert_type
 from uuid import uuid4
 
 import pytest
@@ -84,8 +84,9 @@ class TestInStep:
     def test_parameters_and_answers_are_the_same(self, face: type, sync: type) -> None:
         for name in public(sync):
             one, other = getattr(face, name), getattr(sync, name)
-            assert inspect.signature(one) == inspect.signature(other), name
-            assert get_type_hints(one) == get_type_hints(other), name
+            assert str(inspect.signature(one)).replace("psycopg.Async", "psycopg.") == str(inspect.signature(other)), (
+                name
+            )
             assert inspect.getdoc(one), name
 
     def test_so_do_their_attributes(self, backend: Backend) -> None:
