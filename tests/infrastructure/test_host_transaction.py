@@ -23,7 +23,7 @@ from claude_tiu import (
     aconnect,
     connect,
 )
-from tests.support.history import PROJECT, TASKS, create_user, plan, uid
+from tests.support.history import PROJECT, create_user, plan, uid
 from tests.support.places import assert_chained
 from tests.support.stores import PostgreSQLBackend, SQLiteBackend
 
