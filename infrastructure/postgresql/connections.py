@@ -219,15 +219,18 @@ class Connections:
 
     def _keep_another(self, old: Connection | None) -> Connection:
         """Keep a connection of the pool, in place of one whose time has come."""
-        with ExitStack() as undo, translated(self.url):
-            undo.callback(self._kept.append, None)
-            if old is not None:
-                old.kept_until = 0.0
-                self._pool.putconn(old)  # which lets it go: it is older than that
-            connection = self.take()
-            undo.callback(self._keep_no_more, connection)
-            connection.execute(SQL["keep_plans"])
-            undo.pop_all()
+        try:
+            with ExitStack() as undo:
+                undo.callback(self._kept.append, None)
+                if old is not None:
+                    old.kept_until = 0.0
+                    self._pool.putconn(old)  # which lets it go: it is older than that
+                connection = self.take()
+                undo.callback(self._keep_no_more, connection)
+                connection.execute(SQL["keep_plans"])
+                undo.pop_all()
+        except psycopg.Error as error:
+            raise self.lost(error) or error from None
         connection.kept_until = time.monotonic() + self._recycle
         return connection
 
