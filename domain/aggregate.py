@@ -27,7 +27,8 @@ class Aggregate(Generic[State]):
     What a decision will ask for, and its command does not name, it tells beforehand (`reads.will_read`), so that all of
     it is loaded at once; what it does not tell is loaded when it is asked for.
     A state that `grows` has more in it with each event; one that is `of_last` is that of its last event, whatever was
-    before, so nothing else of its stream is loaded.
+    before, so nothing else of its stream is loaded. Of the topics that are `superseded` a state needs each last event
+    alone, at its place: those before it leave nothing behind, whatever comes between.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Aggregate(Generic[State]):
     asks_for_stream: bool = False
     grows: bool = False
     of_last: bool = False
+    superseded: frozenset[str] = frozenset()
 
     def fold(self, events: Iterable[Event], state: State | None = None) -> State | None:
         """Return the state that `events` make of `state`."""

@@ -362,4 +362,5 @@ TASK = Aggregate[Task](
     decide=decide,
     evolve=evolve,
     project_of=lambda task_id, task: task.project_id,
+    superseded=frozenset({ProgressClaimed.topic}),  # no event reads what was claimed before it
 )

@@ -72,8 +72,23 @@ def _advanced(store: EventStore, stream_id: UUID, stream: Stream, events: Sequen
         return load_stream(store, stream_id)
     if not new or new[-1].version == stream.version:
         return stream
-    state = aggregate.fold(decode_all(stream_id, new), base.state)
+    needed = _without_superseded(new, aggregate.superseded) if aggregate.superseded else new
+    state = aggregate.fold(decode_all(stream_id, needed), base.state)
     return Stream(aggregate, state, new[-1].version)
+
+
+def _without_superseded(events: Sequence[StreamEvent], topics: frozenset[str]) -> list[StreamEvent]:
+    """Return events without those of some topics that another of the same topic follows."""
+    needed, last = list[StreamEvent](), set[str]()
+    for event in reversed(events):
+        topic = event.topic
+        if topic in topics:
+            if topic in last:
+                continue
+            last.add(topic)
+        needed.append(event)
+    needed.reverse()
+    return needed
 
 
 class StreamCache:

@@ -192,7 +192,6 @@ class PostgreSQLEventStore(EventStore):
 
     def _load(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
         """Return streams' events, as most commands need them."""
-        found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
         with self._connections.hot() as connection:
             if len(versions) == 1:
                 ((stream_id, version),) = versions.items()
@@ -200,10 +199,17 @@ class PostgreSQLEventStore(EventStore):
             else:
                 result = execute(connection, "load_some", [uuids(versions), integers(versions.values())])
         cell: Callable[[int, int], Any] = result.get_value  # none of them is NULL
-        new, streams = tuple.__new__, [*found.values()]
-        for row in range(result.ntuples):
-            event = new(StreamEvent, (int.from_bytes(cell(row, 1)), cell(row, 2).decode(), cell(row, 3)))
-            streams[int.from_bytes(cell(row, 0)) - 1].append(event)
+        new = tuple.__new__
+        events = [
+            new(StreamEvent, (int.from_bytes(cell(row, 0)), cell(row, 1).decode(), cell(row, 2)))
+            for row in range(result.ntuples)
+        ]
+        if len(versions) == 1:
+            return {stream_id: events}
+        found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
+        streams = [*found.values()]
+        for row, event in enumerate(events):
+            streams[int.from_bytes(cell(row, 3)) - 1].append(event)
         return found
 
     def read(self, after: int, limit: int) -> list[LogEvent]:

@@ -61,11 +61,11 @@ RETURNING position, pg_notify(events_channel(), position::text),
           CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', TRUE) END
 
 -- name: load
-SELECT 1, version, topic, state FROM events WHERE stream_id = $1::uuid AND version >= $2::integer ORDER BY version
+SELECT version, topic, state FROM events WHERE stream_id = $1::uuid AND version >= $2::integer ORDER BY version
 
 -- name: load_some
 -- The planner cannot count arrays that stand in subqueries: one plan does for all.
-SELECT asked.number::integer, event.version, event.topic, event.state
+SELECT event.version, event.topic, event.state, asked.number
 FROM unnest((SELECT $1::uuid[]), (SELECT $2::integer[])) WITH ORDINALITY AS asked (stream_id, version, number)
 CROSS JOIN LATERAL (
     SELECT version, topic, state FROM events

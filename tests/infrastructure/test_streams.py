@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from claude_tiu import AddTask, AlreadyExists, ClaimProgress, RecordMetric, StartTask
 from claude_tiu.domain.dependency_graph import DEPENDENCY_GRAPH
 from claude_tiu.domain.project_metrics import metrics_id
-from claude_tiu.domain.task import TASK, Task
+from claude_tiu.domain.registry import UndecodableEvent, encode_event
+from claude_tiu.domain.task import TASK, ProgressClaimed, Task, TaskAdded
 from claude_tiu.infrastructure.event_store import EventStore, StreamEvent
 from claude_tiu.infrastructure.executor import Executor
 from claude_tiu.infrastructure.streams import EMPTY, Reading, Stream, StreamCache, load_stream, load_streams
+from tests.domain.strategies import messages
 from tests.support.history import PROJECT, TASKS, plan
 
 FIRST = TASKS[0]
@@ -54,6 +60,49 @@ class TestLoading:
             FIRST: load_stream(planned, FIRST),
             UUID(int=9): EMPTY,
         }
+
+
+class Log:
+    """A store of one stream, whose first event has the version 1."""
+
+    def __init__(self, *states: tuple[str, bytes]) -> None:
+        self._events = [StreamEvent(version, topic, state) for version, (topic, state) in enumerate(states, 1)]
+
+    def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+        return {id_: [event for event in self._events if event.version >= least] for id_, least in versions.items()}
+
+
+class TestWhatIsSuperseded:
+    @given(known=st.integers(0, 13), data=st.data())
+    def test_leaves_nothing_behind(self, known: int, data: st.DataObject) -> None:
+        """Whatever a task's events are, and however many of them are known: all of them make that state."""
+        kinds = data.draw(st.lists(st.sampled_from((ProgressClaimed, *TASK.events)), max_size=12))
+        events = [data.draw(messages(kind)) for kind in (TaskAdded, *kinds)]
+        log: Any = Log(*[(event.topic, encode_event(event)) for event in events])
+        before = Stream(TASK, TASK.fold(events[:known]), known) if 0 < known <= len(events) else EMPTY
+        assert load_streams(log, {FIRST: before}) == {FIRST: Stream(TASK, TASK.fold(events), len(events))}
+
+    def test_is_not_decoded(self) -> None:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        claim = encode_event(ProgressClaimed(occurred_at=now, claimed=7))
+        added = TaskAdded(
+            occurred_at=now,
+            project_id=PROJECT,
+            name="T",
+            description=None,
+            priority="low",
+            ai_prompt=None,
+            expected_outputs=[],
+            validation_criteria={},
+            estimated_duration=None,
+        )
+        first = (TaskAdded.topic, encode_event(added))
+        topic = ProgressClaimed.topic
+        log: Any = Log(first, (topic, b"no JSON"), (topic, claim))
+        assert load_streams(log, {FIRST: EMPTY})[FIRST] == task(3, claimed=7)
+        log = Log(first, (topic, claim), (topic, b"no JSON"))
+        with pytest.raises(UndecodableEvent):
+            load_streams(log, {FIRST: EMPTY})
 
 
 class TestAStateThatIsThatOfItsLastEvent:
