@@ -351,36 +351,35 @@ class PostgreSQLListener:
         self._waker, self._wakes = socket.socketpair()
         self._waker.setblocking(False)
         self._wakes.setblocking(False)
-        self._connection: Connection | None = self._connect()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._wakes, selectors.EVENT_READ)
+        self._connection: Connection | None = None
+        self._file = -1
+        self._connect()
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> None:
         connection = connect(self._url)
         connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
-        return connection
+        self._file = connection.fileno()
+        self._selector.register(self._file, selectors.EVENT_READ)
+        self._connection = connection
 
     def wait(self, timeout: float) -> None:
         try:
             if self._connection is None:
-                self._connection = self._connect()
+                self._connect()
                 return  # what was appended while nobody listened was not told
-            if not any(True for _ in self._connection.notifies(timeout=0)):
-                self._sleep(timeout, self._connection.fileno())
-                for _ in self._connection.notifies(timeout=0):
-                    pass
+            if not _told(self._connection):
+                self._selector.select(timeout)
+                _told(self._connection)
         except (psycopg.Error, StoreUnavailable):
             self._lose_connection()
-            self._sleep(min(timeout, RECONNECT_SECONDS))
+            self._selector.select(min(timeout, RECONNECT_SECONDS))
         self._drain_wakes()
-
-    def _sleep(self, timeout: float, *files: int) -> None:
-        """Sleep until something can be read, of the waker or of `files`."""
-        with selectors.DefaultSelector() as selector:
-            for file in (self._wakes.fileno(), *files):
-                selector.register(file, selectors.EVENT_READ)
-            selector.select(timeout)
 
     def _lose_connection(self) -> None:
         if self._connection is not None:
+            self._selector.unregister(self._file)
             self._connection.close()
         self._connection = None
 
@@ -395,5 +394,16 @@ class PostgreSQLListener:
 
     def close(self) -> None:
         self._lose_connection()
+        self._selector.close()
         self._waker.close()
         self._wakes.close()
+
+
+def _told(connection: Connection) -> bool:
+    """Take in what the server has told, and return whether it was anything; below psycopg's generator, which costs more
+    than the statement that is told of. Raises OperationalError where the connection is lost."""
+    connection.pgconn.consume_input()
+    told = False
+    while connection.pgconn.notifies():
+        told = True
+    return told

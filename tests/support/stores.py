@@ -182,7 +182,8 @@ class PostgreSQLBackend(Backend):
     def terminate_connections(self, *, listening: bool | None = None, share: float = 1.0) -> int:
         """Kill the server's end of every other connection to the database (or of those that LISTEN, or do not), or of a
         share of them."""
-        chosen = {None: "", True: "AND query LIKE 'LISTEN%'", False: "AND query NOT LIKE 'LISTEN%'"}[listening]
+        listens = "starts_with(query, 'LISTEN')"  # LIKE's % would be taken for a parameter
+        chosen = {None: "", True: f"AND {listens}", False: f"AND NOT {listens}"}[listening]
         ((killed,),) = self.on_events(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
             f" WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() <= ? {chosen}",
