@@ -17,6 +17,8 @@ from tests.support.processes import Killable, context
 from tests.support.stores import Backend
 
 CLIENTS = 3
+PACE = 0.002
+"""Seconds: how long each thread of a client rests between units, so that logs that are replayed are not long."""
 
 
 @pytest.mark.parametrize(("kills", "seed"), forms(5))
@@ -24,7 +26,7 @@ def test_a_writer_leaves_all_or_nothing_of_what_it_was_storing(backend: Backend,
     seconds, cut, faults = [], 0, NONE
     with Arena(backend.url, seed) as arena, connect(backend.url, project=False) as tiu:
         for number in range(CLIENTS):
-            arena.add_client(project=number == 0)
+            arena.add_client(project=number == 0, pace=PACE)
         arena.add_projector()
         for _ in range(kills):
             victim, killed = arena.kill_a_client()
@@ -32,7 +34,7 @@ def test_a_writer_leaves_all_or_nothing_of_what_it_was_storing(backend: Backend,
             arena.wait_for_tables(tiu)
             seconds.append(time.monotonic() - killed)
             cut += bool(victim.open)
-            arena.add_client(project=victim.projects)
+            arena.add_client(project=victim.projects, pace=PACE)
             with arena.paused():
                 arena.retry_answered(tiu, 5)
                 faults |= arena.check(tiu)
@@ -45,8 +47,8 @@ def test_a_writer_leaves_all_or_nothing_of_what_it_was_storing(backend: Backend,
 def test_a_projector_that_dies_leaves_its_work_to_another(backend: Backend, kills: int, seed: int) -> None:
     seconds, faults = [], NONE
     with Arena(backend.url, seed) as arena, connect(backend.url, project=False) as tiu:
-        arena.add_client()
-        arena.add_client()
+        for _ in range(2):
+            arena.add_client(pace=PACE)
         for _ in range(2):
             arena.add_projector()
         arena.wait_until_recovered(tiu)

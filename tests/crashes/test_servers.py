@@ -86,7 +86,7 @@ def test_connections_that_are_cut_are_made_again(postgresql: PostgreSQLBackend, 
     assert faults == NONE, f"seed {seed}"
 
 
-@pytest.mark.parametrize(("cuts", "seed"), forms(20, 100, 2))
+@pytest.mark.parametrize(("cuts", "seed"), forms(20, 100, 4))
 def test_a_commit_whose_answer_is_lost_is_answered_all_the_same_and_once(
     postgresql: PostgreSQLBackend, cuts: int, seed: int
 ) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from random import Random
+from typing import TypeVar
 from uuid import UUID
 
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from claude_tiu import Tiu, WaitTimeout, connect
+from claude_tiu import StoreUnavailable, Tiu, WaitTimeout, connect
 from tests.support.ledger import Faults, Ledger
 from tests.support.load import begun
 from tests.support.processes import PATIENCE, Client, ProjectorProcess
 
+T = TypeVar("T")
 
-def forms(short: int, long: int = 25, rounds: int = 8) -> list[ParameterSet]:
+
+def forms(short: int, long: int = 10, rounds: int = 20) -> list[ParameterSet]:
     """Return how often a fault is made, and a seed: of the default form, and of each round of the long one."""
     marks = [pytest.mark.long, pytest.mark.timeout(1_800)]
     return [pytest.param(short, 1), *(pytest.param(long, 2 + number, marks=marks) for number in range(rounds))]
@@ -44,12 +48,15 @@ class Arena:
     def __exit__(self, *_: object) -> None:
         self._processes.close()
 
-    def add_client(self, *, threads: int = 2, project: bool = False, url: str | None = None) -> Client:
-        """Start a client; it finds the database at another `url`, if one is given."""
+    def add_client(
+        self, *, threads: int = 2, project: bool = False, url: str | None = None, pace: float = 0.0
+    ) -> Client:
+        """Start a client; it finds the database at another `url`, if one is given, and rests for `pace` seconds between
+        two units of a thread."""
         self._started += 1
         seed = self._seed * 1_000 + self._started
         client = self._processes.enter_context(
-            Client(url or self.url, self.ledger, seed, threads=threads, project=project)
+            Client(url or self.url, self.ledger, seed, threads=threads, project=project, pace=pace)
         )
         self.clients.append(client)
         return client
@@ -84,9 +91,9 @@ class Arena:
         self.wait_until_all_work()
         self.wait_for_tables(tiu)
 
-    def kill_a_client(self) -> tuple[Client, float]:
-        """Kill a client a moment after it has sent something; return it, and when that was."""
-        victim = self.dice.choice(self.clients)
+    def kill_a_client(self, among: Sequence[Client] = ()) -> tuple[Client, float]:
+        """Kill a client (of some, or all) a moment after it has sent something; return it, and when that was."""
+        victim = self.dice.choice(among or self.clients)
         victim.wait_for(victim.answered)  # it is connected, and at work
         victim.sent.clear()
         victim.wait_for(victim.sent)
@@ -96,9 +103,9 @@ class Arena:
         victim.kill()
         return victim, killed
 
-    def kill_a_projector(self) -> float:
-        """Kill a projector at any moment, and return when that was."""
-        victim = self.dice.choice(self.projectors)
+    def kill_a_projector(self, among: Sequence[ProjectorProcess] = ()) -> float:
+        """Kill a projector (of some, or all) at any moment, and return when that was."""
+        victim = self.dice.choice(among or self.projectors)
         time.sleep(self.dice.uniform(0, 0.1))
         self.projectors.remove(victim)
         killed = time.monotonic()
@@ -109,7 +116,7 @@ class Arena:
         """Send units again, as a client would that does not know what became of them."""
         units = self.ledger.units()
         for unit_id in unit_ids:
-            self.ledger.answered(unit_id, tiu.execute_all(units[unit_id].commands))
+            self.ledger.answered(unit_id, patiently(partial(tiu.execute_all, units[unit_id].commands)))
 
     def retry_answered(self, tiu: Tiu, count: int) -> None:
         """Send some units again that were answered: they get their first answers."""
@@ -119,8 +126,9 @@ class Arena:
 
     def wait_for_tables(self, tiu: Tiu) -> None:
         """Wait until the read tables have all that was acknowledged by now."""
+        position = self.ledger.acknowledged()
         try:
-            tiu.wait_for(self.ledger.acknowledged(), PATIENCE)
+            patiently(lambda: tiu.wait_for(position, PATIENCE))
         except WaitTimeout as timeout:
             for projector in self.projectors:
                 projector.require_runs()
@@ -158,3 +166,15 @@ class Arena:
         assert report.equal, report
         assert tiu.parked() == []
         return faults
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """Ask until the store can be reached: connections of the test's own are cut too."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return ask()
+        except StoreUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

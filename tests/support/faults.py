@@ -39,6 +39,7 @@ FAULTS: dict[str, Fault] = {
     "commit_unanswered": Fault(
         "a commit is not answered", "a proxy cuts the connection before, while or after it commits", ("postgresql",)
     ),
+    "soak": Fault("a long time", "mixed load; clients and projectors are killed, connections cut, again and again"),
     "disk_full": Fault("the disk is full", "a small tmpfs is filled under load, and freed"),
 }
 """Every kind, in the order of the table."""

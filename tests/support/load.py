@@ -110,7 +110,8 @@ def new_id(dice: Random) -> UUID:
 class Service:
     """The client's side; the parent's is tests.support.processes."""
 
-    def __init__(self, url: str, channel: Connection, seed: int, *, threads: int, project: bool) -> None:
+    def __init__(self, url: str, channel: Connection, seed: int, *, threads: int, project: bool, pace: float) -> None:
+        self._pace = pace
         self._url, self._seed, self._threads, self._project = url, seed, threads, project
         self._channel = channel
         self._telling = threading.Lock()
@@ -146,6 +147,7 @@ class Service:
             units = stories(dice)
             commands = next(units)
             while True:
+                time.sleep(self._pace * dice.uniform(0.5, 1.5))
                 self._going.wait()
                 commands = [command.model_copy(update={"command_id": new_id(dice)}) for command in commands]
                 commands = units.send(self._execute(tiu, commands))
@@ -169,11 +171,11 @@ class Service:
                 return answers
 
 
-def serve(url: str, channel: Connection, seed: int, threads: int, project: bool) -> None:
+def serve(url: str, channel: Connection, seed: int, threads: int, project: bool, pace: float) -> None:
     """Be a client process."""
     logging.disable()
     try:
-        Service(url, channel, seed, threads=threads, project=project).run()
+        Service(url, channel, seed, threads=threads, project=project, pace=pace).run()
     except (EOFError, OSError):  # the parent is gone
         os._exit(0)
     except TiuError as error:

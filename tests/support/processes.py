@@ -80,7 +80,9 @@ def _run(dump: str, work: Callable[..., None], arguments: tuple[Any, ...]) -> No
 class Client(Killable):
     """A service that executes commands (tests.support.load); what it tells comes into a ledger."""
 
-    def __init__(self, url: str, ledger: Ledger, seed: int, *, threads: int = 2, project: bool = False) -> None:
+    def __init__(
+        self, url: str, ledger: Ledger, seed: int, *, threads: int = 2, project: bool = False, pace: float = 0.0
+    ) -> None:
         self.name = f"client {seed}"
         self._ledger = ledger
         self.projects = project
@@ -91,7 +93,7 @@ class Client(Killable):
         self.sent, self.answered, self.failed = threading.Event(), threading.Event(), threading.Event()
         ours, theirs = context().Pipe()
         self._channel = ours
-        super().__init__(serve, url, theirs, seed, threads, project)
+        super().__init__(serve, url, theirs, seed, threads, project, pace)
         theirs.close()
         self._listening = threading.Thread(target=self._listen, daemon=True)
         self._listening.start()
