@@ -89,14 +89,18 @@ def _is_there(file: str) -> bool:
 
 
 def _write(file: str, text: str, mode: int, option: str) -> None:
-    """Write a new file. Raises BadSettings where it cannot be made, or is there."""
+    """Write a new file. Raises BadSettings where it cannot be made or written, or is there: no part of it stays."""
     try:
         descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file's name"
         raise BadSettings(f"{option}: cannot make {file}: {reason}") from None
-    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-        stream.write(text)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+            stream.write(text)
+    except OSError as error:
+        Path(file).unlink()
+        raise BadSettings(f"{option}: cannot write {file}: {error.strerror}") from None
 
 
 def _print(made: Seal) -> None:

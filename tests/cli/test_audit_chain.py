@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import stat
 from base64 import b64encode
 from pathlib import Path
@@ -51,6 +52,18 @@ def test_a_new_key_is_made_in_a_file_that_is_its_owners_alone(here: Path) -> Non
 def test_a_key_is_never_written_over(key: Path) -> None:
     assert "File exists" in refused(*SEAL, "--new-key", key)
     assert SealingKey.parse(key.read_text()).public == KEY.public
+
+
+def test_a_key_that_finds_no_space_is_told_in_a_line_and_leaves_nothing(here: Path) -> None:
+    """A file that may not grow is as a disk that is full."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+    try:
+        complaint = refused(*SEAL, "--new-key", "key")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert "cannot write key" in complaint
+    assert not (here / "key").exists()
 
 
 def test_the_log_is_sealed_and_proved_by_the_line_that_was_printed(db: Backend, key: Path, here: Path) -> None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
-from claude_tiu import connect
+from claude_tiu import AlreadyExists, Answer, CreateProject, StoreUnavailable, connect
 from claude_tiu.infrastructure.migrations import migrate_up
 from tests.support.arena import Arena, forms
 from tests.support.crashing import CrashingServer, crashing_server
 from tests.support.faults import record
+from tests.support.history import PROJECT, USER, create_user
 from tests.support.ledger import NONE
 from tests.support.postgres_server import database_url, find_bindir
-from tests.support.proxy import Cut, proxy_to
+from tests.support.proxy import Cut, Proxy, proxy_to
 from tests.support.stores import PostgreSQLBackend
 
 
@@ -86,6 +88,52 @@ def test_connections_that_are_cut_are_made_again(postgresql: PostgreSQLBackend, 
     assert faults == NONE, f"seed {seed}"
 
 
+@pytest.fixture
+def proxy(postgresql: PostgreSQLBackend) -> Iterator[Proxy]:
+    with proxy_to(postgresql.url) as made:
+        yield made
+
+
+def names(backend: PostgreSQLBackend) -> list[str]:
+    """Return the names of the projects in the log, in order."""
+    states = backend.on_events("SELECT state FROM events WHERE topic LIKE 'project.created%' ORDER BY position")
+    return [json.loads(state)["name"] for (state,) in states]
+
+
+@pytest.mark.parametrize("command_id", [uuid4(), None], ids=["with a command_id", "without"])
+@pytest.mark.parametrize("cut", Cut, ids=lambda cut: cut.name.lower())
+class TestACommitThatIsCutOff:
+    def test_is_answered_all_the_same(
+        self, postgresql: PostgreSQLBackend, proxy: Proxy, cut: Cut, command_id: UUID | None
+    ) -> None:
+        with connect(proxy.url, project=False) as tiu:
+            tiu.execute(create_user(user_id=USER))
+            proxy.cut_next(cut)
+            command = CreateProject(project_id=PROJECT, user_id=USER, name="Once", command_id=command_id)
+            assert tiu.execute(command) == Answer(PROJECT, 1, 2)
+            proxy.wait_for_cuts()
+        assert names(postgresql) == ["Once"]
+
+    def test_and_whose_retry_is_too_is_a_clear_error_and_told_by_the_next(
+        self, postgresql: PostgreSQLBackend, proxy: Proxy, cut: Cut, command_id: UUID | None
+    ) -> None:
+        with connect(proxy.url, project=False) as tiu:
+            tiu.execute(create_user(user_id=USER))
+            command = CreateProject(project_id=PROJECT, user_id=USER, name="Once", command_id=command_id)
+            proxy.cut_next(cut, Cut.AFTER)
+            try:
+                answer = tiu.execute(command)  # where the first was stored, the retry stores nothing that could be cut
+            except StoreUnavailable:
+                if command_id:
+                    answer = tiu.execute(command)
+                else:
+                    with pytest.raises(AlreadyExists):
+                        tiu.execute(command)
+                    answer = Answer(PROJECT, 1, 2)
+            assert answer == Answer(PROJECT, 1, 2)
+        assert names(postgresql) == ["Once"]
+
+
 @pytest.mark.parametrize(("cuts", "seed"), forms(20, 100, 4))
 def test_a_commit_whose_answer_is_lost_is_answered_all_the_same_and_once(
     postgresql: PostgreSQLBackend, cuts: int, seed: int
@@ -94,11 +142,12 @@ def test_a_commit_whose_answer_is_lost_is_answered_all_the_same_and_once(
     seconds, faults = [], NONE
     with proxy_to(postgresql.url) as proxy, Arena(postgresql.url, seed) as arena:
         for number in range(3):
-            arena.add_client(url=proxy.url, project=number == 0)
+            arena.add_client(url=proxy.url, project=number == 0, threads=2 + 3 * number)
         arena.wait_until_all_work()
         for number in range(cuts):
-            proxy.cut(*(arena.dice.choice([*Cut]) for _ in range(arena.dice.choice((1, 2, 4)))))
             cut = time.monotonic()
+            proxy.cut_next(*(arena.dice.choice([*Cut]) for _ in range(arena.dice.choice((1, 2, 4)))))
+            proxy.wait_for_cuts()
             arena.wait_until_all_work()
             seconds.append(time.monotonic() - cut)
             if number % 10 == 9:

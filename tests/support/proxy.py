@@ -41,7 +41,7 @@ class Proxy:
         to = {key: str(value) for key, value in conninfo_to_dict(server).items()}
         self._behind = str(Path(to["host"]) / SOCKET)
         self.url = database_url(f"host={folder} user={to['user']}", to["dbname"])
-        self._made = 0
+        self._cutting = 0
         self._wanted: list[Cut] = []
         self._changed = threading.Condition()
         self._listening = socket.socket(socket.AF_UNIX)
@@ -49,12 +49,15 @@ class Proxy:
         self._listening.listen(64)
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut(self, *cuts: Cut, timeout: float = 60.0) -> None:
-        """Cut the connections of the next commits, in this order, and return when that is done."""
+    def cut_next(self, *cuts: Cut) -> None:
+        """Cut the connections of the next commits, in this order."""
         with self._changed:
-            until = self._made + len(cuts)
             self._wanted += cuts
-            assert self._changed.wait_for(lambda: self._made >= until, timeout), "nobody commits"
+
+    def wait_for_cuts(self, timeout: float = 60.0) -> None:
+        """Wait until every cut was made that was asked for."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: not self._wanted and not self._cutting, timeout), "nobody commits"
 
     def close(self) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)  # or accept() goes on
@@ -74,29 +77,32 @@ class Proxy:
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         """Forward both ways, until one end closes or it is cut."""
         cut, answer = None, b""
-        for source, data in _received(client, server):
-            if source is client:
-                cut = cut or (self._next() if COMMITS.search(data) else None)
-                if cut is not Cut.BEFORE:
-                    server.sendall(data)
-            elif cut is None:
-                client.sendall(data)
-            else:
-                answer += data
-            if cut in (Cut.BEFORE, Cut.WHILE) or READY.search(answer):
-                break
-        if cut:
-            self._tell()
-        if cut is Cut.WITHIN:
-            client.sendall(answer[: len(answer) // 2])
+        try:
+            for source, data in _received(client, server):
+                if source is client:
+                    cut = cut or (self._next() if COMMITS.search(data) else None)
+                    if cut is not Cut.BEFORE:
+                        server.sendall(data)
+                elif cut is None:
+                    client.sendall(data)
+                else:
+                    answer += data
+                if cut in (Cut.BEFORE, Cut.WHILE) or READY.search(answer):
+                    break
+            if cut is Cut.WITHIN:
+                client.sendall(answer[: len(answer) // 2])
+        finally:
+            if cut:
+                self._tell()
 
     def _next(self) -> Cut | None:
         with self._changed:
+            self._cutting += bool(self._wanted)
             return self._wanted.pop(0) if self._wanted else None
 
     def _tell(self) -> None:
         with self._changed:
-            self._made += 1
+            self._cutting -= 1
             self._changed.notify_all()
 
 
