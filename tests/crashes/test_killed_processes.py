@@ -17,8 +17,6 @@ from tests.support.processes import Killable, context
 from tests.support.stores import Backend
 
 CLIENTS = 3
-PACE = 0.002
-"""Seconds: how long each thread of a client rests between units, so that logs that are replayed are not long."""
 
 
 @pytest.mark.parametrize(("kills", "seed"), forms(5))
@@ -26,7 +24,7 @@ def test_a_writer_leaves_all_or_nothing_of_what_it_was_storing(backend: Backend,
     seconds, cut, faults = [], 0, NONE
     with Arena(backend.url, seed) as arena, connect(backend.url, project=False) as tiu:
         for number in range(CLIENTS):
-            arena.add_client(project=number == 0, pace=PACE)
+            arena.add_client(project=number == 0)
         arena.add_projector()
         for _ in range(kills):
             victim, killed = arena.kill_a_client()
@@ -34,7 +32,7 @@ def test_a_writer_leaves_all_or_nothing_of_what_it_was_storing(backend: Backend,
             arena.wait_for_tables(tiu)
             seconds.append(time.monotonic() - killed)
             cut += bool(victim.open)
-            arena.add_client(project=victim.projects, pace=PACE)
+            arena.add_client(project=victim.projects)
             with arena.paused():
                 arena.retry_answered(tiu, 5)
                 faults |= arena.check(tiu)
@@ -48,7 +46,7 @@ def test_a_projector_that_dies_leaves_its_work_to_another(backend: Backend, kill
     seconds, faults = [], NONE
     with Arena(backend.url, seed) as arena, connect(backend.url, project=False) as tiu:
         for _ in range(2):
-            arena.add_client(pace=PACE)
+            arena.add_client()
         for _ in range(2):
             arena.add_projector()
         arena.wait_until_recovered(tiu)

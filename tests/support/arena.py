@@ -19,6 +19,8 @@ from tests.support.load import begun
 from tests.support.processes import PATIENCE, Client, ProjectorProcess
 
 T = TypeVar("T")
+PACE = 0.002
+"""Seconds: how long each thread of a client rests between units, so that logs that are replayed are not long."""
 
 
 def forms(short: int, long: int = 10, rounds: int = 20) -> list[ParameterSet]:
@@ -49,7 +51,7 @@ class Arena:
         self._processes.close()
 
     def add_client(
-        self, *, threads: int = 2, project: bool = False, url: str | None = None, pace: float = 0.0
+        self, *, threads: int = 2, project: bool = False, url: str | None = None, pace: float = PACE
     ) -> Client:
         """Start a client; it finds the database at another `url`, if one is given, and rests for `pace` seconds between
         two units of a thread."""
