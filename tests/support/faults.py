@@ -41,6 +41,11 @@ FAULTS: dict[str, Fault] = {
     ),
     "soak": Fault("a long time", "mixed load; clients and projectors are killed, connections cut, again and again"),
     "disk_full": Fault("the disk is full", "a small tmpfs is filled under load, and freed"),
+    "clients_in_threads": Fault(
+        "clients at once, in threads",
+        "random commands on the same few ids; threads share a connection, or have several",
+    ),
+    "clients_in_processes": Fault("clients at once, in processes", "the same, in two processes at once"),
 }
 """Every kind, in the order of the table."""
 

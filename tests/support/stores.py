@@ -83,16 +83,14 @@ class Backend(ABC):
             for table in projection.tables
         }
 
-    def rows(self, projection: Projection) -> dict[str, list[Row | None]]:
+    def rows(self, projection: Projection) -> dict[str, list[Row]]:
         """Return every row of a projection's tables in Python's terms: what the stores can be compared by."""
         reads = self.reads()
-        return {
-            table.name: [
-                reads.row(table, UUID(str(key)))
-                for (key,) in self.on_reads(f"SELECT {table.key} FROM {table.name} ORDER BY {table.key}")
-            ]
-            for table in projection.tables
-        }
+        found = {}
+        for table in projection.tables:
+            keys = [UUID(str(key)) for (key,) in self.on_reads(f"SELECT {table.key} FROM {table.name}")]
+            found[table.name] = sorted(reads.rows(table, keys), key=lambda row: str(row[table.key]))
+        return found
 
     def create_tables(self, projection: Projection) -> None:
         """Make the tables of a projection of a test's own; every column but the key may be NULL."""
