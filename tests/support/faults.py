@@ -43,7 +43,7 @@ FAULTS: dict[str, Fault] = {
     "disk_full": Fault("the disk is full", "a small tmpfs is filled under load, and freed"),
     "clients_in_threads": Fault(
         "clients at once, in threads",
-        "random commands on the same few ids; threads share a connection, or have several",
+        "random commands and named races on the same few ids; threads share a connection, or have several",
     ),
     "clients_in_processes": Fault("clients at once, in processes", "the same, in two processes at once"),
 }

@@ -23,7 +23,7 @@ def test_of_clients_at_once_each_finds_things_as_one_order_of_all_has_them(
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("way", WAYS)
 def test_of_many_histories_each_is_so(backend: Backend, twin: Backend, workers: Sequence[Worker], way: str) -> None:
-    run_programs(backend, twin, workers, way, count=1_000)
+    run_programs(backend, twin, workers, way, count=500)
 
 
 def run_programs(backend: Backend, twin: Backend, workers: Sequence[Worker], way: str, *, count: int) -> None:
