@@ -12,7 +12,7 @@ from uuid import UUID, SafeUUID
 _KEPT = ~(0xF000 << 64 | 0xC000 << 48) & (1 << 128) - 1
 _VERSION_AND_VARIANT = 5 << 76 | 0x8000 << 48
 _UNKNOWN = SafeUUID.unknown
-_new = object.__new__
+_from_bytes, _new = int.from_bytes, object.__new__
 _set_int, _set_safe = UUID.__dict__["int"].__set__, UUID.__dict__["is_safe"].__set__
 
 
@@ -32,10 +32,10 @@ def _remembered(value: int) -> str:
     return text_of_bytes(value.to_bytes(16, "big"))
 
 
-def name_value(namespace: bytes, name: str) -> int:
-    """Return the integer of a name's id in a namespace."""
-    digest = sha1(namespace + name.encode()).digest()  # noqa: S324 - what uuid5 is made with; it keeps no secret
-    return int.from_bytes(digest[:16], "big") & _KEPT | _VERSION_AND_VARIANT
+def name_value(namespace: bytes, name: bytes) -> int:
+    """Return the integer of a name's id in a namespace; the name is given in UTF-8."""
+    digest = sha1(namespace + name).digest()  # noqa: S324 - what uuid5 is made with; it keeps no secret
+    return _from_bytes(digest, "big") >> 32 & _KEPT | _VERSION_AND_VARIANT
 
 
 def id_of(value: int) -> UUID:
@@ -48,4 +48,4 @@ def id_of(value: int) -> UUID:
 
 def uuid5(namespace: UUID, name: str) -> UUID:
     """Return the id of a name in a namespace."""
-    return id_of(name_value(namespace.bytes, name))
+    return id_of(name_value(namespace.bytes, name.encode()))

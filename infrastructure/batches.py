@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -23,7 +23,10 @@ class Batches:
         self._handlers = projection.handlers
         self._state = state
         self._fold = Fold(tuple(table for table in projection.tables if not table.private))
-        self._tables: dict[str, Changeable] = {**self._fold.tables, **state.tables}
+        tables: dict[str, Changeable] = {**self._fold.tables, **state.tables}
+        self._insert = {name: table.insert for name, table in tables.items()}
+        self._update = {name: table.update for name, table in tables.items()}
+        self._delete = {name: table.delete for name, table in tables.items()}
 
     def fold(self, events: Sequence[LogEvent], keys: Mapping[UUID, bytes]) -> list[Step]:
         """Return what a batch comes to; `keys` are those of the persons whose data it holds.
@@ -32,7 +35,8 @@ class Batches:
         """
         self._state.fetch(_known_before(events))
         self._fold.writes()  # of a batch that failed, if one did
-        handlers, state, fold, tables = self._handlers, self._state, self._fold, self._tables
+        handlers, state, fold = self._handlers, self._state, self._fold
+        insert, update, delete = self._insert, self._update, self._delete  # as `make` does, in fewer calls
         moved, new, plain = fold.moved, tuple.__new__, PLAIN
         steps: list[Step] = []
         for position, stream_id, version, topic, body, project_id, key_id, _, _ in events:
@@ -44,15 +48,18 @@ class Batches:
             if handler is None:
                 continue
             recorded = new(Recorded, (event, stream_id, version, position, project_id))  # its own constructor is slower
-            for change in [*handler(recorded, event, state)]:  # all of them, before the state moves
+            changes = handler(recorded, event, state)
+            if changes.__class__ is not list:
+                changes = [*changes]  # all of them, before the state moves
+            for change in changes:
                 if moved and not isinstance(change, Operation) and fold.must_close(change):
                     steps.append(self._close())
-                if isinstance(change, Update):  # as `make` does: a call less, for every change
-                    tables[change[0]].update(change[1], change[2])
+                if isinstance(change, Update):
+                    update[change[0]](change[1], change[2])
                 elif isinstance(change, Insert):
-                    tables[change[0]].insert(change[1])
+                    insert[change[0]](change[1])
                 elif isinstance(change, Delete):
-                    tables[change[0]].delete(change[1])
+                    delete[change[0]](change[1])
                 else:
                     steps += [self._close(), change]
         return [*steps, self._close()]
@@ -61,14 +68,11 @@ class Batches:
         return self._fold.writes() + self._state.writes()
 
 
-def _known_before(events: Iterable[LogEvent]) -> dict[int, UUID]:
+def _known_before(events: Sequence[LogEvent]) -> dict[int, UUID]:
     """Return the streams and projects that events go on with: what is stored of them will be asked for."""
-    new: dict[int, UUID] = {}
-    known: dict[int, UUID] = {}
-    for _, stream_id, version, _, _, project_id, _, _, _ in events:
-        (new if version == 1 else known)[stream_id.int] = stream_id
-        if project_id is not None:
-            known[project_id.int] = project_id
+    new = {event[1].int for event in events if event[2] == 1}
+    known = {event[1].int: event[1] for event in events}
+    known |= {project_id.int: project_id for event in events if (project_id := event[5]) is not None}
     return {number: id_ for number, id_ in known.items() if number not in new}
 
 

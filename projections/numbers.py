@@ -12,6 +12,7 @@ from ..domain.progress import Sums
 from .projection import Change, Insert, Row, Update
 from .tables import PROGRESS_METRICS, PROJECT_STATE, PROJECTS
 
+_METRICS, _PROJECTS, _PROJECT_STATE = PROGRESS_METRICS.name, PROJECTS.name, PROJECT_STATE.name
 _new = tuple.__new__  # a named tuple's own constructor takes twice as long, and these are made for every claim
 
 
@@ -43,16 +44,17 @@ def change_numbers(
     if changed:
         event, stream_id, version, _, _ = recorded
         at = event.occurred_at
-        event_id = name_value(stream_id.bytes, str(version)).to_bytes(16, "big")  # as messages.event_id() makes it
+        # As messages.event_id() makes it.
+        event_id = name_value(stream_id.int.to_bytes(16, "big"), b"%d" % version).to_bytes(16, "big")
         kind, cause_id, told = cause[0], text_of(cause[1]), text_of_bytes(event_id)
         for name, value in changed.items():
             seq += 1
             metadata = {kind: cause_id, "seq": seq, "event_id": told}
             changes.append(_metric_row(event_id, project_id, name, value, metadata, at))
-        changes.append(_new(Update, (PROJECTS.name, project_id, {**changed, "updated_at": at})))
+        changes.append(_new(Update, (_PROJECTS, project_id, {**changed, "updated_at": at})))
     changed["real_sum"], changed["claimed_sum"], changed["weight_sum"] = sums
     changed["metric_seq"] = seq
-    changes.append(_new(Update, (PROJECT_STATE.name, project_id, changed)))
+    changes.append(_new(Update, (_PROJECT_STATE, project_id, changed)))
     return changes
 
 
@@ -67,11 +69,11 @@ def _metric_row(
     event_id: bytes, project_id: UUID, name: str, value: float, metadata: dict[str, Any], at: datetime
 ) -> Insert:
     row = {
-        "id": id_of(name_value(event_id, name)),
+        "id": id_of(name_value(event_id, name.encode())),
         "project_id": project_id,
         "metric_name": name,
         "value": value,
         "metadata": metadata,
         "recorded_at": at,
     }
-    return _new(Insert, (PROGRESS_METRICS.name, row))
+    return _new(Insert, (_METRICS, row))

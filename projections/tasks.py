@@ -19,6 +19,7 @@ from .tables import PROJECT_STATE, TASK_DEPENDENCIES, TASK_STATE, TASKS
 
 MICROSECOND = timedelta(microseconds=1)
 MINUTE = 60_000_000  # microseconds
+_PROJECT_STATE, _TASK_STATE, _TASKS = PROJECT_STATE.name, TASK_STATE.name, TASKS.name
 _new = tuple.__new__  # as in numbers.py
 
 
@@ -95,13 +96,13 @@ def _claim(recorded: Recorded, claimed: int, rows: Rows, values: dict[str, Any])
     """Return what a claim changes; `values` are those that the task's row is given besides its numbers."""
     _, task_id, _, _, project_id = recorded
     assert project_id is not None
-    weight, claimed_before, authenticity = term_of(rows.get(TASK_STATE.name, task_id))
-    project = rows.get(PROJECT_STATE.name, project_id)
+    weight, claimed_before, authenticity = term_of(rows.get(_TASK_STATE, task_id))
+    project = rows.get(_PROJECT_STATE, project_id)
     sums = sums_of(project, weight * (claimed - claimed_before), authenticity)
     values["real_progress"], values["fake_progress"] = task_numbers(claimed, authenticity)
     changes = change_numbers(recorded, project, sums, project["quality_score"], ("task_id", task_id))
-    changes.append(_new(Update, (TASKS.name, task_id, values)))
-    changes.append(_new(Update, (TASK_STATE.name, task_id, {"claimed": claimed})))
+    changes.append(_new(Update, (_TASKS, task_id, values)))
+    changes.append(_new(Update, (_TASK_STATE, task_id, {"claimed": claimed})))
     return changes
 
 
