@@ -42,12 +42,18 @@ class Fault:
         return f"{self.field}: {self.message}{given}" if self.field else f"{self.message}{given}"
 
 
+MOST_FAULTS = 100
+
+
 class InvalidCommand(TiuError):
-    """Bad input at the command's door; `faults` lists all of them."""
+    """Bad input at the command's door; `faults` lists all of them: the first 100, and how many more there are."""
 
     code = "invalid_command"
 
     def __init__(self, command: str | None, faults: Sequence[Fault]) -> None:
+        if len(faults) > MOST_FAULTS:
+            more = len(faults) - MOST_FAULTS
+            faults = [*faults[:MOST_FAULTS], Fault("", f"and {more:,} more faults")]
         said = "; ".join(map(str, faults))
         message = f"{command}: {said}" if command else said
         super().__init__(message, command=command, faults=[asdict(fault) for fault in faults])

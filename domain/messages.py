@@ -23,6 +23,9 @@ ENVELOPE = ("command_id", "actor", "correlation_id", "causation_id", "expected_v
 """The fields of a command that say who asks and how; a retry may change them, the command's content it may not."""
 _ENVELOPE = set(ENVELOPE)
 
+TOO_MANY_FAULTS = 10_000
+"""Of more, none is looked at: each would take a thousand bytes, and a line has room for a million."""
+
 
 class Command(BaseModel):
     """The base of every command.
@@ -101,6 +104,9 @@ def given(value: T | None) -> T:
 
 
 def _faults(error: ValidationError, personal: frozenset[str]) -> list[Fault]:
+    count = error.error_count()
+    if count > TOO_MANY_FAULTS:
+        return [Fault("", f"{count:,} faults are too many to tell")]
     faults = []
     for fault in error.errors(include_url=False, include_context=False):
         field = _short(ascii(".".join(str(part) for part in fault["loc"]))[1:-1])

@@ -22,6 +22,7 @@ MAX_CONTENT_BYTES = 1 << 20
 MAX_JSON_BYTES = 1 << 20
 MAX_JSON_DEPTH = 64
 MAX_FILE_PATH_BYTES = MAX_CAPABILITIES_BYTES = 2_000  # a PostgreSQL index row holds about 2,700 bytes
+MAX_CAPABILITIES = 1_000
 EARLIEST_YEAR, LATEST_YEAR = 1900, 2999
 
 ProjectStatus = Literal["active", "completed", "archived", "failed"]
@@ -120,6 +121,8 @@ def storable_json(value: Any, depth: int = MAX_JSON_DEPTH) -> Any:
             return _json_text(value)
         case int() | float():
             return _json_number(value)
+        case dict() | list() | tuple() if len(value) > MAX_JSON_BYTES // 2:  # they would take no less than that
+            raise _too_much_json()
         case dict():
             return {_json_key(key): storable_json(value[key], depth - 1) for key in sorted(value, key=_json_key)}
         case list() | tuple():
@@ -150,10 +153,13 @@ def json_bytes(value: Any) -> int:
 
 def _bounded(value: Any) -> Any:
     if json_bytes(value) > MAX_JSON_BYTES:
-        raise PydanticCustomError(
-            "too_many_bytes", "JSON should have at most {limit} bytes in UTF-8", {"limit": MAX_JSON_BYTES}
-        )
+        raise _too_much_json()
     return value
+
+
+def _too_much_json() -> PydanticCustomError:
+    message = "JSON should have at most {limit} bytes in UTF-8"
+    return PydanticCustomError("too_many_bytes", message, {"limit": MAX_JSON_BYTES})
 
 
 def _json_object(value: Any) -> dict[str, Any]:
@@ -192,7 +198,7 @@ SizeInBytes = Annotated[int, Strict(), Field(ge=0, le=INT32_MAX)]
 _IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}$"
 Identifier = Annotated[str, Strict(), Field(pattern=_IDENTIFIER), BeforeValidator(_identifier)]
 Capability = Annotated[str, Strict(), Field(min_length=1), AfterValidator(_storable)]
-Capabilities = Annotated[list[Capability], AfterValidator(_each_once)]
+Capabilities = Annotated[list[Capability], Field(max_length=MAX_CAPABILITIES), AfterValidator(_each_once)]
 Flag = Annotated[bool, Strict()]
 Minutes = Annotated[int, Strict(), Field(ge=1, le=INT32_MAX)]
 LineNumber = Annotated[int, Strict(), Field(ge=1, le=INT32_MAX)]

@@ -188,7 +188,8 @@ def _sqlite(where: Database, path: Path, timeout: float) -> DatabaseCheck:
     reads, problem = _attempt(lambda: _read_file(where, path, timeout))
     if reads is None:
         return DatabaseCheck(False, problem, "sqlite")
-    version, files, problems = None, {}, []
+    version, files = None, {}
+    problems: list[str | None] = []
     for name, file in (("events", path), ("read", reads)):
         found, problem = _attempt(partial(_file_facts, file, timeout))
         if found is None:
@@ -198,7 +199,8 @@ def _sqlite(where: Database, path: Path, timeout: float) -> DatabaseCheck:
         files[name] = {"path": str(file), **found}
         if found["journal_mode"] != "wal":
             problems.append(f"{file}: its journal mode is {found['journal_mode']}: it must be wal")
-    return DatabaseCheck(not problems, _joined(problems), "sqlite", version, files)
+        problems.append(sqlite.open_to_others(file))
+    return DatabaseCheck(not any(problems), _joined(problems), "sqlite", version, files)
 
 
 def _read_file(where: Database, path: Path, timeout: float) -> Path:

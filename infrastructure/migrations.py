@@ -208,11 +208,12 @@ def create(where: Database, timeout: float = 20.0) -> None:
 
 
 def make_folder(where: Database) -> None:
-    """Make the folder of the default SQLite file, if it is not there; that of a file named by hand must be."""
+    """Make the folder of the default SQLite file, its owner's alone (0700), if it is not there; that of a file named by
+    hand must be."""
     if where.path is None or not where.by_default:
         return
     try:
-        where.path.parent.mkdir(parents=True, exist_ok=True)
+        where.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreUnavailable(f"cannot make {where.path.parent}: {error.strerror}", path=where.path) from None
 

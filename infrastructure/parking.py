@@ -24,6 +24,7 @@ from ..projections.projection import Operation, Projection, Row, Table
 from .event_store import Log, LogEvent
 from .mapper import decode
 from .read_store import ReadStore, keys_statement
+from .visible import one_line
 
 
 class ParkedUnit(NamedTuple):
@@ -44,6 +45,11 @@ class ParkedUnit(NamedTuple):
     """When it was parked in these tables."""
     retry: bool = False
     """Whether it was asked for that a projector tries again."""
+
+    def __str__(self) -> str:
+        """As logs tell of it: the topic of what nobody knows may be any text."""
+        topic, reason = one_line(self.topic), one_line(self.reason)
+        return f"the {self.kind} {self.unit_id} at position {self.position} ({topic}): {reason}"
 
 
 class LeftOut(NamedTuple):

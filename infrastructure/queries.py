@@ -255,6 +255,9 @@ class Queries:
         return self._typed(row_type, self._query(name, parameters))
 
     def _query(self, name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        for value in parameters.values():
+            if isinstance(value, str):
+                _possible(value, name)
         try:
             return self._store.query(SQL[name], parameters)
         except (UnicodeError, OverflowError) as error:
@@ -361,6 +364,11 @@ class Queries:
 def _searchable(text: str) -> str:
     if len(text) > MAX_SEARCH_TEXT:
         raise InvalidQuery(f"a search takes at most {MAX_SEARCH_TEXT:,} characters, not {len(text):,}")
+    return _possible(text, "search")
+
+
+def _possible(text: str, asking: str) -> str:
+    """Return a text that a database can look for. Raises InvalidQuery."""
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text):
-        raise InvalidQuery("a search takes no NUL characters and no lone surrogates")
+        raise InvalidQuery(f"{asking}: no text has NUL characters or lone surrogates")
     return text

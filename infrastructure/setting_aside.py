@@ -59,7 +59,7 @@ class SettingAside:
         except CheckpointMoved:
             tables.load()
             return
-        self.tell("parked the %s %s at position %s (%s): %s", unit.kind, unit.unit_id, *unit[2:5])
+        self.tell("parked %s", unit)
         tables.written(after)
 
     def _leave_out(self, event: LogEvent, left_out: LeftOut) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
+from ..visible import visible
+
 LONGEST: Final = 1_000
 """So many characters of a text are shown."""
 
@@ -13,11 +15,6 @@ class Markup(str):
     """Text that is HTML already. It comes from `element` and `document` alone."""
 
     __slots__ = ()
-
-
-def visible(text: str) -> str:
-    """Return a text with control and bidirectional characters made visible, but for ends of lines."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def shortened(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from ..audit.causation import MAX_ENTRIES, CausationTree, tree_of
 from ..audit.history import HistoryEntry
 from ..errors import BadSettings
 from ..queries import as_id
-from .output import DbOption, JsonOption, console, plain, print_json, shown
+from .output import DbOption, JsonOption, console, json_line, plain, print_json, shown
 from .session import connected
 
 SHOWN_CHARACTERS = 300
@@ -110,10 +109,10 @@ def _print_json(entries: Iterator[HistoryEntry], limit: int) -> None:
     sys.stdout.write('{"events": [')
     position = None
     for entry in islice(entries, limit):
-        sys.stdout.write(("" if position is None else ", ") + json.dumps(_json(entry), ensure_ascii=False))
+        sys.stdout.write(("" if position is None else ", ") + json_line(_json(entry)))
         position = entry.position
     more = position if next(entries, None) is not None else None
-    sys.stdout.write(f'], "after": {json.dumps(more)}}}\n')
+    sys.stdout.write(f'], "after": {json_line(more)}}}\n')
     sys.stdout.flush()
 
 

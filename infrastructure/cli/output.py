@@ -14,9 +14,11 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ..errors import BadSettings
 from ..queries import FIRST_TIME, LAST_TIME
+from ..visible import one_line, visible
 
 DbOption = Annotated[
     str | None,
@@ -30,8 +32,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 Columns = Mapping[str, str | Callable[[Any], Any]]
 
-console = Console(highlight=False, markup=False, emoji=False)
-errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+class Terminal(Console):
+    """A console on which no text can move the cursor or turn the writing round, wherever the text comes from."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text as it is shown: every string that is printed, or stands in a table, comes by here."""
+        return super().render_str(visible(text), **options)
+
+
+console = Terminal(highlight=False, markup=False, emoji=False)
+errors = Terminal(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def plain(value: Any) -> Any:
@@ -61,9 +72,14 @@ def time_given(option: str, text: str | None, default: datetime | None) -> datet
     return time
 
 
+def json_line(value: Any) -> str:
+    """Return a value as JSON in which what a terminal would obey, and half a surrogate, is escaped."""
+    return visible(json.dumps(plain(value), ensure_ascii=False), lambda character: json.dumps(character)[1:-1])
+
+
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON."""
-    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
+    sys.stdout.write(json_line(value) + "\n")
     sys.stdout.flush()
 
 
@@ -80,7 +96,7 @@ def shown(value: Any) -> str:
             return value.strftime("%Y-%m-%d %H:%M:%S")
         case dict() | list():
             value = json.dumps(plain(value), ensure_ascii=False)
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
+    return one_line(str(value))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

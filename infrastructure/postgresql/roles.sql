@@ -54,7 +54,7 @@ BEGIN
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO tiu_writer', name);
     END LOOP;
     GRANT INSERT ON events TO tiu_writer;
-    GRANT SELECT ON checkpoints TO tiu_writer; -- how far the read tables are
+    GRANT SELECT ON checkpoints, parked_units, left_out_events TO tiu_writer; -- how far the read tables are
     GRANT SELECT ON personal_keys TO tiu_projector, tiu_auditor; -- what is personal in the events
     GRANT INSERT ON seals TO tiu_auditor;
 END;

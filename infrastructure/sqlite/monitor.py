@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..sql import statements
 from .connections import open_database, translated
 
 SQL = statements("sqlite/monitor.sql")
+SIDES = ("", "-wal", "-shm")
 UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
@@ -54,6 +56,17 @@ def facts(path: Path, timeout: float) -> dict[str, Any]:
     """Return SQLite's `version`, and the `journal_mode` and `encoding` of a file. Raises StoreUnavailable."""
     with _opened(path, timeout) as connection:
         return {name: connection.execute(SQL[name]).fetchone()[0] for name in ("version", "journal_mode", "encoding")}
+
+
+def open_to_others(path: Path) -> str | None:
+    """Return what is wrong where others than its owner may read or write a file, or one that SQLite keeps beside it."""
+    for side in SIDES:
+        file = path.with_name(path.name + side)
+        mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0
+        if mode & 0o077:
+            may = " and ".join(word for word, bits in (("read", 0o044), ("write", 0o022)) if mode & bits) or "run"
+            return f"{file}: others than its owner may {may} it (mode {mode:o}): chmod 600 {file}"
+    return None
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def told(db: Backend) -> Backend:
 @pytest.fixture(scope="session", params=BACKENDS)
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     """A database with the story in it, for tests that change nothing."""
-    with _lasting(request, tmp_path_factory) as backend:
+    with lasting(request, tmp_path_factory) as backend:
         tell(backend)
         yield backend
 
@@ -54,12 +54,13 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="session", params=BACKENDS)
 def empty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     """A migrated database with nothing in it, for tests that change nothing."""
-    with _lasting(request, tmp_path_factory) as backend:
+    with lasting(request, tmp_path_factory) as backend:
         yield backend
 
 
 @contextmanager
-def _lasting(request: pytest.FixtureRequest, folders: pytest.TempPathFactory) -> Iterator[Backend]:
+def lasting(request: pytest.FixtureRequest, folders: pytest.TempPathFactory) -> Iterator[Backend]:
+    """Give a migrated database of the kind that is asked for, with nothing in it."""
     if request.param == "sqlite":
         with new_backend("sqlite", folders.mktemp("cli") / "tiu.db") as backend:
             yield backend

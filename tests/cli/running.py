@@ -10,7 +10,7 @@ import select
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,12 +111,13 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Start the installed script, all its streams piped as text; it is gone afterwards, whatever happens."""
+def started(*arguments: object, more: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Start the installed script, all its streams piped as text, with `more` in its environment; it is gone
+    afterwards, whatever happens."""
     command = [script(), *map(str, arguments)]
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, env=environment(), encoding="utf-8", stdin=pipe, stdout=pipe, stderr=pipe
+        command, env=environment() | dict(more or {}), encoding="utf-8", stdin=pipe, stdout=pipe, stderr=pipe
     ) as process:
         try:
             yield process

@@ -64,8 +64,8 @@ TYPES: dict[str, tuple[object, str]] = {
     "JsonArray": (values.JsonArray, "a JSON array, with the bounds of a JsonObject"),
     "Capabilities": (
         values.Capabilities,
-        f"a list of text, none empty, at most {values.MAX_CAPABILITIES_BYTES:,} bytes in UTF-8 as JSON; held sorted, "
-        "each once",
+        f"a list of at most {values.MAX_CAPABILITIES:,} texts, none empty, {values.MAX_CAPABILITIES_BYTES:,} bytes in "
+        "UTF-8 as JSON; held sorted, each once",
     ),
     "LeaseSeconds": (agent.LeaseSeconds, f"a whole number of seconds, 1 to {agent.MAX_LEASE_SECONDS}"),
     "AttemptsLimit": (claim_expiry.AttemptsLimit, f"a whole number, 1 to {claim_expiry.MAX_ATTEMPTS}"),

@@ -10,7 +10,7 @@ import pytest
 from claude_tiu.domain.errors import Fault, InvalidCommand
 from claude_tiu.domain.messages import Command
 from claude_tiu.domain.session import EndSession
-from claude_tiu.domain.task import ClaimProgress
+from claude_tiu.domain.task import AddTask, ClaimProgress
 from claude_tiu.domain.user import CreateUser, ForgetUser
 from tests.domain.door import HASH, faults, faulty_fields, made
 
@@ -160,3 +160,25 @@ class TestAFaultIsToldShort:
 
     def test_a_field_name_with_line_breaks_is_shown_in_one_line(self) -> None:
         faults(ClaimProgress, **{"x\n\x1b[31m": 1})
+
+
+class TestVeryManyFaults:
+    def test_the_first_hundred_are_told_and_how_many_more_there_are(self) -> None:
+        unknown = {f"field_{number}": number for number in range(250)}
+        with pytest.raises(InvalidCommand) as caught:
+            made(AddTask, **unknown)
+        *told, last = caught.value.faults
+        assert [fault.field for fault in told] == [f"field_{number}" for number in range(100)]
+        assert str(last) == "and 150 more faults"
+
+    def test_of_more_than_a_line_could_hold_on_purpose_none_is_looked_at(self) -> None:
+        with pytest.raises(InvalidCommand) as caught:
+            made(AddTask, **{f"field_{number}": number for number in range(10_001)})
+        assert [str(fault) for fault in caught.value.faults] == ["10,001 faults are too many to tell"]
+
+    def test_a_list_that_is_too_long_is_one_fault_however_many_its_items_have(self) -> None:
+        with pytest.raises(InvalidCommand) as caught:
+            made(AddTask, capabilities=[0] * 100_000)
+        assert len(caught.value.faults) <= 101
+        assert len(caught.value.message) < 20_000
+        assert faulty_fields(AddTask, capabilities=["same"] * 1_001) == ["capabilities"]

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_tiu.infrastructure.audit import markup
 from claude_tiu.infrastructure.audit.markup import element, foreign, style
 from claude_tiu.infrastructure.audit.report import MOST_ROWS, Proofs, Report, StoryLine, html
 from claude_tiu.infrastructure.audit.report_chart import BOTTOM, LEFT, NARROW, RIGHT, TOP, WIDE, Moment, chart, moments
 from claude_tiu.infrastructure.queries import IssueRow, MetricRow, ProjectRow, ReportRow, TaskRow
+from claude_tiu.infrastructure.visible import visible
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PROJECT, RUN, OLDER = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -281,8 +281,8 @@ class TestSafety:
     @given(st.text(), st.text())
     def test_any_text_can_be_read_back_from_an_element(self, text: str, value: str) -> None:
         page = Page(element("p", text, title=value))
-        assert page.elements == [("p", {"title": markup.visible(value)})]
-        assert page.text.removesuffix(" ") == markup.visible(text).replace("\r", "\n") or not text
+        assert page.elements == [("p", {"title": visible(value)})]
+        assert page.text.removesuffix(" ") == visible(text).replace("\r", "\n") or not text
 
     def test_only_elements_are_not_escaped(self) -> None:
         assert element("p", "<b>", element("b", "<i>")) == "<p>&lt;b&gt;<b>&lt;i&gt;</b></p>"

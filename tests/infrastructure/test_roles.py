@@ -18,7 +18,8 @@ from claude_tiu.infrastructure.errors import RolesRefused, StoreUnavailable
 from claude_tiu.infrastructure.postgresql.roles import ROLES, apply_roles, script
 from claude_tiu.infrastructure.settings import Settings, database
 from claude_tiu.infrastructure.tiu import open_events
-from tests.support.every_table import tell_all
+from claude_tiu.projections.read_model import READ_MODEL
+from tests.support.every_table import CHAPTERS, Narrator, last_position, tell_all
 from tests.support.history import PROJECT, USER, create_user, uid
 from tests.support.stores import PostgreSQLBackend
 from tests.support.tampering import AT, KEY
@@ -77,6 +78,26 @@ def test_the_writer_appends_and_forgets(granted: PostgreSQLBackend) -> None:
         tiu.wait_for(position)
         ((name,),) = granted.on_reads("SELECT username FROM users WHERE id = ?", eve)
         assert name == f"forgotten:{eve}"
+
+
+def test_the_writer_can_execute_what_fills_every_table_and_the_projector_fills_it(
+    postgresql: PostgreSQLBackend,
+) -> None:
+    """Claims, users, retention and templates among it: neither has more than its role."""
+    apply_roles(postgresql.url)
+    try:
+        with (
+            connect(as_role(postgresql, "tiu_projector")) as projecting,
+            connect(as_role(postgresql, "tiu_writer"), project=False) as tiu,
+        ):
+            narrator = Narrator(tiu)
+            for chapter in CHAPTERS:
+                chapter(narrator)
+            tiu.wait_for(last_position(tiu))
+            assert (tiu.lag().behind, tiu.parked(), projecting.parked()) == (0, [], [])
+        assert {name for name, rows in postgresql.tables(READ_MODEL).items() if not rows} == {"parked_units"}
+    finally:
+        apply_roles(postgresql.url, drop=True)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -150,6 +171,15 @@ def test_the_auditor_reads_everything_and_seals(granted: PostgreSQLBackend) -> N
     with Tiu(database(as_role(granted, "tiu_auditor"), settings), settings, project=False) as tiu:
         assert next(tiu.history(PROJECT)).sentence
         assert tiu.read.dashboard(USER)
+
+
+def test_whoever_may_only_read_can_append_by_no_function(granted: PostgreSQLBackend) -> None:
+    for role in ("tiu_reader", "tiu_auditor", "tiu_projector"):
+        with pytest.raises(StoreUnavailable, match="permission denied"):  # noqa: SIM117 - what is raised where says it
+            with connect(as_role(granted, role), project=False) as tiu:
+                tiu.execute(CreateProject(user_id=USER, name="Not this role's"))
+    assert refusal(granted, "tiu_reader", "SELECT key FROM personal_keys")
+    assert refusal(granted, "tiu_reader", "SELECT reservation_key FROM store")
 
 
 def test_every_table_is_some_roles(granted: PostgreSQLBackend) -> None:

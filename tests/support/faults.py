@@ -46,6 +46,7 @@ FAULTS: dict[str, Fault] = {
         "random commands and named races on the same few ids; threads share a connection, or have several",
     ),
     "clients_in_processes": Fault("clients at once, in processes", "the same, in two processes at once"),
+    "hostile_lines": Fault("hostile lines", "commands from their schemas, spoiled and not, and any bytes: `tiu apply`"),
 }
 """Every kind, in the order of the table."""
 
