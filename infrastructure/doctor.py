@@ -18,6 +18,7 @@ from ..projections.read_model import READ_MODEL
 from . import migrations
 from .checkpoints import Lag, Standing
 from .errors import BadSettings, NotMigrated
+from .leases import Holder
 from .postgresql import monitor as postgresql
 from .projector import POLL_SECONDS, Projector
 from .settings import Database, Settings, database, load_settings
@@ -25,7 +26,7 @@ from .shadows import shadow_of
 from .sqlite import monitor as sqlite
 from .sqlite.generations import read_path
 from .sqlite.schema import SQLiteFile
-from .tiu import open_stores
+from .tiu import leases_of, open_stores
 
 MOVING_SECONDS = 2 * POLL_SECONDS
 """How long tables that are behind may stand still before that is wrong: a projector looks once in POLL_SECONDS."""
@@ -87,6 +88,8 @@ class LagCheck(Check):
     parked: int | None = None
     """How many units are parked: their events wait."""
     parked_since: datetime | None = None
+    active: str | None = None
+    """Which process keeps the tables up to date."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +252,7 @@ def _lag(where: Database, settings: Settings, migrated: MigrationsCheck) -> LagC
         if migrated.missing:
             return LagCheck(None, "not checked: the database lacks migrations")
         return LagCheck(False, problem)
-    before, now = found
+    before, now, holder = found
     refused = now.refused.message if now.refused else None
     if refused is None and now.behind and now.lag.position == before.lag.position:
         problem = f"the read tables have not moved for {MOVING_SECONDS:g} s: is a projector running?"
@@ -263,6 +266,7 @@ def _lag(where: Database, settings: Settings, migrated: MigrationsCheck) -> LagC
         refused=refused,
         parked=now.lag.parked,
         parked_since=now.lag.parked_since,
+        active=f"process {holder.pid} on {holder.host}" if holder and holder.active else None,
     )
 
 
@@ -273,8 +277,9 @@ def _parked(lag: Lag) -> str | None:
     return f"{lag.parked} unit(s) parked, the first since {since} UTC: `tiu projector parked list` says why"
 
 
-def _standings(where: Database, settings: Settings) -> tuple[Standing, Standing]:
-    """Return where the read tables stand; and, where they are behind, what a projector has made of that since."""
+def _standings(where: Database, settings: Settings) -> tuple[Standing, Standing, Holder | None]:
+    """Return where the read tables stand; where they are behind, what a projector has made of that since; and who it
+    is."""
     events, reads = open_stores(where, settings)
     with closing(events), closing(reads):
         projector = Projector(events, reads, READ_MODEL)
@@ -285,7 +290,7 @@ def _standings(where: Database, settings: Settings) -> tuple[Standing, Standing]
                 break
             time.sleep(LOOK_SECONDS)
             now = projector.standing()
-    return before, now
+        return before, now, leases_of(events, reads, settings).holder(READ_MODEL.name)
 
 
 def _rebuild(where: Database, settings: Settings) -> RebuildCheck:

@@ -101,6 +101,19 @@ class CheckpointMoved(TiuError):
     code = "checkpoint_moved"
 
 
+class StoreReplaced(TiuError):
+    """The database of an open connection is another one by now: what it remembers of it does not count any more."""
+
+    code = "store_replaced"
+
+
+class LeaseLost(TiuError):
+    """Another has taken over from one that stood still for too long, or was cut off: what it was about to write is not
+    written."""
+
+    code = "lease_lost"
+
+
 class ProjectionFailed(TiuError):
     """An event could not be projected, and is not parked; the read tables stand before it."""
 

@@ -176,8 +176,11 @@ class Listener(Protocol):
     def wait(self, timeout: float) -> None:
         """Return when something may have been appended since the last wait, when woken, or after `timeout` seconds."""
 
+    def pause(self, timeout: float) -> None:
+        """Return when woken, or after `timeout` seconds; appends wake nobody, or cost little."""
+
     def wake(self) -> None:
-        """Make a wait return now; from any thread."""
+        """Make a wait, or a pause, return now; from any thread."""
 
     def close(self) -> None: ...
 
@@ -214,6 +217,10 @@ class EventStore(ApplicationRecorder):
     def incarnation(self) -> object:
         """Another one where the database has crashed: what was read before, and kept, may not have been on disk."""
         return None
+
+    @abstractmethod
+    def require_same(self) -> None:
+        """Raise StoreReplaced where the database is another one than when this was opened."""
 
     @abstractmethod
     def append(self, units: Sequence[Unit]) -> list[Outcome]:

@@ -30,6 +30,7 @@ GAUGES = {
     "claude_tiu_projector_parked_units": "Units whose events wait, because one could not be projected.",
     "claude_tiu_projector_parked_since_seconds": "Since when the first of them is parked (Unix time); 0 where none is.",
     "claude_tiu_checkpoint_refused": "1 where the projection's tables must be rebuilt, else 0.",
+    "claude_tiu_projector_active": "1 where this connection's projector is the active one, 0 where it stands by.",
     "claude_tiu_projector_stopped": "1 where this connection's projector stopped at a failure, else 0.",
     "claude_tiu_pool_size": "Connections of this process's pool.",
     "claude_tiu_pool_available": "Those of them that are idle.",
@@ -83,7 +84,10 @@ class TiuCollector:
             return self._reading
 
     def _of_this_process(self) -> Values:
-        values: Values = {"claude_tiu_projector_stopped": self._tiu.projector.failure is not None}
+        values: Values = {
+            "claude_tiu_projector_active": self._tiu.projector.active,
+            "claude_tiu_projector_stopped": self._tiu.projector.failure is not None,
+        }
         if pool := self._tiu.monitor.pool():
             values["claude_tiu_pool_size"] = pool.size
             values["claude_tiu_pool_available"] = pool.available

@@ -9,6 +9,7 @@ from ..projections.fold import Step
 from ..projections.projection import Projection
 from ..projections.running_state import RunningState
 from .checkpoints import require_fit
+from .errors import LeaseLost
 from .event_store import Log, LogEvent
 from .parking import Sieve
 from .read_store import Checkpoint, ReadStore
@@ -27,6 +28,9 @@ class Projected:
         self.checkpoint: Checkpoint | None = None
         self.loaded = False
         """False where the stored tables must be looked at again."""
+        self.tenure: int | None = None
+        """The fence under which alone is written; None: under whichever the tables have."""
+        self._fence = 0
         self.moved = threading.Condition()
 
     @property
@@ -39,8 +43,14 @@ class Projected:
         return self.reads.checkpoint(self.projection.name)
 
     def load(self) -> None:
-        """Go by what is stored. Raises CheckpointRefused."""
+        """Go by what is stored. Raises CheckpointRefused, LeaseLost."""
         checkpoint = self.stored()
+        self._fence = checkpoint.fence if checkpoint else self.reads.fence(self.projection.name)
+        if self.tenure not in (None, self._fence):
+            raise LeaseLost(
+                f"another has taken over {self.projection.name} (tenure {self._fence}, this one's was {self.tenure})",
+                name=self.projection.name,
+            )
         require_fit(checkpoint, self.projection, self.log)
         self.state.clear()
         self.sieve.load(anew=checkpoint is None or checkpoint.position == 0)
@@ -51,7 +61,8 @@ class Projected:
     def behind(self, event: LogEvent, before: Checkpoint | None, *, made_again: bool = False) -> Checkpoint:
         """Return the checkpoint behind an event; where rows are `made_again`, none that is remembered counts."""
         generation = (before.generation if before else 1) + made_again
-        return Checkpoint(self.projection.version, self.log.epoch, event.position, event.hash, generation)
+        fence = before.fence if before else self._fence
+        return Checkpoint(self.projection.version, self.log.epoch, event.position, event.hash, generation, fence)
 
     def write(self, before: Checkpoint | None, steps: Sequence[Step], after: Checkpoint) -> None:
         """Write steps behind a checkpoint. Raises CheckpointMoved, ProjectionFailed."""

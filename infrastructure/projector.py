@@ -1,7 +1,7 @@
 """The projector: reads events in batches, folds what they mean, writes it with its checkpoint in one transaction.
 
-Any number may run at once: a batch is written only if the checkpoint still stands where it was read, so nothing is
-ever done twice, and one that lost the race goes on from where the other came to.
+Of any number that run, one holds the lease (leases.py) and projects; the others stand by. A batch is written only if
+the checkpoint still stands where it was read, under the tenure in which it was: nothing is ever done twice.
 """
 
 from __future__ import annotations
@@ -11,14 +11,24 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from uuid import UUID
 
 from ..projections.fold import Step
 from ..projections.projection import Projection
 from .batches import Batches, seldom_collecting
 from .checkpoints import Lag, Standing, another_history, require_fit
-from .errors import CheckpointMoved, CheckpointRefused, ProjectionFailed, StoreUnavailable, WaitTimeout
-from .event_store import READ_BYTES, Listener, Log, LogEvent
+from .errors import (
+    CheckpointMoved,
+    CheckpointRefused,
+    ConnectionClosed,
+    LeaseLost,
+    ProjectionFailed,
+    StoreUnavailable,
+    WaitTimeout,
+)
+from .event_store import READ_BYTES, EventStore, Listener, Log, LogEvent
+from .leases import Lease
 from .parking import Discarding, Known, ParkedUnit, known_of, reason_of
 from .projected import Projected
 from .read_store import Checkpoint, ReadStore
@@ -58,6 +68,10 @@ class Projector:
         self._batches = Batches(projection, self._tables.state)
         self._stepping = threading.Lock()
         self._failure: Exception | None = None
+        self._lease: Lease | None = None
+        self._role: bool | None = None
+        """Whether it was told to be active."""
+        self._looked = 0.0
 
     @property
     def position(self) -> int:
@@ -143,7 +157,7 @@ class Projector:
         try:
             steps, after = self._fold(events, keys, self._tables.checkpoint)
             self._tables.write(self._tables.checkpoint, steps, after)
-        except (CheckpointRefused, StoreUnavailable, CheckpointMoved, Discarding):
+        except (CheckpointRefused, StoreUnavailable, CheckpointMoved, LeaseLost, Discarding):
             self._tables.loaded = False
             raise
         except Exception as error:
@@ -269,33 +283,112 @@ class Projector:
             total += done
         return total
 
+    def catch_up_in(self, lease: Lease, progress: Callable[[int], None] | None = None) -> int:
+        """Catch up where the lease can be had, which stays held until `leave`; else do nothing. Raises as `step`."""
+        self._lease = lease
+        try:
+            return self.catch_up(progress) if self._holds_lease() else 0
+        except LeaseLost:
+            self.leave()
+            return 0
+
     @staticmethod
     def _told(done: int, progress: Callable[[int], None] | None) -> int:
         if done and progress:
             progress(done)
         return done
 
-    def run(self, listener: Listener, stop: threading.Event) -> None:
-        """Project until told to stop (set `stop`, wake `listener`). A store that is away is waited for.
+    def run(
+        self,
+        listener: Listener,
+        stop: threading.Event,
+        lease: Lease | None = None,
+        told: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        """Project until told to stop (set `stop`, wake `listener`), while the lease is held: else stand by.
 
-        Raises CheckpointRefused or ProjectionFailed.
+        A store that is away is waited for. `told` is told whether it is active, when that changes, before the first
+        batch. Raises CheckpointRefused, StoreReplaced or ProjectionFailed; the lease is given up whatever ends it.
         """
+        self._lease, self._failure, self._role = lease, None, None
+        self._tell_moved()
+        ended: Exception = WaitTimeout("the projector was stopped")
         try:
             while not stop.is_set():
                 try:
-                    done = self.step()
-                    if done == 0:
+                    if not self._holds_lease(told):
+                        self._stand_by(listener, stop)
+                    elif not (done := self.step()):
+                        self._look_at_the_store()
                         listener.wait(POLL_SECONDS)
                     elif done == self._batch_size:
                         self.hurry(stop.is_set)
+                except LeaseLost as error:
+                    log.warning("projector stands by: %s", error)
+                    self.leave()
                 except StoreUnavailable as error:
                     log.warning("projector waits for its store: %s", error)
                     self._tables.loaded = False
                     stop.wait(RETRY_SECONDS)
         except Exception as error:
-            self._end(error)
+            ended = error
             raise
-        self._end(WaitTimeout("the projector was stopped"))
+        finally:
+            self.leave()
+            self._end(ended)
+
+    def _holds_lease(self, told: Callable[[bool], None] = lambda _: None) -> bool:
+        """Whether this projector is the active one; it takes the lease where it can. Raises LeaseLost."""
+        lease = self._lease
+        if lease is None:
+            return True
+        if lease.fence is not None:
+            lease.keep()
+            return True
+        if acquired := lease.acquire():
+            self._tables.loaded, self._tables.tenure = False, lease.fence
+        if self._role is not acquired:
+            self._role = acquired
+            told(acquired)
+        self._tell_moved()
+        return acquired
+
+    def _look_at_the_store(self) -> None:
+        """Now and then: events that come show by themselves whether they go on from the checkpoint. Raises
+        CheckpointRefused, StoreReplaced."""
+        if time.monotonic() - self._looked > POLL_SECONDS:
+            self._looked = time.monotonic()
+            if isinstance(self._events, EventStore):
+                self._events.require_same()
+            self.check(self._tables.checkpoint)
+
+    def _stand_by(self, listener: Listener, stop: threading.Event) -> None:
+        """Wait until it is worth trying for the lease again."""
+        until = time.monotonic() + (self._lease.pause if self._lease else 0)
+        while not stop.is_set() and (left := until - time.monotonic()) > 0:
+            listener.pause(left)
+
+    def leave(self) -> None:
+        """Give the lease up, if it is held."""
+        if self._lease is not None:
+            with suppress(StoreUnavailable, ConnectionClosed):
+                self._lease.give_up()
+            self._tables.loaded, self._tables.tenure = False, None
+            self._tell_moved()
+
+    @property
+    def active(self) -> bool:
+        """Whether this projector holds a lease, as far as it knows."""
+        return self._lease is not None and self._lease.fence is not None
+
+    @property
+    def _is_here(self) -> bool:
+        """Whether it is this projector that projects: without a lease, it does."""
+        return self._lease is None or self.active
+
+    def _tell_moved(self) -> None:
+        with self._tables.moved:
+            self._tables.moved.notify_all()
 
     def _end(self, reason: Exception) -> None:
         """Tell those that wait that nothing more comes."""
@@ -304,19 +397,42 @@ class Projector:
             self._tables.moved.notify_all()
 
     def wait_for(self, position: int, timeout: float) -> None:
-        """Wait, while `run` runs in another thread, until the tables have the event at `position`.
+        """Wait, while `run` runs in another thread, until the tables have the event at `position`, whoever brings it.
 
         Raises EventParked where they have come past it without it, WaitTimeout, or what stopped the projector.
         """
-        with self._tables.moved:
-            self._tables.moved.wait_for(lambda: self.position >= position or self._failure, timeout)
-            if self.position < position:
-                raise self._failure or WaitTimeout(
-                    f"the read tables stand at position {self.position}, not at {position}, after {timeout} s",
-                    position=self.position,
+        deadline, pauses = time.monotonic() + timeout, _pauses()
+        while not self._has_come(position, deadline):
+            reached = self._tables.position
+            if not self._is_here:  # another one is: its tables are looked at
+                checkpoint = self._tables.stored()
+                self.check(checkpoint)
+                reached = checkpoint.position if checkpoint else 0
+                if reached >= position:
+                    parked = {unit.unit_id: unit for unit in self.parked()}
+                    break
+            if time.monotonic() > deadline:
+                raise WaitTimeout(
+                    f"the read tables stand at position {reached}, not at {position}, after {timeout} s",
+                    position=reached,
                 )
-        if parked := {**self._tables.sieve.parked}:
+            time.sleep(next(pauses))
+        else:
+            parked = {**self._tables.sieve.parked}
+        if parked:
             require_projected(self._events, self._aside.parking, parked, position)
+
+    def _has_come(self, position: int, deadline: float) -> bool:
+        """Wait while this projector is the active one; return whether it has come to a position. Raises what stopped
+        it."""
+        with self._tables.moved:
+            self._tables.moved.wait_for(
+                lambda: self.position >= position or self._failure or not self._is_here,
+                max(deadline - time.monotonic(), 0),
+            )
+            if self.position < position and self._failure:
+                raise self._failure
+            return self.position >= position
 
 
 def _done(written: Future[None], count: int, after: Checkpoint) -> tuple[int, Checkpoint]:
@@ -327,13 +443,19 @@ def _done(written: Future[None], count: int, after: Checkpoint) -> tuple[int, Ch
 
 def poll_for(position: int, timeout: float, lag: Callable[[], Lag]) -> None:
     """Wait for another process's projector to come to `position`. Raises WaitTimeout."""
-    deadline = time.monotonic() + timeout
-    pause = 0.002
+    deadline, pauses = time.monotonic() + timeout, _pauses()
     while (now := lag().position) < position:
         if time.monotonic() > deadline:
             raise WaitTimeout(
                 f"the read tables stand at position {now}, not at {position}, after {timeout} s: is one running?",
                 position=now,
             )
-        time.sleep(pause)
+        time.sleep(next(pauses))
+
+
+def _pauses() -> Iterator[float]:
+    """Yield for how long to wait before looking again: short at first."""
+    pause = 0.002
+    while True:
+        yield pause
         pause = min(pause * 1.5, 0.1)

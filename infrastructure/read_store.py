@@ -27,6 +27,8 @@ class Checkpoint(NamedTuple):
     event_hash: bytes
     generation: int = 1
     """Which making of the tables it is of: what was remembered of others' rows does not count after a rebuild."""
+    fence: int = 0
+    """The number of the tenure under which it is moved (leases.py); 0 before the first."""
 
 
 class ReadStore(ABC):
@@ -37,11 +39,15 @@ class ReadStore(ABC):
         """Return a projection's checkpoint; None before its first batch."""
 
     @abstractmethod
+    def fence(self, projection: str) -> int:
+        """Return the number of the last tenure of a projection's lease; 0 before the first."""
+
+    @abstractmethod
     def apply(self, projection: str, before: Checkpoint | None, steps: Sequence[Step], after: Checkpoint) -> None:
         """Take steps in order, and move the checkpoint from `before` to `after`, in one transaction.
 
-        Raises CheckpointMoved where the checkpoint is not `before`, and ProjectionFailed where the database refuses a
-        row; nothing is written then.
+        Raises CheckpointMoved where the checkpoint is not `before`, its fence included (and of a first one, where the
+        lease's is not that of `after`), and ProjectionFailed where the database refuses a row; nothing is written then.
         """
 
     @abstractmethod

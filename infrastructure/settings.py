@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     sealing_key: Annotated[SecretStr | None, AfterValidator(_a_key)] = None
 
     projector_on_poison: Literal["park", "stop"] = "park"
+    projector_lease_seconds: Annotated[float, Field(ge=1, le=600)] = 10.0
 
     sqlite_timeout: Annotated[float, Field(ge=0, le=600)] = 20.0
     pool_size: Annotated[int, Field(ge=1, le=50)] = MAX_POOL_SIZE

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -31,17 +29,20 @@ from .audit.history import History, HistoryEntry
 from .audit.proofs import prove_events
 from .audit.seals import Inclusion, Seal, SealingKey
 from .audit.verify import Verification, VerifyReport
+from .background import Background
 from .checkpoints import Lag
 from .comparison import MAX_ROWS
 from .decision import Answer
 from .errors import NotParked, WaitTimeout
-from .event_store import EventStore, Listener
+from .event_store import EventStore
 from .executor import Executor
+from .leases import Holder, Leases
 from .monitoring import monitor_of
 from .parking import ParkedUnit
 from .postgresql.connections import Connections
 from .postgresql.event_store import PostgreSQLEventStore
 from .postgresql.host import execute_within
+from .postgresql.leases import PostgreSQLLeases
 from .postgresql.read_store import PostgreSQLReadStore
 from .projector import Projector, poll_for
 from .queries import Queries, as_id
@@ -51,13 +52,10 @@ from .retention import RetentionReport
 from .settings import Database, Settings, database, load_settings
 from .shadows import live_tables, shadow_of
 from .sqlite.event_store import SQLiteEventStore
-from .sqlite.read_store import current_reads
+from .sqlite.leases import SQLiteLeases
+from .sqlite.read_store import SQLiteReadStore, current_reads
 from .streams import load_stream
 from .unparking import require_projected, waiting
-
-FINISH_SECONDS = 5.0
-
-log = logging.getLogger(__name__)
 
 
 def open_events(where: Database, settings: Settings) -> PostgreSQLEventStore | SQLiteEventStore:
@@ -94,6 +92,16 @@ def open_stores(where: Database, settings: Settings) -> tuple[EventStore, ReadSt
     return events, reads
 
 
+def leases_of(events: EventStore, reads: ReadStore, settings: Settings) -> Leases:
+    """Return the leases of what `open_stores` has opened."""
+    seconds = settings.projector_lease_seconds
+    if isinstance(events, PostgreSQLEventStore):
+        return PostgreSQLLeases(events.connections, seconds)
+    if isinstance(events, SQLiteEventStore) and isinstance(reads, SQLiteReadStore):
+        return SQLiteLeases(events.connections.path, reads.files, seconds)
+    raise TypeError("such stores have no leases")
+
+
 class Tiu:
     """A connection; a context manager. Thread-safe: one for a process is enough.
 
@@ -111,14 +119,20 @@ class Tiu:
         """What the database says of itself: sizes, slow statements, indexes, and the use of its connections."""
         self.projector = Projector(self.events, self._reads, READ_MODEL, parks=settings.parks)
         """The read tables' projector; it runs by itself unless the connection was made with project=False."""
+        self.leases = leases_of(self.events, self._reads, settings)
+        """Which of several projectors is active."""
         self._executor = Executor(self.events)
         self._background: Background | None = None
         if project:
             try:
-                self._background = Background(self.projector, self.events.listen())
+                self._background = self._projecting()
             except BaseException:
                 self.close()
                 raise
+
+    def _projecting(self) -> Background:
+        listener = self.events.listen()
+        return Background(self.projector, listener, self.leases.candidate(READ_MODEL.name, listener))
 
     def execute(self, command: Command) -> Answer:
         """Decide a command and store its events. A retry with the same command_id returns the first answer.
@@ -204,6 +218,10 @@ class Tiu:
         """Return how far the read tables are behind the events."""
         return self.projector.lag()
 
+    def holder(self) -> Holder | None:
+        """Return which process keeps the read tables up to date, or did so last."""
+        return self.leases.holder(READ_MODEL.name)
+
     def parked(self) -> list[ParkedUnit]:
         """Return the units whose events wait, because one of them could not be projected, or refers to such a unit."""
         return self.projector.parked()
@@ -240,13 +258,40 @@ class Tiu:
         """Project until the read tables have come to a position, whoever brings them there. Raises WaitTimeout."""
         self._project_until(lambda: self.lag().position >= position, timeout)
 
-    def _project_until(self, done: Callable[[], bool], timeout: float) -> None:
+    def catch_up(self, progress: Callable[[int], None] | None = None, timeout: float = 3600.0) -> int:
+        """Project all there is by now, or wait until whoever is active elsewhere has; return how many events were
+        projected here. `progress` is told of each batch. Raises WaitTimeout, and what a projector does."""
+        last, total = self.events.max_notification_id() or 0, 0
+
+        def projected(done: int) -> None:
+            nonlocal total
+            total += done
+            if progress:
+                progress(done)
+
+        self._project_until(lambda: self.lag().position >= last, timeout, projected)
+        return total
+
+    def _project_until(
+        self, done: Callable[[], bool], timeout: float, progress: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Project, in a tenure for the time being where nobody is active, until `done`. Raises WaitTimeout."""
         deadline = time.monotonic() + timeout
-        while not done():
-            if time.monotonic() > deadline:
-                raise WaitTimeout(f"the read tables were not made as asked within {timeout:g} s")
-            if not self.projector.step():
-                time.sleep(0.01)
+        with ExitStack() as opened:
+            lease = None
+            if self._background is not None:
+                self._background.wake()
+            else:
+                listener = opened.enter_context(closing(self.events.listen()))
+                lease = self.leases.candidate(READ_MODEL.name, listener)
+                opened.callback(self.projector.leave)
+            while not done():
+                if self.projector.failure:
+                    raise self.projector.failure
+                if time.monotonic() > deadline:
+                    raise WaitTimeout(f"the read tables were not made as asked within {timeout:g} s")
+                if lease is None or not self.projector.catch_up_in(lease, progress):
+                    time.sleep(0.01)
 
     def count(self, id_: UUID) -> tuple[int, int]:
         """Return how many events and commands are stored of a project, or of a user."""
@@ -297,7 +342,7 @@ class Tiu:
             report = rebuild.run(accept=accept)
         if self._background is not None and not self._background.wake():  # it had stopped: at tables that did not fit
             self._background.join()
-            self._background = Background(self.projector, self.events.listen())
+            self._background = self._projecting()
         return report
 
     def verify(self, *, limit: int = MAX_ROWS, progress: Tell | None = None) -> VerifyReport:
@@ -335,37 +380,6 @@ class Tiu:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class Background:
-    """A projector in a thread of its own."""
-
-    def __init__(self, projector: Projector, listener: Listener) -> None:
-        self._stop = threading.Event()
-        self._listener = listener
-        self._thread = threading.Thread(target=self._run, args=(projector,), name="tiu-projector", daemon=True)
-        self._thread.start()
-
-    def _run(self, projector: Projector) -> None:
-        try:
-            projector.run(self._listener, self._stop)
-        except Exception as error:  # noqa: BLE001 - it ends the thread; wait_for tells the caller
-            log.error("projector stopped: %s", error)
-
-    def wake(self) -> bool:
-        """Make it look for events now; False where it has stopped."""
-        self._listener.wake()
-        return self._thread.is_alive()
-
-    def stop(self) -> None:
-        """Let the batch at hand finish; what waits for a database that is away ends when its stores are closed."""
-        self._stop.set()
-        self._listener.wake()
-        self._thread.join(FINISH_SECONDS)
-
-    def join(self) -> None:
-        self._thread.join()
-        self._listener.close()
 
 
 def connect(url: str | None = None, *, project: bool = True, settings: Settings | None = None) -> Tiu:

@@ -61,3 +61,4 @@ def _of_lag(report: Report) -> Iterator[str]:
     lag = report.lag
     if lag.position is not None:
         yield f"{lag.projection} at position {lag.position} of {lag.last_position}, {lag.behind} behind"
+        yield f"active: {lag.active}" if lag.active else "no projector is active"

@@ -20,7 +20,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from ...projections.write_side import Change, forget
-from ..errors import StoreUnavailable
+from ..errors import StoreReplaced, StoreUnavailable
 from ..event_store import (
     LAST,
     READ_BYTES,
@@ -42,7 +42,7 @@ from ..group_load import GroupLoad
 from ..keys import KeyRing
 from ..sql import for_psycopg, statements
 from .appending import append, append_one, changes_json, is_small
-from .connections import Connection, Connections, Held, connect
+from .connections import Connection, Connections, Held, connect, shown, translated
 from .wire import execute, integers, uuids
 
 SQL = {name: for_psycopg(statement) for name, statement in statements("postgresql/events.sql").items()}
@@ -75,6 +75,10 @@ class PostgreSQLEventStore(EventStore):
     @property
     def incarnation(self) -> object:
         return self._connections.incarnation
+
+    def require_same(self) -> None:
+        if self._all("store")[0][0] != self.epoch:
+            raise StoreReplaced(f"{shown(self.connections.url)} holds another event store by now: connect anew")
 
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
         if self._connections is self.connections:
@@ -343,7 +347,10 @@ def _changes(changes: Iterable[tuple[int, Change]]) -> Jsonb:
 
 
 class PostgreSQLListener:
-    """LISTENs on a connection of its own, and makes a new one when that is lost."""
+    """LISTENs on a connection of its own, and makes a new one when that is lost.
+
+    One thread uses it; any may wake it.
+    """
 
     def __init__(self, url: str, channel: str) -> None:
         self._url = url
@@ -357,24 +364,55 @@ class PostgreSQLListener:
         self._file = -1
         self._connect()
 
-    def _connect(self) -> None:
+    def _connect(self) -> Connection:
         connection = connect(self._url)
         connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
         self._file = connection.fileno()
         self._selector.register(self._file, selectors.EVENT_READ)
-        self._connection = connection
+        self._connection, self._listens = connection, True
+        return connection
+
+    @contextmanager
+    def session(self) -> Iterator[Connection]:
+        """Give the connection that listens, a new one where that was lost. Raises StoreUnavailable."""
+        try:
+            if self._connection is not None and self._connection.closed:
+                self._lose_connection()
+            connection = self._connection or self._connect()
+            with translated(self._url):
+                yield connection
+        except StoreUnavailable:
+            self._lose_connection()
+            raise
 
     def wait(self, timeout: float) -> None:
         try:
             if self._connection is None:
                 self._connect()
                 return  # what was appended while nobody listened was not told
+            if not self._listens:
+                self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+                self._listens = True
+                return
             if not _told(self._connection):
                 self._selector.select(timeout)
                 _told(self._connection)
         except (psycopg.Error, StoreUnavailable):
             self._lose_connection()
             self._selector.select(min(timeout, RECONNECT_SECONDS))
+        self._drain_wakes()
+
+    def pause(self, timeout: float) -> None:
+        """Nobody listens meanwhile: what is told to a session that does not look is kept by the server."""
+        try:
+            if self._connection is not None and self._listens:
+                self._connection.execute("UNLISTEN *")
+                self._listens = False
+            self._selector.select(timeout)
+            if self._connection is not None:
+                _told(self._connection)
+        except psycopg.Error:
+            self._lose_connection()
         self._drain_wakes()
 
     def _lose_connection(self) -> None:

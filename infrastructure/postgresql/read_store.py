@@ -74,6 +74,11 @@ class PostgreSQLReadStore(ReadStore):
             row = connection.execute(SQL["checkpoint"], {"projection": projection}).fetchone()
         return None if row is None else Checkpoint(*row)
 
+    def fence(self, projection: str) -> int:
+        with self._connections.using() as connection:
+            row = connection.execute(SQL["fence"], {"projection": projection}).fetchone()
+        return row[0] if row else 0
+
     def apply(self, projection: str, before: Checkpoint | None, steps: Sequence[Step], after: Checkpoint) -> None:
         values = after._asdict() | {"projection": projection}
         if before is not None:
@@ -85,7 +90,7 @@ class PostgreSQLReadStore(ReadStore):
                     return
             with connection.transaction(), connection.cursor() as cursor:
                 operates = any(isinstance(step, Operation) for step in steps)
-                cursor.execute(SQL["commit_without_waiting" if operates else "write_by_keys"])
+                cursor.execute(SQL["commit_without_waiting" if operates else "write_by_keys"], values)
                 _require_moved(cursor.execute(SQL[_move_name(values)], values).rowcount, values)
                 self._take(cursor, steps)
 
@@ -167,8 +172,7 @@ def _apply_few(connection: Connection, steps: Sequence[Step], values: Mapping[st
     """Write a few rows and their checkpoint in two round trips: all of it, and its end. Raises TypeError where the rows
     hold values of a type that is not known here."""
     batches = [batch for step in steps for batch in batches_of(cast(list[Writes], step))]
-    text, names = numbered(STATEMENTS[_move_name(values)])
-    first = [_BEGIN, _SETTINGS, Statement(text, *encoded([values[name] for name in names]))]
+    first = [_BEGIN, _statement("write_by_keys", values), _statement(_move_name(values), values)]
     rows = [
         Statement(_with_numbers(batch.statement("%s")), *encoded(row))
         for batch in batches
@@ -192,7 +196,11 @@ def _affected(result: PGresult) -> int:
 
 
 _BEGIN, _COMMIT, _ROLLBACK = (Statement(text, (), (), prepared=False) for text in ("BEGIN", "COMMIT", "ROLLBACK"))
-_SETTINGS = Statement(STATEMENTS["write_by_keys"], (), ())
+
+
+def _statement(name: str, values: Mapping[str, Any]) -> Statement:
+    text, names = numbered(STATEMENTS[name])
+    return Statement(text, *encoded([values[name] for name in names]))
 
 
 @cache

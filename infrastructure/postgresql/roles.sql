@@ -16,7 +16,7 @@ DECLARE
         'validation_reports', 'validation_issues', 'progress_metrics', 'workflows', 'workflow_steps', 'step_executions',
         'agents', 'agent_assignments', 'agent_metrics', 'projects_archive', 'tasks_archive', 'task_dependencies_archive',
         'project_files_archive', 'validation_reports_archive', 'validation_issues_archive', 'progress_metrics_archive',
-        'step_executions_archive', 'agent_assignments_archive', 'cleanup_log', 'checkpoints',
+        'step_executions_archive', 'agent_assignments_archive', 'cleanup_log', 'checkpoints', 'leases',
         'parked_units', 'left_out_events'];
     private_reads CONSTANT TEXT[] := ARRAY['project_state', 'task_state', 'run_state', 'staged_issues', 'agent_state'];
     here CONSTANT TEXT := quote_ident(current_schema());
@@ -54,7 +54,7 @@ BEGIN
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO tiu_writer', name);
     END LOOP;
     GRANT INSERT ON events TO tiu_writer;
-    GRANT SELECT ON checkpoints, parked_units, left_out_events TO tiu_writer; -- how far the read tables are
+    GRANT SELECT ON checkpoints, leases, parked_units, left_out_events TO tiu_writer; -- how far the read tables are
     GRANT SELECT ON personal_keys TO tiu_projector, tiu_auditor; -- what is personal in the events
     GRANT INSERT ON seals TO tiu_auditor;
 END;

@@ -82,7 +82,8 @@ ORDER BY 1, 2
 -- With `checkpoints`, in full; of the others what is left for the end is not made.
 SELECT format('CREATE SCHEMA %I', :shadow)
 UNION ALL SELECT format('COMMENT ON SCHEMA %I IS %L', :shadow, 'claude-tiu: a rebuild of ' || quote_ident(:live))
-UNION ALL SELECT format('CREATE TABLE %1$I.checkpoints (LIKE %2$I.checkpoints INCLUDING ALL)', :shadow, :live)
+UNION ALL SELECT format('CREATE TABLE %I.%I (LIKE %I.%I INCLUDING ALL)', :shadow, name, :live, name)
+FROM (VALUES ('checkpoints'), ('leases')) ours (name)
 UNION ALL SELECT format(
     'CREATE %sTABLE %I.%I (LIKE %I.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING IDENTITY '
     'INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING COMMENTS) USING %I%s',
@@ -330,10 +331,11 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = :shadow AND c.relname = ANY (:tables)
 UNION ALL
 SELECT format(
-    'INSERT INTO %I.checkpoints (projection, version, epoch, position, event_hash) '
-    'SELECT projection, version, epoch, position, event_hash FROM %I.checkpoints WHERE projection = %L '
+    'INSERT INTO %1$I.checkpoints (projection, version, epoch, position, event_hash, fence) '
+    'SELECT projection, version, epoch, position, event_hash, '
+    'coalesce((SELECT l.fence FROM %1$I.leases l WHERE l.name = projection), 0) FROM %2$I.checkpoints WHERE projection = %3$L '
     'ON CONFLICT (projection) DO UPDATE SET version = excluded.version, epoch = excluded.epoch, '
     'position = excluded.position, event_hash = excluded.event_hash, generation = checkpoints.generation + 1',
     :live, :shadow, :projection)
-UNION ALL SELECT format('DROP TABLE %I.checkpoints', :shadow)
+UNION ALL SELECT format('DROP TABLE %1$I.checkpoints, %1$I.leases', :shadow)
 UNION ALL SELECT format('DROP SCHEMA %I', :shadow)

@@ -94,6 +94,7 @@ class Connections:
         self.timeout = timeout
         self._synchronous = synchronous
         self._writer = self._open()
+        self._file = _identity(path)
         self._write_lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -101,6 +102,10 @@ class Connections:
 
     def _open(self) -> sqlite3.Connection:
         return open_database(self.path, timeout=self.timeout, synchronous=self._synchronous)
+
+    def is_at_its_path(self) -> bool:
+        """Whether the file that was opened is still the one of its name."""
+        return self._file == _identity(self.path)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -146,6 +151,14 @@ class Connections:
             connection.close()
         with self._write_lock:
             self._writer.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class Held:

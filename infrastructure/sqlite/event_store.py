@@ -17,6 +17,7 @@ from uuid import UUID
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 
 from ...projections.write_side import Change, forget
+from ..errors import StoreReplaced
 from ..event_hash import NO_EVENT, event_hash
 from ..event_store import (
     READ_BYTES,
@@ -124,6 +125,13 @@ class SQLiteEventStore(EventStore):
         """Which sibling of the file holds the read tables now."""
         generation: int = self._all("read_generation")[0][0]
         return generation
+
+    def require_same(self) -> None:
+        path = self.connections.path
+        if not self.connections.is_at_its_path():
+            raise StoreReplaced(f"{path} was replaced, or is gone, while it was open: connect anew", path=path)
+        if UUID(self._all("store")[0][0]) != self.epoch:
+            raise StoreReplaced(f"{path} holds another event store by now: connect anew", path=path)
 
     def append(self, units: Sequence[Unit]) -> list[Outcome]:
         if isinstance(self._connections, Connections):
@@ -460,6 +468,10 @@ class SQLiteListener:
             if changes != self._seen or self._woken.wait(WATCH_SECONDS):
                 break
         self._seen = self._changes()
+        self._woken.clear()
+
+    def pause(self, timeout: float) -> None:
+        self._woken.wait(timeout)
         self._woken.clear()
 
     def wake(self) -> None:

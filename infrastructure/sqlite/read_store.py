@@ -55,15 +55,20 @@ DECODERS: dict[Kind, Callable[[Any], Any]] = {
 
 class SQLiteReadStore(ReadStore):
     def __init__(self, files: Files) -> None:
-        self._connections = files
+        self.files = self._connections = files
 
     def checkpoint(self, projection: str) -> Checkpoint | None:
         with self._connections.reading() as connection:
             return checkpoint_of(connection, projection)
 
+    def fence(self, projection: str) -> int:
+        with self._connections.reading() as connection:
+            return fence_of(connection, projection)
+
     def apply(self, projection: str, before: Checkpoint | None, steps: Sequence[Step], after: Checkpoint) -> None:
         with self._connections.writing() as connection:
-            if checkpoint_of(connection, projection) != before:
+            stored = checkpoint_of(connection, projection)
+            if stored != before or (stored is None and fence_of(connection, projection) != after.fence):
                 raise CheckpointMoved(f"the checkpoint of {projection} has moved", projection=projection)
             for step in steps:
                 self._take(connection, step)
@@ -170,6 +175,12 @@ def checkpoint_of(connection: sqlite3.Connection, projection: str) -> Checkpoint
         return None
     version, epoch, *rest = row
     return Checkpoint(version, UUID(epoch), *rest)
+
+
+def fence_of(connection: sqlite3.Connection, projection: str) -> int:
+    """Return the number of the last tenure of a projection's lease as a connection sees it."""
+    row = connection.execute(SQL["fence"], {"projection": projection}).fetchone()
+    return row[0] if row else 0
 
 
 def _parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:

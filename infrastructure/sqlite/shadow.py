@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from ..rebuild import Shadow, Tell
 from ..sql import sequences, statements
 from .bulk import MIGRATIONS, BulkConnections, Things, complete, strip, things, things_of_migrations
 from .connections import Connections, open_database, transaction, translated
+from .file_lock import FileLock
 from .generations import CurrentFile, read_path
 from .read_store import SQLiteReadStore
 from .schema import SQLiteFile
@@ -54,18 +54,28 @@ class SQLiteShadow(Shadow):
         if not self._beside.exists():
             return False
         try:
-            with _only_one(self._lock):
+            with self._only_one():
                 return True
         except RebuildRefused:
             return False
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        with _only_one(self._lock):
+        with self._only_one():
             self._find()
             for generation in range(1, self._generation):  # a crash may have come between a swap and the end of a file
                 self._remove(read_path(self._path, generation))
             yield
+
+    @contextmanager
+    def _only_one(self) -> Iterator[None]:
+        lock = FileLock(self._lock)
+        if not lock.take():
+            raise RebuildRefused(f"{self._lock}: another rebuild is at work")
+        try:
+            yield
+        finally:
+            lock.let_go()
 
     def check(self) -> None:
         others = sorted(f"{thing.type} {thing.name}" for thing in self._others().values() if thing.type != "index")
@@ -156,15 +166,18 @@ class SQLiteShadow(Shadow):
             bring(checkpoint)
             if self._things(self._beside) != things(live):
                 raise RebuildRefused(f"{self._live} has changed its form meanwhile: rebuild again")
-            self._sync(1 if checkpoint is None else checkpoint.generation + 1)
+            leases = live.execute(SQL["leases"]).fetchall()
+            self._sync(1 if checkpoint is None else checkpoint.generation + 1, leases)
             self._name()
         self._remove(self._live)
 
-    def _sync(self, generation: int) -> None:
+    def _sync(self, generation: int, leases: Iterable[tuple[Any, ...]]) -> None:
         self._files.let_go()
         with self._open(self._beside, "FULL") as connection:
-            values = {"generation": generation, "projection": self._projection.name}
-            connection.execute(SQL["set_generation"], values)
+            with transaction(connection):
+                connection.executemany(SQL["set_lease"], leases)
+                values = {"generation": generation, "projection": self._projection.name}
+                connection.execute(SQL["set_generation"], values)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         folder = os.open(self._beside.parent, os.O_RDONLY)
         try:
@@ -219,30 +232,3 @@ class SQLiteComparison(DatabaseComparison):
         statement = row_statement(table, FORMS, "main" if side == "live" else "rebuilt")
         row: ComparableRow | None = self._connection.execute(statement, {"key": key}).fetchone()
         return row
-
-
-@contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
-    """Hold a file that is locked by one process at a time, and is gone afterwards. Raises RebuildRefused."""
-    descriptor = _locked(lock)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _locked(lock: Path) -> int:
-    while True:
-        try:
-            descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
-        except OSError as error:
-            raise StoreUnavailable(f"cannot open {lock}: {error.strerror}", path=lock) from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if lock.exists() and lock.stat().st_ino == os.fstat(descriptor).st_ino:
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            raise RebuildRefused(f"{lock}: another rebuild is at work") from None
-        os.close(descriptor)  # whoever had it has removed it meanwhile

@@ -20,8 +20,18 @@ SELECT version, epoch, position, event_hash, generation FROM checkpoints WHERE p
 SELECT (SELECT position FROM main.checkpoints WHERE projection = :projection),
        (SELECT position FROM rebuilt.checkpoints WHERE projection = :projection)
 
+-- name: leases
+SELECT name, fence, host, pid, since FROM leases
+
+-- name: set_lease
+INSERT INTO leases (name, fence, host, pid, since) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET
+    fence = excluded.fence, host = excluded.host, pid = excluded.pid, since = excluded.since
+
 -- name: set_generation
-UPDATE checkpoints SET generation = :generation WHERE projection = :projection
+UPDATE checkpoints SET generation = :generation,
+    fence = coalesce((SELECT fence FROM leases WHERE name = :projection), 0)
+WHERE projection = :projection
 
 -- name: name_generation
 UPDATE store SET read_generation = :next WHERE read_generation = :generation

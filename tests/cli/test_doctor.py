@@ -80,6 +80,7 @@ class TestAllIsWell:
             "refused": None,
             "parked": 0,
             "parked_since": None,
+            "active": None,
         }
         assert last == shared.on_events("SELECT max(position) FROM events")[0][0]
         assert contents(shared) == before
@@ -138,6 +139,7 @@ class TestSettings:
             "MASTER_KEY": ("not set", "default"),
             "SEALING_KEY": ("not set", "default"),
             "PROJECTOR_ON_POISON": ("park", "default"),
+            "PROJECTOR_LEASE_SECONDS": (10.0, "default"),
             "SQLITE_TIMEOUT": (20.0, "default"),
             "POOL_SIZE": (3, "environment"),
             "POOL_TIMEOUT": (30.0, "default"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from claude_tiu import connect
 from tests.cli.running import contents, done, folder, json_lines
 from tests.cli.story import PROJECT, STORY
 from tests.support.stores import VERSIONS, Backend, new_backend
@@ -84,8 +86,19 @@ class TestProjector:
     def test_status_shows_how_far_it_is(self, told: Backend, tmp_path: Path) -> None:
         assert positions(told) == {"position": EVENTS, "last_position": EVENTS, "behind": 0}
 
-        row = done("projector", "status", "--db", told.url).rows[-1].split()
-        assert row == ["read_model", str(EVENTS), str(EVENTS), "0", "0"]
+        *_, row, nobody = done("projector", "status", "--db", told.url).rows
+        assert row.split() == ["read_model", str(EVENTS), str(EVENTS), "0", "0"]
+        assert nobody == "no projector is active"
+
+    def test_status_shows_who_is_active(self, told: Backend) -> None:
+        with connect(told.url) as tiu:
+            tiu.wait_for(EVENTS)
+            active = done("projector", "status", "--db", told.url, "--json").json["active"]
+            assert (active["pid"], active["active"]) == (os.getpid(), True)
+            last = done("projector", "status", "--db", told.url).rows[-1]
+            assert last.startswith("active since ")
+            assert f"process {os.getpid()} on {active['host']}, tenure {active['fence']}" in last
+        assert done("projector", "status", "--db", told.url, "--json").json["active"] is None
 
     def test_status_of_nothing(self, empty: Backend) -> None:
         assert positions(empty) == {"position": 0, "last_position": 0, "behind": 0}

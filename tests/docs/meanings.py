@@ -191,6 +191,7 @@ SETTINGS: dict[str, str] = {
     "master_key": "32 bytes in base64, under which the keys of persons are wrapped; never shown",
     "sealing_key": "32 bytes in base64, with which `tiu audit seal` signs where no --key is given; never shown",
     "projector_on_poison": "`park` what cannot be projected, with its unit, and go on; or `stop` before it",
+    "projector_lease_seconds": "seconds after which another takes over from a projector that stands still",
     "sqlite_timeout": "seconds to wait for a locked SQLite file",
     "pool_size": "PostgreSQL connections of a process at most, its listener's not counted",
     "pool_timeout": "seconds to wait for a connection of the pool",

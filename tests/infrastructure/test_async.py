@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 OF_ITS_OWN = {"sync"}
 """What leads from the asynchronous face to the other."""
-INNER = {"events", "projector", "monitor"}
+INNER = {"events", "projector", "monitor", "leases"}
 """What the synchronous one lets the command line look into; it is there by `sync`."""
 
 

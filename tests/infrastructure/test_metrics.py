@@ -23,7 +23,7 @@ from tests.support.stores import Backend, PostgreSQLBackend, append, event
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "monitor.md"
 POOL = {"claude_tiu_pool_size", "claude_tiu_pool_available", "claude_tiu_pool_requests_waiting"}
-PROCESS = {"claude_tiu_up", "claude_tiu_projector_stopped"}
+PROCESS = {"claude_tiu_up", "claude_tiu_projector_active", "claude_tiu_projector_stopped"}
 
 
 def scraped(collector: TiuCollector) -> dict[str, float]:

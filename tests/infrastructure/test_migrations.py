@@ -222,8 +222,8 @@ def test_the_checkpoint_of_another_projection_stays(backend: Backend) -> None:
     work(backend)
     projected(backend)
     backend.on_reads(
-        "INSERT INTO checkpoints SELECT 'theirs', version, epoch, position, event_hash, generation FROM checkpoints"
-        " WHERE projection = 'read_model'"
+        "INSERT INTO checkpoints SELECT 'theirs', version, epoch, position, event_hash, generation, fence"
+        " FROM checkpoints WHERE projection = 'read_model'"
     )
 
     migrations.down(where(backend), to="006")

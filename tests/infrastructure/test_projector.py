@@ -88,6 +88,8 @@ class NeverWakes:
     def wait(self, timeout: float) -> None:
         time.sleep(min(timeout, 0.05))
 
+    pause = wait
+
     def wake(self) -> None:
         pass
 

@@ -47,6 +47,16 @@ FAULTS: dict[str, Fault] = {
     ),
     "clients_in_processes": Fault("clients at once, in processes", "the same, in two processes at once"),
     "hostile_lines": Fault("hostile lines", "commands from their schemas, spoiled and not, and any bytes: `tiu apply`"),
+    "active_killed": Fault("the active projector dies", "`kill -9` of it, under load; others stand by"),
+    "active_cut": Fault(
+        "the active projector is cut off",
+        "`pg_terminate_backend` of its sessions, under load, until another is active",
+        ("postgresql",),
+    ),
+    "active_stopped": Fault(
+        "the active projector stands still", "`SIGSTOP`, with a lease of 4 s; `SIGCONT` when another is active"
+    ),
+    "active_ended": Fault("the active projector is told to end", "`SIGTERM` or `SIGINT`, under load"),
 }
 """Every kind, in the order of the table."""
 

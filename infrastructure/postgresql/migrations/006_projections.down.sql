@@ -1,5 +1,6 @@
 -- With the checkpoints, those of other projections than read_model go too: reset them.
 DROP TABLE checkpoints; -- first, as the projector locks
+DROP TABLE leases;
 DROP TABLE staged_issues;
 DROP TABLE run_state;
 DROP TABLE task_state;

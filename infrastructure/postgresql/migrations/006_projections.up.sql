@@ -5,7 +5,19 @@ CREATE TABLE checkpoints (
     epoch UUID NOT NULL,
     position BIGINT NOT NULL,
     event_hash BYTEA NOT NULL,
-    generation BIGINT NOT NULL DEFAULT 1 -- counts the rebuilds that replaced the tables
+    generation BIGINT NOT NULL DEFAULT 1, -- counts the rebuilds that replaced the tables
+    fence BIGINT NOT NULL DEFAULT 0 -- that of the lease under which it is moved
+);
+
+-- Which of several projectors is active: the last that took the lease, for as long as it lives and renews it.
+CREATE TABLE leases (
+    name VARCHAR(100) PRIMARY KEY, -- of the projection
+    fence BIGINT NOT NULL, -- counts the tenures
+    candidate UUID NOT NULL,
+    host VARCHAR(255) NOT NULL,
+    pid BIGINT NOT NULL,
+    since TIMESTAMP WITH TIME ZONE NOT NULL,
+    expires_at TIMESTAMP WITH TIME ZONE NOT NULL
 );
 
 CREATE TABLE project_state (

@@ -5,7 +5,17 @@ CREATE TABLE checkpoints (
     epoch TEXT NOT NULL,
     position INTEGER NOT NULL,
     event_hash BLOB NOT NULL,
-    generation INTEGER NOT NULL DEFAULT 1 -- counts the rebuilds that replaced the tables
+    generation INTEGER NOT NULL DEFAULT 1, -- counts the rebuilds that replaced the tables
+    fence INTEGER NOT NULL DEFAULT 0 -- that of the lease under which it is moved
+) STRICT;
+
+-- Which of several projectors is active: the last that took the lease. Until when is in a file of its own, that it locks.
+CREATE TABLE leases (
+    name TEXT PRIMARY KEY, -- of the projection
+    fence INTEGER NOT NULL, -- counts the tenures
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    since TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE project_state (
