@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from claude_tiu import Tiu
+from claude_tiu import Tiu, connect
 from tests.support.candidates import PATIENCE, STOPS_ITSELF, Candidate, Load, holder, observer, until
 from tests.support.faults import record
 from tests.support.stores import Backend, PostgreSQLBackend
@@ -112,10 +112,10 @@ def test_one_that_is_told_to_end_leaves_at_once_and_another_goes_on(backend: Bac
         load.start()
         tiu.wait_for(load.last, PATIENCE)
         told = first.send(number)
-        assert first.process.wait(AT_ONCE) == 0
-        load.stop()
+        until(lambda: holder(tiu) == second.pid)
         took = seconds_until_projected(tiu, load, told)
-        assert holder(tiu) == second.pid
+        assert first.process.wait(AT_ONCE) == 0
+        tiu.wait_for(load.stop(), PATIENCE)
         wrong = doubled(tiu)
         record("active_ended", backend.name, tried=1, lost=0, doubled=wrong, seconds=[took])
         assert wrong == 0
@@ -152,8 +152,6 @@ def test_one_that_is_cut_off_is_followed(postgresql: PostgreSQLBackend) -> None:
 
 def test_a_connection_that_stands_by_waits_for_what_another_brings(backend: Backend) -> None:
     """It starts at once, and ends at once."""
-    from claude_tiu import connect
-
     with observer(backend.url) as (tiu, load), Candidate(backend.url) as active:
         active.told()
         for _ in range(3):
@@ -162,3 +160,24 @@ def test_a_connection_that_stands_by_waits_for_what_another_brings(backend: Back
                 standby.wait_for(answer, AT_MOST)
                 assert not standby.projector.active
         assert holder(tiu) == active.pid
+
+
+def test_a_rebuild_leaves_the_tenure_as_it_is(backend: Backend) -> None:
+    """Whoever is active goes on in the tables that were put in place, and another after it."""
+    with observer(backend.url) as (tiu, load):
+        with connect(backend.url) as active:
+            active.wait_for(load.one(), PATIENCE)
+            before = tiu.holder()
+            assert tiu.rebuild().swapped
+            active.wait_for(load.one(), PATIENCE)
+            assert active.projector.active
+            assert tiu.holder() == before
+            ((fence,),) = backend.on_reads("SELECT fence FROM checkpoints")
+            assert before is not None
+            assert fence == before.fence
+        with connect(backend.url) as following:
+            following.wait_for(load.one(), PATIENCE)
+            after = tiu.holder()
+            assert after is not None
+            assert after.fence == before.fence + 1
+            assert tiu.verify().equal

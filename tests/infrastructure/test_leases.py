@@ -17,9 +17,12 @@ from claude_tiu.infrastructure.errors import CheckpointMoved, LeaseLost, StoreUn
 from claude_tiu.infrastructure.event_store import EventStore
 from claude_tiu.infrastructure.leases import Lease, Leases
 from claude_tiu.infrastructure.postgresql.event_store import PostgreSQLListener
+from claude_tiu.infrastructure.projector import Projector
 from claude_tiu.infrastructure.read_store import Checkpoint, ReadStore
 from claude_tiu.infrastructure.settings import Settings
 from claude_tiu.infrastructure.tiu import leases_of
+from claude_tiu.projections.read_model import READ_MODEL
+from tests.support.history import create_user, store_history
 from tests.support.stores import Backend, PostgreSQLBackend, SQLiteBackend
 
 NAME = "test"
@@ -80,6 +83,15 @@ def at(position: int, fence: int) -> Checkpoint:
 
 def apply(reads: ReadStore, before: Checkpoint | None, after: Checkpoint) -> None:
     reads.apply(NAME, before, [], after)
+
+
+def let_time_pass(backend: Backend) -> None:
+    """Let the time of every tenure pass."""
+    if isinstance(backend, SQLiteBackend):
+        for lock in backend.path.parent.glob("*-lock"):
+            lock.write_text(f"{0:020.6f}\n", encoding="utf-8")
+    else:
+        backend.on_events("UPDATE leases SET expires_at = 'epoch'")
 
 
 @contextmanager
@@ -232,6 +244,22 @@ class TestTheFence:
         assert reads.checkpoint(NAME) == at(1, 2)
         apply(reads, at(1, 2), at(2, 2))
         assert reads.checkpoint(NAME) == at(2, 2)
+
+    def test_ends_what_a_projector_does(self, backend: Backend, candidate: Candidates) -> None:
+        """It believes in its tenure until it looks: it does not go on under the other's."""
+        first, second = candidate(LONG, READ_MODEL.name), candidate(LONG, READ_MODEL.name)
+        events = backend.events()
+        projector = Projector(events, backend.reads(), READ_MODEL)
+        store_history(events, [create_user("before")])
+        assert projector.catch_up_in(first) == 1
+        stop(first)
+        let_time_pass(backend)
+        assert second.acquire()
+        store_history(events, [create_user("behind")])
+        assert projector.catch_up_in(first) == 0
+        assert not projector.active
+        assert backend.on_reads("SELECT username FROM users") == [("before",)]
+        assert Projector(events, backend.reads(), READ_MODEL).lag().behind == 1
 
     def test_keeps_them_out_before_there_is_a_checkpoint(self, backend: Backend, candidate: Candidates) -> None:
         reads, first, second = backend.reads(), candidate(SHORT), candidate()
