@@ -45,7 +45,7 @@ class Told:
     def __init__(self, sqlite: SQLiteBackend, server: str, template: str, empty: str) -> None:
         self.sqlite, self._server, self._template, self._empty = sqlite, server, template, empty
         ids = {field: sorted(str(id_) for (id_,) in sqlite.on_reads(sql)) for field, sql in IDS.items()}
-        new = {field: [*found * 3, *(str(UUID(int=n)) for n in range(7, 12))] for field, found in ids.items()}
+        new = {field: [*found * 20, *(str(UUID(int=n)) for n in range(7, 12))] for field, found in ids.items()}
         self.ids: Mapping[str, Sequence[str]] = {**new, "file_path": ids["file_path"]}
 
     @contextmanager
