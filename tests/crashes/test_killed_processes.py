@@ -51,7 +51,7 @@ def test_a_projector_that_dies_leaves_its_work_to_another(backend: Backend, kill
             arena.add_projector()
         arena.wait_until_recovered(tiu)
         for _ in range(kills):
-            killed = arena.kill_a_projector()
+            killed = arena.kill_a_projector(tiu)
             arena.wait_for_tables(tiu)
             seconds.append(time.monotonic() - killed)
             arena.add_projector()

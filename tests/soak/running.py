@@ -140,7 +140,7 @@ class Soak:
         self._arena.retry(self._tiu, sorted(victim.open))
 
     def _kill_projector(self) -> None:
-        self._arena.kill_a_projector(self._arena.projectors[1:])
+        self._arena.kill_a_projector(self._tiu, self._arena.projectors[1:])
 
     def _cut_connections(self) -> None:
         assert self._place.backend

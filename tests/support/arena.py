@@ -105,10 +105,12 @@ class Arena:
         victim.kill()
         return victim, killed
 
-    def kill_a_projector(self, among: Sequence[ProjectorProcess] = ()) -> float:
-        """Kill a projector (of some, or all) at any moment, and return when that was."""
-        victim = self.dice.choice(among or self.projectors)
+    def kill_a_projector(self, tiu: Tiu, among: Sequence[ProjectorProcess] = ()) -> float:
+        """Kill a projector (of some, or all) at any moment, the active one if it is of them; return when that was."""
         time.sleep(self.dice.uniform(0, 0.1))
+        holder, victims = patiently(tiu.holder), among or self.projectors
+        active = [projector for projector in victims if holder and projector.pid == holder.pid]
+        victim = self.dice.choice(active or victims)
         self.projectors.remove(victim)
         killed = time.monotonic()
         victim.kill()

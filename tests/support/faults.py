@@ -27,9 +27,11 @@ class Fault(NamedTuple):
 
 
 FAULTS: dict[str, Fault] = {
-    "writer_killed": Fault("a writer dies", "`kill -9` of a process while it appends, others at full speed beside it"),
+    "writer_killed": Fault(
+        "a writer dies", "`kill -9` of a process while it appends, others beside it; a replay is compared each time"
+    ),
     "projector_killed": Fault(
-        "a projector dies", "`kill -9` at a random moment, under load, with another one beside it"
+        "a projector dies, many times", "`kill -9` of the active one; another stands by; a replay is compared each time"
     ),
     "batch_killed": Fault("a projector dies while it catches up", "`kill -9` at a random moment within its batches"),
     "server_crashed": Fault("PostgreSQL crashes", "`pg_ctl stop -m immediate` under load", ("postgresql",)),
@@ -39,7 +41,9 @@ FAULTS: dict[str, Fault] = {
     "commit_unanswered": Fault(
         "a commit is not answered", "a proxy cuts the connection before, while or after it commits", ("postgresql",)
     ),
-    "soak": Fault("a long time", "mixed load; clients and projectors are killed, connections cut, again and again"),
+    "soak": Fault(
+        "a soak", "minutes of mixed load; clients and projectors are killed, connections cut, again and again"
+    ),
     "disk_full": Fault("the disk is full", "a small tmpfs is filled under load, and freed"),
     "clients_in_threads": Fault(
         "clients at once, in threads",
