@@ -45,7 +45,7 @@ def run(db: DbOption = None, once: OnceOption = False, as_json: JsonOption = Fal
 
 @projector.command()
 def status(db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Show how far the read tables are behind the events, and who keeps them up to date."""
+    """Show how far the read tables are behind, and who keeps them."""
     with connected(db) as tiu:
         lag, holder = tiu.lag(), tiu.holder()
         active = holder if holder and holder.active else None

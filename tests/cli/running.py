@@ -23,6 +23,7 @@ from tests.support.stores import Backend, SQLiteBackend
 
 EIGHTY_COLUMNS = {"COLUMNS": "80", "LINES": "25"}
 PATIENCE = 20.0
+BUT_WHO = {"checkpoints": "projection, version, epoch, position, event_hash, generation"}
 HOW_FAR = re.compile(r"^\w+: \d+ of \d+( events, .* s left)?\n", re.MULTILINE)
 
 
@@ -149,6 +150,22 @@ def contents(backend: Backend) -> dict[str, Any]:
         return folder(backend.path.parent)
     names = backend.on_events("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
     return {name: sorted(backend.on_events(f"SELECT t::text FROM {name} t")) for (name,) in names}
+
+
+def stored(backend: Backend) -> dict[str, list[Any]]:
+    """Return every row that a database holds, but for who keeps its read tables up to date: that changes by asking."""
+    rows: dict[str, list[Any]] = {}
+    if isinstance(backend, SQLiteBackend):
+        tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        places = [("events", backend.on_events), ("reads", backend.on_reads)]
+    else:
+        tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        places = [("all", backend.on_events)]
+    for place, ask in places:
+        for (name,) in ask(tables):
+            if name != "leases":
+                rows[f"{place}: {name}"] = sorted(map(repr, ask(f"SELECT {BUT_WHO.get(name, '*')} FROM {name}")))
+    return rows
 
 
 def folder(path: Path) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.running import contents, done, json_lines, tiu
+from tests.cli.running import done, json_lines, stored, tiu
 from tests.cli.story import FIRST, NOBODY, PROJECT, RUN, SECOND, THIRD, USER, depends, project, task, uid, user
 from tests.support.stores import Backend
 
@@ -89,25 +89,25 @@ def test_a_malformed_line_is_answered_with_all_that_is_wrong(empty: Backend, cas
 
 
 def test_malformed_lines_store_nothing(empty: Backend) -> None:
-    before = contents(empty)
+    before = stored(empty)
 
     status, answers = apply(empty, *(line for line, _ in MALFORMED.values()))
 
     assert status == 1
     assert [answer["line"] for answer in answers] == list(range(1, len(MALFORMED) + 1))
     assert all("error" in answer for answer in answers)
-    assert contents(empty) == before
+    assert stored(empty) == before
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_the_rules_refuse_is_answered_with_the_rule(shared: Backend, case: str) -> None:
     line, code = REFUSED[case]
-    before = contents(shared)
+    before = stored(shared)
 
     status, (answer,) = apply(shared, line)
 
     assert (status, answer["error"]["code"]) == (1, code)
-    assert contents(shared) == before
+    assert stored(shared) == before
 
 
 def test_no_error_repeats_what_is_personal(empty: Backend) -> None:

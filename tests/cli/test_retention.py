@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from claude_tiu.infrastructure.cli import retention
-from tests.cli.running import contents, done, json_lines, refused
+from tests.cli.running import done, json_lines, refused, stored
 from tests.cli.story import ISSUE, OTHER_ISSUE, PROJECT, of_run
 from tests.support.stores import Backend
 
@@ -59,10 +59,10 @@ def test_json_has_what_was_dropped_and_archived(settled: Backend) -> None:
 
 def test_a_dry_run_says_the_same_and_changes_nothing(settled: Backend) -> None:
     done("retention", "run", "--dry-run", "--db", settled.url)  # opens and closes it once
-    before = contents(settled)
+    before = stored(settled)
 
     assert counted(settled, "--dry-run", "--as-of", LATER) == DROPPED
-    assert contents(settled) == before
+    assert stored(settled) == before
     assert counted(settled, "--as-of", LATER) == DROPPED
     assert counted(settled, "--as-of", LATER) == {}
 

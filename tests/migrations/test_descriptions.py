@@ -6,7 +6,7 @@ from claude_tiu.projections.projection import Kind
 from claude_tiu.projections.tables import PRIVATE_TABLES, READ_TABLES
 from tests.migrations.stores import Store
 
-NOT_DESCRIBED = {"checkpoints", "projects_search_ids", "project_files_search_ids"}
+NOT_DESCRIBED = {"checkpoints", "leases", "projects_search_ids", "project_files_search_ids"}
 """Written by the read store and by triggers."""
 
 
