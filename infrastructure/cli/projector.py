@@ -92,12 +92,13 @@ def _announce(tiu: Tiu, as_json: bool) -> None:
         console.print(f"projecting {where}; stop with Ctrl-C", soft_wrap=True)
 
 
-def _announce_standing_by(tiu: Tiu, as_json: bool) -> None:
+def announce_standing_by(tiu: Tiu, as_json: bool) -> None:
     holder = tiu.holder()
     if as_json:
         print_json({"db": tiu.database, "stands_by": holder._asdict() if holder else None})
-    elif holder:
-        console.print(f"standing by: process {holder.pid} on {holder.host} is active; stop with Ctrl-C", soft_wrap=True)
+    else:  # one that has only just begun is not told of yet
+        who = f"process {holder.pid} on {holder.host}" if holder else "another process"
+        console.print(f"standing by: {who} is active; stop with Ctrl-C", soft_wrap=True)
 
 
 def _follow(tiu: Tiu, as_json: bool) -> None:
@@ -111,7 +112,7 @@ def _follow(tiu: Tiu, as_json: bool) -> None:
 
     def told(active: bool) -> None:
         if not active:
-            _announce_standing_by(tiu, as_json)
+            announce_standing_by(tiu, as_json)
             return
         with suppress(StoreUnavailable), progress_bar("projecting", tiu.lag().behind) as advance:
             while not stop.is_set() and (done := tiu.projector.step()):

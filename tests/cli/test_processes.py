@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from claude_tiu import connect, parse_command
+from claude_tiu.infrastructure.cli.projector import announce_standing_by
 from tests.cli.running import PATIENCE, environment, first_line, json_lines, script, started
 from tests.cli.story import NAME, PROJECT, STORY, project, tell, user
 from tests.support.stores import Backend, SQLiteBackend
@@ -150,6 +151,14 @@ class TestProjectorRun:
 
         assert (done.returncode, done.stderr) == (0, "")
         assert db.on_reads("SELECT username FROM users") == [("ada",)]
+
+    def test_it_says_that_it_stands_by_though_who_is_active_is_not_told_yet(
+        self, db: Backend, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """It had said nothing at all then, for as long as it stood by."""
+        with connect(db.url, project=False) as tiu:
+            announce_standing_by(tiu, as_json=False)
+        assert capsys.readouterr().out == "standing by: another process is active; stop with Ctrl-C\n"
 
     def test_a_database_that_is_away_while_it_catches_up_is_waited_for(self, db: Backend) -> None:
         with connect(db.url, project=False) as tiu:

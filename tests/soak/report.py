@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.docs.faults import machine
+from tests.docs.faults import STORES, machine
 from tests.docs.markdown import table
 from tests.soak.measuring import not_flat
 from tests.soak.running import Outcome
@@ -41,7 +41,7 @@ def as_markdown(outcome: Outcome) -> str:
     took = f"within {recovered[len(recovered) // 2]:.2f} s (median), {recovered[-1]:.2f} s (most)" if recovered else "–"
     return "\n".join(
         [
-            f"## {outcome.store}: {outcome.plan.seconds / 60:g} minutes",
+            f"## {STORES[outcome.store]}: {outcome.plan.seconds / 60:g} minutes",
             "",
             f"{machine()}.",
             f"{outcome.commands:,} commands were acknowledged, {outcome.events:,} events stored. Killed or cut: "

@@ -165,7 +165,7 @@ class ProjectorProcess(Killable):
 
     def wait_until_it_runs(self) -> None:
         """Wait until it has said that it projects."""
-        assert self._output.poll(PATIENCE), "it says nothing"
+        assert self._output.poll(PATIENCE), f"it says nothing: {self.stacks()}"
         self.require_runs()
 
     def require_runs(self) -> None:
