@@ -19,7 +19,13 @@ def place(pg_server: str, tmp_path: Path) -> Place:
     return Place(pg_server, tmp_path, find_bindir(), hurry=True)
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+ANOTHER_WORKLOAD = ("rebuild-w2", "rebuild-demo", "verify-w2", "verify-demo", "growth-rebuild-w2")
+"""What runs the code of another one, on other events."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if name in ANOTHER_WORKLOAD else ()) for name in BENCHMARKS]
+)
 def test_a_benchmark_runs(name: str, place: Place) -> None:
     report = measure(name, place, "smoke")
     assert report.figures

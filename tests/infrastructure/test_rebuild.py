@@ -65,7 +65,7 @@ def generation(backend: Backend) -> int:
 
 
 class TestARebuild:
-    @pytest.mark.parametrize("batch_size", [1, 7, 1_000])
+    @pytest.mark.parametrize("batch_size", [1, pytest.param(7, marks=pytest.mark.long), 1_000])
     def test_gives_the_same_rows_and_the_same_tables(self, told: Backend, batch_size: int) -> None:
         rows, tables = told.tables(READ_MODEL), catalogue(told)
         assert {name for name, found in rows.items() if not found} == {"parked_units"}
