@@ -46,7 +46,7 @@ def _python() -> Iterator[tuple[str, Any]]:
     for name, value in sorted(values.items()):
         if inspect.isfunction(value):
             yield name, signature_of(value)
-        elif inspect.isclass(value) and issubclass(value, claude_tiu.Command | TiuError):
+        elif inspect.isclass(value) and issubclass(value, claude_tiu.Command | claude_tiu.Event | TiuError):
             yield name, "class"
         else:
             yield name, fields_of(value) | dict(_methods(value))

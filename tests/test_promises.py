@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+import claude_tiu
+from claude_tiu.domain.registry import COMMANDS, EVENTS
 from tests.promises import broken, present, read, with_what_is_new
 
 ROOT = Path(__file__).parent.parent
@@ -21,6 +23,11 @@ def test_what_was_promised_is_there() -> None:
 def test_what_is_new_is_promised() -> None:
     promised = read()
     assert with_what_is_new(promised, present()) == promised, "run `python -m tests.promises`"
+
+
+def test_every_command_and_every_event_is_a_public_name() -> None:
+    wanted = [*COMMANDS.values(), *EVENTS.values()]
+    assert [kind.__name__ for kind in wanted if getattr(claude_tiu, kind.__name__, None) is not kind] == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import claude_tiu
-from claude_tiu import Command, TiuError
+from claude_tiu import Command, Event, TiuError
 from claude_tiu.infrastructure.audit.as_of import AsOf
 from claude_tiu.infrastructure.checkpoints import Lag
 from claude_tiu.infrastructure.monitor import Monitor
@@ -26,15 +26,16 @@ def python_page() -> str:
     classes = {name: value for name, value in told.items() if inspect.isclass(value)} | REACHED
     return page(
         "Python",
-        "`import claude_tiu` gives these names, the [commands](commands.md) and the [errors](errors.md). Whatever "
-        "begins with an underscore, and whatever is imported from further inside, may change at any time.",
+        "`import claude_tiu` gives these names, the [commands](commands.md), the [events](events.md) and the "
+        "[errors](errors.md). Whatever begins with an underscore, and whatever is imported from further inside, may "
+        "change at any time.",
         *(f"## {name}\n\n{_called(name, value)}" for name, value in functions.items()),
         *(f"## {name}\n\n{_described(value)}" for name, value in sorted(classes.items())),
     )
 
 
 def _has_its_own_page(value: Any) -> bool:
-    return inspect.isclass(value) and issubclass(value, Command | TiuError)
+    return inspect.isclass(value) and issubclass(value, Command | Event | TiuError)
 
 
 def _called(name: str, value: Any) -> str:
