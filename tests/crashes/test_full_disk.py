@@ -8,11 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from claude_tiu import connect
 from claude_tiu.infrastructure.migrations import migrate_up
 from tests.support.arena import Arena
 from tests.support.crashing import CrashingServer, crashing_server
-from tests.support.faults import record
+from tests.support.faults import LONG, record
 from tests.support.ledger import NONE
 from tests.support.postgres_server import find_bindir
 from tests.support.small_disk import SmallDisk, small_disk
@@ -20,7 +19,6 @@ from tests.support.stores import BACKENDS, sqlite_at
 
 DISK_MEBIBYTES = 320
 SHORT_OF_WAL = ("min_wal_size=32MB", "max_wal_size=64MB")
-LONG = [pytest.mark.long, pytest.mark.timeout(1_800)]
 
 
 @contextmanager
@@ -64,11 +62,8 @@ def test_all_goes_on_when_there_is_space_again(store: str, mount: bool, times: i
             if server and not server.runs():
                 server.start()
             freed = time.monotonic()
-            with connect(url, project=False) as tiu:
-                arena.wait_until_recovered(tiu)
-                seconds.append(time.monotonic() - freed)
-                with arena.paused():
-                    arena.retry_answered(tiu, 5)
-                    faults |= arena.check(tiu, anew=True)
+            took, found = arena.recover(freed, anew=True)
+            seconds.append(took)
+            faults |= found
     record("disk_full", store, tried=times, **faults.counts(), seconds=seconds)
     assert faults == NONE, f"seed {seed}"

@@ -56,12 +56,9 @@ def test_a_crash_of_the_server_takes_nothing_that_was_acknowledged(
             time.sleep(arena.dice.uniform(0, 0.5))
             server.start()
             back = time.monotonic()
-            with connect(url, project=False) as tiu:
-                arena.wait_until_recovered(tiu)
-                seconds.append(time.monotonic() - back)
-                with arena.paused():
-                    arena.retry_answered(tiu, 5)
-                    faults |= arena.check(tiu, anew=True)
+            took, found = arena.recover(back, anew=True)
+            seconds.append(took)
+            faults |= found
     record("server_crashed", "postgresql", tried=crashes, **faults.counts(), seconds=seconds)
     assert faults == NONE, f"seed {seed}"
 
@@ -78,12 +75,9 @@ def test_connections_that_are_cut_are_made_again(postgresql: PostgreSQLBackend, 
             time.sleep(arena.dice.expovariate(100))
             postgresql.terminate_connections(share=arena.dice.choice((0.2, 0.5, 1.0)))
             cut = time.monotonic()
-            with connect(postgresql.url, project=False) as tiu:
-                arena.wait_until_recovered(tiu)
-                seconds.append(time.monotonic() - cut)
-                if number % 5 == 4:
-                    with arena.paused():
-                        faults |= arena.check(tiu)
+            took, found = arena.recover(cut, check=number % 5 == 4)
+            seconds.append(took)
+            faults |= found
     record("connections_cut", "postgresql", tried=cuts, **faults.counts(), seconds=seconds)
     assert faults == NONE, f"seed {seed}"
 

@@ -14,7 +14,8 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 
 from claude_tiu import StoreUnavailable, Tiu, WaitTimeout, connect
-from tests.support.ledger import Faults, Ledger
+from tests.support.faults import LONG
+from tests.support.ledger import NONE, Faults, Ledger
 from tests.support.load import begun
 from tests.support.processes import PATIENCE, Client, ProjectorProcess
 
@@ -25,8 +26,7 @@ PACE = 0.002
 
 def forms(short: int, long: int = 10, rounds: int = 20) -> list[ParameterSet]:
     """Return how often a fault is made, and a seed: of the default form, and of each round of the long one."""
-    marks = [pytest.mark.long, pytest.mark.timeout(1_800)]
-    return [pytest.param(short, 1), *(pytest.param(long, 2 + number, marks=marks) for number in range(rounds))]
+    return [pytest.param(short, 1), *(pytest.param(long, 2 + number, marks=LONG) for number in range(rounds))]
 
 
 class Arena:
@@ -67,7 +67,7 @@ class Arena:
         """Start a projector, and wait until it is at work."""
         with self.paused():  # until it has caught up, it does not say so
             projector = self._processes.enter_context(ProjectorProcess(self.url))
-            projector.wait_until_it_runs()
+            projector.told()
         self.projectors.append(projector)
         return projector
 
@@ -92,6 +92,18 @@ class Arena:
         """Wait until each client has had another answer, and the read tables have all that was acknowledged by then."""
         self.wait_until_all_work()
         self.wait_for_tables(tiu)
+
+    def recover(self, since: float, *, check: bool = True, anew: bool = False) -> tuple[float, Faults]:
+        """Wait until all goes on by itself after a fault that ended at `since`; return how many seconds that took, and,
+        if it is to be checked, what is not as it was acknowledged: retries get the answers that were given before."""
+        with connect(self.url, project=False) as tiu:
+            self.wait_until_recovered(tiu)
+            seconds = time.monotonic() - since
+            if not check:
+                return seconds, NONE
+            with self.paused():
+                self.retry_answered(tiu, 5)
+                return seconds, self.check(tiu, anew=anew)
 
     def kill_a_client(self, among: Sequence[Client] = ()) -> tuple[Client, float]:
         """Kill a client (of some, or all) a moment after it has sent something; return it, and when that was."""

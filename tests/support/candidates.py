@@ -1,94 +1,49 @@
-"""Candidate projectors as processes of their own, of which one is active: `tiu projector run`."""
+"""Candidate projectors, of which one is active, and what they project: a writer whose commands are kept count of."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
-from typing import Any, Self
 from uuid import UUID, uuid4
 
 from claude_tiu import AddTask, Answer, ClaimProgress, CreateProject, StartTask, Tiu, connect
 from claude_tiu.domain.messages import Command
-from tests.support.history import create_user
-
-PATIENCE = 60.0
-MAIN = "import sys; from claude_tiu.infrastructure.cli import main; main(sys.argv[1:])"
-
-STOPS_ITSELF = """
-import os, signal, sys, time
-from claude_tiu.infrastructure.cli import main
+from claude_tiu.infrastructure.comparison import EVERY_ROW
 from claude_tiu.infrastructure.errors import CheckpointMoved
 from claude_tiu.infrastructure.projected import Projected
-write, position, stopped = Projected.write, int(sys.argv.pop(1)), []
-def late(self, before, steps, after):
-    if after.position < position or stopped:
-        return write(self, before, steps, after)
-    stopped.append(position)
-    os.kill(os.getpid(), signal.SIGSTOP)
-    time.sleep(1)  # it takes effect on all threads, a moment later
-    try:
-        write(self, before, steps, after)
-    except CheckpointMoved:
-        print("refused", file=sys.stderr)
-        raise
-    print("written", file=sys.stderr)
-Projected.write = late
-main(sys.argv[1:])
-"""
-"""Stands still when it is about to write what has an event at a position, and goes on to write it when it is woken."""
+from claude_tiu.infrastructure.read_store import Checkpoint
+from claude_tiu.projections.fold import Step
+from tests.support.history import create_user
+from tests.support.ledger import Ledger
+from tests.support.processes import PATIENCE
 
 
-class Candidate:
-    """A process; a context manager: it is gone afterwards."""
+def stops_itself(position: int) -> None:
+    """Let this process stand still when it is about to write what has the event at a position, and go on to write it
+    when it is woken."""
+    write = Projected.write
+    stopped: list[int] = []
 
-    def __init__(self, url: str, *, lease: float = 10.0, program: str = MAIN, arguments: Sequence[object] = ()) -> None:
-        command = [sys.executable, "-c", program, *map(str, arguments), "projector", "run", "--json", "--db", url]
-        environment = os.environ | {"PROJECTOR_LEASE_SECONDS": str(lease)}
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, encoding="utf-8")
-        self.pid = self.process.pid
+    def late(self: Projected, before: Checkpoint | None, steps: Sequence[Step], after: Checkpoint) -> None:
+        if after.position < position or stopped:
+            write(self, before, steps, after)
+            return
+        stopped.append(position)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(1)  # it takes effect on all threads, a moment later
+        try:
+            write(self, before, steps, after)
+        except CheckpointMoved:
+            sys.stderr.write("refused\n")
+            raise
+        sys.stderr.write("written\n")
 
-    def told(self) -> dict[str, Any]:
-        """Return what it prints next: that it is active, or that it stands by."""
-        assert self.process.stdout
-        found: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return found
-
-    def complaint(self) -> str:
-        """Return what it writes next to standard error."""
-        assert self.process.stderr
-        return self.process.stderr.readline()
-
-    def send(self, number: signal.Signals) -> float:
-        """Send a signal, and return when that was."""
-        self.process.send_signal(number)
-        return time.monotonic()
-
-    def kill(self) -> float:
-        """Kill it, and return when it was dead."""
-        self.process.kill()
-        self.process.wait(PATIENCE)
-        return time.monotonic()
-
-    def wait_until_stopped(self) -> float:
-        """Wait until it stands still, and return when that was."""
-        _, status = os.waitpid(self.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status)
-        return time.monotonic()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
+    Projected.write = late  # type: ignore[method-assign]
 
 
 def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
@@ -118,15 +73,36 @@ class Load:
     def __init__(self, tiu: Tiu) -> None:
         self._tiu = tiu
         self._stop = Event()
-        self.last: Answer = tiu.execute(create_user())
-        self._project = tiu.execute(CreateProject(user_id=self.last.id, name="Load")).id
+        self._ledger = Ledger()
+        self.last = self._execute(create_user())
+        self._project = self._execute(CreateProject(user_id=self.last.id, name="Load")).id
         self._thread = Thread(target=self._write)
 
     def _write(self) -> None:
         number = 0
         while not self._stop.wait(0.002):
             number += 1
-            self.last = self._tiu.execute_all(work(self._project, number))[-1]
+            self.last = self._execute(*work(self._project, number))
+
+    def _execute(self, *commands: Command) -> Answer:
+        unit_id = uuid4()
+        named = [command.model_copy(update={"command_id": uuid4()}) for command in commands]
+        self._ledger.sent(unit_id, named)
+        answers = self._tiu.execute_all(named)
+        self._ledger.answered(unit_id, answers)
+        return answers[-1]
+
+    def counts(self) -> dict[str, int]:
+        """Return how much of what was acknowledged is lost or doubled: of commands in the log, and of rows in the
+        tables, which have come to its end."""
+        found = self._ledger.check(self._tiu.events).counts()
+        report = self._tiu.verify(limit=EVERY_ROW)
+        assert report.position == self.last.position, "there is more to come, or more than was acknowledged"
+        for table in report.differences:
+            besides = sum(row.column is None and row.replayed == "missing" for row in table.first)
+            found["doubled"] += besides
+            found["lost"] += table.rows - besides
+        return found
 
     def stop(self) -> int:
         """Return the position of the last event."""
@@ -137,7 +113,8 @@ class Load:
 
     def one(self) -> Answer:
         """Execute one command; for while nothing else is."""
-        return self._tiu.execute(AddTask(project_id=self._project, name="One"))
+        self.last = self._execute(AddTask(project_id=self._project, name="One"))
+        return self.last
 
     def start(self) -> None:
         self._thread.start()

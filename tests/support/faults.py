@@ -12,9 +12,13 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import pytest
+
 FILE = "FAULTS_FILE"
 """The environment's variable that names the file: lines are added to it."""
 BOTH = ("sqlite", "postgresql")
+LONG = [pytest.mark.long, pytest.mark.timeout(1_800)]
+"""The marks of a long form."""
 
 
 class Fault(NamedTuple):

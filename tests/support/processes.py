@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import json
 import multiprocessing
 import os
 import signal
@@ -53,10 +54,15 @@ class Killable:
         time.sleep(0.5)
         return f"{type(self).__name__} {self.pid}\n{self._dump.read_text()}"
 
-    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal (by default SIGKILL), and wait for the process to end."""
+    def send(self, number: signal.Signals) -> float:
+        """Send a signal, and return when that was."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
+        return time.monotonic()
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal (by default SIGKILL), and wait for the process to end."""
+        self.send(number)
         self.process.join(PATIENCE)
         assert self.process.exitcode is not None, "it does not end"
 
@@ -148,29 +154,74 @@ class Client(Killable):
         self._channel.close()
 
 
-def run_projector(url: str, output: Connection) -> None:
+def run_projector(url: str, output: Connection, errors: Connection, lease: float, prepare: Callable[[], None]) -> None:
     """Be `tiu projector run`."""
-    for stream in (1, 2):
-        os.dup2(output.fileno(), stream)
-    main(["projector", "run", "--db", url])
+    os.dup2(output.fileno(), 1)
+    os.dup2(errors.fileno(), 2)
+    os.environ["PROJECTOR_LEASE_SECONDS"] = str(lease)
+    prepare()
+    main(["projector", "run", "--json", "--db", url])
+
+
+def nothing() -> None:
+    """Prepare nothing."""
+
+
+class Lines:
+    """What a process writes to a stream, line by line."""
+
+    def __init__(self) -> None:
+        self._pipe, self.theirs = context().Pipe(duplex=False)
+
+    def next(self) -> str:
+        """Return the next line, which must come before long; what there is of it, where the process has ended."""
+        line = b""
+        while not line.endswith(b"\n"):
+            assert self._pipe.poll(PATIENCE), f"it says nothing behind {line!r}"
+            if not (read := os.read(self._pipe.fileno(), 1)):
+                break
+            line += read
+        return line.decode()
+
+    def rest(self) -> str:
+        """Return what a process has written that has ended."""
+        return os.read(self._pipe.fileno(), 1 << 16).decode()
+
+    def close(self) -> None:
+        self._pipe.close()
 
 
 class ProjectorProcess(Killable):
-    """`tiu projector run` in a process of its own."""
+    """`tiu projector run` in a process of its own, prepared by `prepare` in it; a lease is of so many seconds."""
 
-    def __init__(self, url: str) -> None:
-        self._output, theirs = context().Pipe(duplex=False)
-        super().__init__(run_projector, url, theirs)
-        theirs.close()
+    def __init__(self, url: str, *, lease: float = 10.0, prepare: Callable[[], None] = nothing) -> None:
+        self._output, self._errors = Lines(), Lines()
+        super().__init__(run_projector, url, self._output.theirs, self._errors.theirs, lease, prepare)
+        self._output.theirs.close()
+        self._errors.theirs.close()
 
-    def wait_until_it_runs(self) -> None:
-        """Wait until it has said that it projects."""
-        assert self._output.poll(PATIENCE), f"it says nothing: {self.stacks()}"
-        self.require_runs()
+    def told(self) -> Any:
+        """Return what it prints next: that it is active, or that it stands by."""
+        line = self._output.next()
+        assert line, f"a projector ended: {self._errors.rest()}"
+        return json.loads(line)
+
+    def complaint(self) -> str:
+        """Return the next line that it writes to standard error."""
+        return self._errors.next()
 
     def require_runs(self) -> None:
-        assert self.process.is_alive(), f"a projector ended: {os.read(self._output.fileno(), 1 << 16).decode()}"
+        assert self.process.is_alive(), f"a projector ended: {self._errors.rest()}"
+
+    def wait_until_stopped(self) -> float:
+        """Wait until it stands still, and return when that was."""
+        deadline = time.monotonic() + PATIENCE
+        while Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2][0] != "T":
+            assert time.monotonic() < deadline, "it does not stand still"
+            time.sleep(0.002)
+        return time.monotonic()
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
         self._output.close()
+        self._errors.close()

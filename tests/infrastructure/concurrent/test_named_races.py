@@ -13,32 +13,20 @@ from tests.support.concurrent.clients import KINDS, WAYS, Worker
 from tests.support.concurrent.linearisable import Refusal
 from tests.support.concurrent.programs import Program
 from tests.support.concurrent.races import RACES, Race, before_race, ending_of, endings
+from tests.support.faults import LONG
 from tests.support.stores import Backend
 
 SPREAD = 300_000
 """By how many nanoseconds at most one client is later than another, so that each is first at times."""
+OFTEN = 10
+"""So many times are enough to see that races go both ways."""
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("times", [2, pytest.param(30, marks=LONG)])
 def test_each_ends_as_one_order_of_its_calls_would(
-    backend: Backend, twin: Backend, workers: Sequence[Worker], way: str
+    backend: Backend, twin: Backend, workers: Sequence[Worker], way: str, times: int
 ) -> None:
-    repeat(backend, twin, workers, way, times=2)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1_800)
-@pytest.mark.parametrize("way", WAYS)
-def test_each_ends_so_however_often(backend: Backend, twin: Backend, workers: Sequence[Worker], way: str) -> None:
-    ends = repeat(backend, twin, workers, way, times=30)
-    both = {name for name, race in RACES.items() if len(race.answered) > 1}
-    assert {name for name in both if len(ends[name]) > 1}, "no race went both ways: do its clients run at once?"
-
-
-def repeat(
-    backend: Backend, twin: Backend, workers: Sequence[Worker], way: str, *, times: int
-) -> dict[str, Counter[int]]:
-    """Run each race many times, in turn; return how often how many of its clients were answered."""
     dice = random.Random(way)
     ends = {name: Counter[int]() for name in RACES}
     with arena(backend, twin, way, workers) as made:
@@ -46,7 +34,9 @@ def repeat(
             for name, race in RACES.items():
                 ends[name][answered(name, race, made, [dice.randrange(SPREAD) for _ in race.units])] += 1
         made.record(KINDS[way], backend.name)
-    return ends
+    both = {name for name, race in RACES.items() if len(race.answered) > 1}
+    went = {name for name in both if len(ends[name]) > 1}
+    assert went or times < OFTEN, "no race went both ways: do its clients run at once?"
 
 
 def answered(name: str, race: Race, made: Arena, delays: Sequence[int]) -> int:
