@@ -74,6 +74,14 @@ def test_how_to_operate_runs_on_postgresql(tmp_path: Path, pg_empty: str) -> Non
     assert run_page(DOCS / "how-to" / "operate.md", tmp_path, DB=pg_empty) > 3
 
 
+def test_how_to_upgrade_runs_on_sqlite(tmp_path: Path) -> None:
+    assert run_page(DOCS / "how-to" / "upgrade.md", tmp_path, DB="sqlite:///app.db") == 3
+
+
+def test_how_to_upgrade_runs_on_postgresql(tmp_path: Path, pg_empty: str) -> None:
+    assert run_page(DOCS / "how-to" / "upgrade.md", tmp_path, DB=pg_empty) == 3
+
+
 def test_how_to_forget_a_user_runs_on_sqlite(tmp_path: Path) -> None:
     assert run_page(DOCS / "how-to" / "forget-a-user.md", tmp_path, DB="sqlite:///app.db") > 3
 
