@@ -216,9 +216,11 @@ from .infrastructure.errors import (
     WaitTimeout,
 )
 from .infrastructure.metrics import register_metrics
+from .infrastructure.migrations import migrate_up
 from .infrastructure.monitor import IndexUse, PoolUse, SlowStatement, TableSize
 from .infrastructure.parking import ParkedUnit
 from .infrastructure.queries import (
+    AssignmentRow,
     CleanupRow,
     DashboardRow,
     IssueGroup,
@@ -251,6 +253,7 @@ __all__ = [
     "AssessTask",
     "AssignmentClosed",
     "AssignmentOpened",
+    "AssignmentRow",
     "AsyncTiu",
     "BadSeal",
     "BadSettings",
@@ -471,6 +474,7 @@ __all__ = [
     "check_bundle",
     "connect",
     "has_event",
+    "migrate_up",
     "parse_command",
     "register_metrics",
     "template_step_id",

@@ -39,6 +39,8 @@ class AsyncQueries(Threaded[Queries]):
     validation_issues = awaited(Queries.validation_issues)
     reports = awaited(Queries.reports)
     open_issues = awaited(Queries.open_issues)
+    assignments = awaited(Queries.assignments)
+    file_content = awaited(Queries.file_content)
     metrics = awaited(Queries.metrics)
     counts = awaited(Queries.counts)
     cleanup_log = awaited(Queries.cleanup_log)

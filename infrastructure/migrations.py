@@ -219,7 +219,11 @@ def make_folder(where: Database) -> None:
 
 
 def migrate_up(url: str | None = None) -> list[str]:
-    """Apply what the database at a URL (or of the settings) lacks, and return the versions applied."""
+    """Apply what the database at a URL (or of the settings) lacks, and return the versions applied: `tiu migrate up`.
+
+    Two at once do no harm: the second waits for the first. Raises BadSettings, StoreUnavailable, SchemaTooNew,
+    MigrationChanged, MigrationFailed.
+    """
     settings = load_settings()
     where = database(url, settings)
     return up(where, settings.sqlite_timeout)

@@ -149,6 +149,21 @@ class IssueRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AssignmentRow:
+    """That a task was given to an agent; 'assigned' is one that the agent holds."""
+
+    id: UUID
+    task_id: UUID
+    task_name: str
+    agent_id: UUID
+    agent_name: str | None
+    agent_type: str
+    status: str
+    assigned_at: Time
+    completed_at: Time | None
+
+
+@dataclass(frozen=True, slots=True)
 class MetricRow:
     id: UUID
     project_id: UUID
@@ -311,6 +326,15 @@ class Queries:
         """Return a project's issues that are open or in progress, in any of its reports: those of the newest report
         first, of each the most severe."""
         return self._rows(IssueRow, "open_issues", {"project_id": as_id(project_id), "limit": limit})
+
+    def assignments(self, project_id: UUID, *, limit: int = 1_000) -> list[AssignmentRow]:
+        """Return which agent was given which of a project's tasks, the latest first."""
+        return self._rows(AssignmentRow, "assignments", {"project_id": as_id(project_id), "limit": limit})
+
+    def file_content(self, project_id: UUID, file_path: str) -> str | None:
+        """Return the text of a project's file; None where there is none, or of it only hash and size are known."""
+        rows = self._query("file_content", {"project_id": as_id(project_id), "file_path": file_path})
+        return rows[0]["content"] if rows else None
 
     def metrics(
         self,

@@ -89,6 +89,19 @@ ORDER BY r.created_at DESC, r.id,
          CASE i.severity WHEN 'critical' THEN 1 WHEN 'high' THEN 2 WHEN 'medium' THEN 3 ELSE 4 END, i.created_at, i.id
 LIMIT :limit
 
+-- name: assignments
+-- MATERIALIZED and CROSS JOIN: else a database may walk the assignments of all projects by time.
+WITH of_project AS MATERIALIZED (SELECT id, name FROM tasks WHERE project_id = :project_id)
+SELECT a.id, a.task_id, t.name AS task_name, a.agent_id, g.name AS agent_name, g.agent_type,
+       a.status, a.assigned_at, a.completed_at
+FROM of_project t CROSS JOIN agent_assignments a JOIN agents g ON g.id = a.agent_id
+WHERE a.task_id = t.id
+ORDER BY a.assigned_at DESC, a.id
+LIMIT :limit
+
+-- name: file_content
+SELECT content FROM project_files WHERE project_id = :project_id AND file_path = :file_path
+
 -- name: metrics
 SELECT id, project_id, metric_name, value, metadata, recorded_at
 FROM progress_metrics

@@ -27,6 +27,8 @@ ASKED: dict[str, list[dict[str, Any]]] = {
     "validation_issues": [{"until": START + timedelta(days=9), "within": timedelta(days=9)}],
     "reports": [{"project_id": PROJECT}],
     "open_issues": [{"project_id": PROJECT}],
+    "assignments": [{"project_id": PROJECT}],
+    "file_content": [{"project_id": PROJECT, "file_path": TEXT}],
     "metrics": [
         {"project_id": uid("other project"), "metric_name": f"{TEXT}velocity"},
         {"project_id": PROJECT, "metric_name": TEXT},

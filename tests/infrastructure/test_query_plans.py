@@ -23,7 +23,7 @@ from tests.support.many_tasks import NOW, fill, id_of
 from tests.support.postgres_server import database_url, new_database
 from tests.support.stores import BACKENDS, Backend, SQLiteBackend, new_backend
 
-SMALL = {"users", "workflows", "workflow_steps", "cleanup_log"}
+SMALL = {"users", "agents", "workflows", "workflow_steps", "cleanup_log"}
 """Tables that may be read whole: a hundred rows, or fewer, or none."""
 BIG, USUAL = id_of("project", 0), id_of("project", 1_000)
 BUSY, USER, RUN = id_of("user", 0), id_of("user", 50), id_of("run", 5)
@@ -62,6 +62,9 @@ DASHBOARD: Indexes = {
 ISSUES: Indexes = {"validation_reports": {"idx_validation_reports_created_at"}, "validation_issues": ISSUES_OF_REPORT}
 REPORTS: Indexes = {"validation_reports": REPORTS_OF_PROJECT, "validation_issues": ISSUES_OF_REPORT}
 OPEN: Indexes = {**REPORTS, "tasks": {"tasks_pkey"}}
+ASSIGNMENTS: Indexes = {"tasks": TASKS_OF_PROJECT, "agent_assignments": {"idx_agent_assignments_task_id"}}
+FILE: Indexes = {"project_files": {"project_files_project_id_file_path_key", "idx_project_files_file_path"}}
+"""Where few projects have a path, that of the paths is as good."""
 SERIES: Indexes = {"progress_metrics": {"idx_progress_metrics_project_metric_time"}}
 COUNTS: Indexes = {"tasks": TASKS_OF_PROJECT, **REPORTS, "progress_metrics": METRICS_OF_PROJECT}
 PROJECT_SEARCH: Indexes = {"projects": {"idx_projects_search", "projects_pkey"}}
@@ -83,6 +86,8 @@ QUESTIONS = {
     "reports of a big project": Question(lambda read: read.reports(BIG), REPORTS),
     # Of a project with hundreds of reports, PostgreSQL rather reads all issues: it asks seldom, for a report.
     "open_issues": Question(lambda read: read.open_issues(USUAL), OPEN),
+    "assignments": Question(lambda read: read.assignments(USUAL), ASSIGNMENTS),
+    "file_content": Question(lambda read: read.file_content(BIG, "src/7.py"), FILE),
     "metrics": Question(lambda read: read.metrics(BIG, "real_progress"), SERIES),
     "metrics of a week": Question(lambda read: read.metrics(BIG, "real_progress", since=NOW - WEEK), SERIES),
     "counts": Question(lambda read: read.counts(USUAL), COUNTS),
@@ -160,6 +165,7 @@ AUTOMATIC = {
     "sqlite_autoindex_projects_1": "projects_pkey",
     "sqlite_autoindex_tasks_1": "tasks_pkey",
     "sqlite_autoindex_project_files_1": "project_files_pkey",
+    "sqlite_autoindex_project_files_2": "project_files_project_id_file_path_key",
     "sqlite_autoindex_task_dependencies_2": "task_dependencies_task_id_depends_on_task_id_key",
     "sqlite_autoindex_step_executions_2": "step_executions_run_id_workflow_step_id_key",
 }

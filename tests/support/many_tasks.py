@@ -25,7 +25,22 @@ from tests.support.stores import Backend, SQLiteBackend
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 USERS, PROJECTS, TASKS = 100, 2_000, 100_000
 REPORTS, ISSUES, METRICS, FILES, RUNS, STEPS = 10_000, 40_000, 80_000, 10_000, 2_000, 5
-KINDS = ("user", "project", "task", "dependency", "report", "issue", "metric", "file", "workflow", "step", "run")
+AGENTS, ASSIGNMENTS = 50, 40_000
+KINDS = (
+    "user",
+    "project",
+    "task",
+    "dependency",
+    "report",
+    "issue",
+    "metric",
+    "file",
+    "workflow",
+    "step",
+    "run",
+    "agent",
+    "assignment",
+)
 WORDS = ("rate", "invoice", "ledger", "parser", "billing", "report", "import", "export", "ticket", "queue", "cache")
 RARE_EVERY = 500
 """The word "zebra" stands in one project and one file of so many."""
@@ -107,6 +122,7 @@ def fillings() -> Iterator[Filling]:
     yield from _validation(random_)
     yield from _numbers_and_files(random_)
     yield from _workflows(random_)
+    yield from _agents(random_)
 
 
 def _text(random_: random.Random, number: int, words: int = 8) -> str:
@@ -231,6 +247,24 @@ def _workflows(random_: random.Random) -> Iterator[Filling]:
                 random_.choice(("pending", "running", "completed")),
             )
             for n in range(RUNS * STEPS)
+        ),
+    )
+
+
+def _agents(random_: random.Random) -> Iterator[Filling]:
+    """Some agents, and tasks that each of them was given."""
+    times = _times(ASSIGNMENTS, 90)
+    yield Filling(
+        "agents",
+        "id, agent_type, name, created_at",
+        ((_id("agent", n), "tester", f"Agent {n}", times[0]) for n in range(AGENTS)),
+    )
+    yield Filling(
+        "agent_assignments",
+        "id, agent_id, task_id, status, assigned_at",
+        (
+            (_id("assignment", n), _id("agent", n % AGENTS), _id("task", random_.randrange(TASKS)), "completed", time)
+            for n, time in enumerate(times)
         ),
     )
 
