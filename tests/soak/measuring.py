@@ -11,14 +11,25 @@ from typing import NamedTuple
 MEBIBYTE = 1 << 20
 
 
-def memory(pids: Iterable[int]) -> float:
+def memory(pid: int) -> float:
+    """Return how much memory a process has, in MiB, but for files.
+
+    What it has from the process that it was forked from counts whole: the first full collection of garbage writes to
+    nearly all of it, so that it is copied, and nothing has grown.
+    """
+    return _smaps(pid, "Anonymous")
+
+
+def memory_of_all(pids: Iterable[int]) -> float:
     """Return how much memory processes have, in MiB; what they share is divided among those who do."""
-    total = 0
-    for pid in pids:
-        with suppress(OSError):  # it has ended
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1024
+    return sum(_smaps(pid, "Pss") for pid in pids)
+
+
+def _smaps(pid: int, name: str) -> float:
+    with suppress(OSError):  # it has ended
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
+    return 0.0
 
 
 def files(pids: Iterable[int]) -> int:

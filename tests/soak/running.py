@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from claude_tiu import Tiu, connect
 from claude_tiu.infrastructure.migrations import migrate_up
-from tests.soak.measuring import Bound, Series, files, memory
+from tests.soak.measuring import Bound, Series, files, memory, memory_of_all
 from tests.support.arena import Arena, patiently
 from tests.support.crashing import CrashingServer
 from tests.support.faults import record
@@ -151,14 +151,14 @@ class Soak:
         last = patiently(self._tiu.lag)
         values: dict[str, float] = {}
         for name, pid in (("client", client.pid), ("projector", projector.pid), ("reader", self._tail.pid)):
-            values |= {f"memory of the {name}": memory([pid]), f"files of the {name}": files([pid])}
+            values |= {f"memory of the {name}": memory(pid), f"files of the {name}": files([pid])}
         values |= {"lag of the tables": last.behind, "lag of the reader": last.last_position - self._tail.look()}
         if self._place.server and self._place.backend:
             pids = self._place.server.pids()
             ((connections,),) = self._place.backend.on_events(CONNECTIONS)
             values |= {
                 "connections": connections,
-                "memory of the server": memory(pids),
+                "memory of the server": memory_of_all(pids),
                 "files of the server": files(pids),
             }
         if not self._outcome.series:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+from multiprocessing.connection import Connection
+
 import pytest
 
-from tests.soak.measuring import Bound, Series, not_flat
+from tests.soak.measuring import MEBIBYTE, Bound, Series, memory, not_flat
 from tests.soak.report import as_json, as_markdown
 from tests.soak.running import Plan, soak
 from tests.support.ledger import NONE
+from tests.support.processes import Killable, context
 from tests.support.stores import BACKENDS
 
 
@@ -41,3 +45,29 @@ def test_what_grows_in_the_last_quarter_is_not_flat(samples: list[float], flat: 
         series.add(sample)
     assert series.flat == flat
     assert not_flat([series]) == ([] if flat else ["memory"])
+
+
+def collect_and_grow(channel: Connection) -> None:
+    """Collect all garbage, and hold 20 MiB more, when told."""
+    channel.send("ready")
+    channel.recv()
+    gc.collect()
+    channel.send("collected")
+    channel.recv()
+    held = b"x" * (20 * MEBIBYTE)
+    channel.send("grown")
+    channel.recv()
+    del held
+
+
+def test_memory_that_a_process_was_forked_with_is_not_growth_when_it_becomes_its_own() -> None:
+    ours, theirs = context().Pipe()
+    with Killable(collect_and_grow, theirs) as process:
+        held = []
+        for _ in range(3):
+            ours.recv()
+            held.append(memory(process.pid))
+            ours.send("go on")
+    before, collected, grown = held
+    assert collected - before < 2
+    assert 19 < grown - collected < 22
