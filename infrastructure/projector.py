@@ -402,25 +402,33 @@ class Projector:
         Raises EventParked where they have come past it without it, WaitTimeout, or what stopped the projector.
         """
         deadline, pauses = time.monotonic() + timeout, _pauses()
-        while not self._has_come(position, deadline):
-            reached = self._tables.position
-            if not self._is_here:  # another one is: its tables are looked at
-                checkpoint = self._tables.stored()
-                self.check(checkpoint)
-                reached = checkpoint.position if checkpoint else 0
+        while True:
+            come = self._has_come(position, deadline)
+            try:
+                reached = self._stands_at() if come or not self._is_here else self._tables.position
                 if reached >= position:
-                    parked = {unit.unit_id: unit for unit in self.parked()}
+                    parked = {**self._tables.sieve.parked} if come else {unit.unit_id: unit for unit in self.parked()}
                     break
-            if time.monotonic() > deadline:
-                raise WaitTimeout(
-                    f"the read tables stand at position {reached}, not at {position}, after {timeout} s",
-                    position=reached,
-                )
+            except StoreUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                if time.monotonic() > deadline:
+                    raise WaitTimeout(
+                        f"the read tables stand at position {reached}, not at {position}, after {timeout} s",
+                        position=reached,
+                    )
             time.sleep(next(pauses))
-        else:
-            parked = {**self._tables.sieve.parked}
         if parked:
             require_projected(self._events, self._aside.parking, parked, position)
+
+    def _stands_at(self) -> int:
+        """Return where the stored tables stand: a crash of the server may have taken what was written last, and they
+        may be another's. Raises CheckpointRefused."""
+        checkpoint = self._tables.stored()
+        if not self._is_here:
+            self.check(checkpoint)
+        return checkpoint.position if checkpoint else 0
 
     def _has_come(self, position: int, deadline: float) -> bool:
         """Wait while this projector is the active one; return whether it has come to a position. Raises what stopped

@@ -12,7 +12,19 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from claude_tiu import AddTask, BlockTask, CompleteTask, CreateProject, StartTask, WrongStatus
+from claude_tiu import (
+    AddTask,
+    Answer,
+    BlockTask,
+    Command,
+    CompleteTask,
+    CreateProject,
+    StartTask,
+    Tiu,
+    WaitTimeout,
+    WrongStatus,
+    connect,
+)
 from claude_tiu.infrastructure.errors import StoreUnavailable
 from claude_tiu.infrastructure.event_store import Conflict, EventStore, NewEvent, Stored, Unit
 from claude_tiu.infrastructure.executor import Executor
@@ -223,6 +235,36 @@ def test_a_projector_goes_on_behind_a_crash_that_another_of_its_process_has_noti
         pass
     assert crashing.on_reads("SELECT name FROM projects") == [("Kept",)]
     assert projector.lag().behind == 0
+
+
+def test_rows_that_a_crash_took_are_waited_for_again(server: CrashingServer, crashing: PostgreSQLBackend) -> None:
+    """Even where the projector, in the same process, has yet to notice it."""
+    with connect(crashing.url) as tiu:
+        for number in range(10):  # now and then another session flushes just in time
+            answer = execute_in_spite(tiu, create_user(f"user_{number}", user_id=uuid4(), command_id=uuid4()))
+            tiu.wait_for(answer)
+            with tiu.projector._stepping:  # it is about to take its next step
+                restart(server)
+                if lost := position_of(crashing) < answer.position:
+                    with pytest.raises(WaitTimeout):
+                        tiu.wait_for(answer, 1)
+                    break
+        assert lost, "or else this shows nothing"
+        tiu.wait_for(answer)
+        assert position_of(crashing) == answer.position
+
+
+def execute_in_spite(tiu: Tiu, command: Command) -> Answer:
+    """Execute a command once the connections that a crash has cut are made again."""
+    while True:
+        with suppress(StoreUnavailable):
+            return tiu.execute(command)
+
+
+def position_of(backend: PostgreSQLBackend) -> int:
+    """Return where the read tables stand."""
+    ((position,),) = backend.on_reads("SELECT coalesce(max(position), 0) FROM checkpoints")
+    return int(position)
 
 
 def test_connections_are_there_again_soon_after_the_server_is(
