@@ -89,6 +89,11 @@ CATALOGUE = """
 WITH t AS (
     SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = current_schema() AND c.relname = ANY (?)
+), o AS (
+    SELECT relname, oid FROM t
+    UNION SELECT relname, indexrelid FROM t JOIN pg_index ON indrelid = t.oid
+    UNION SELECT relname, k.oid FROM t JOIN pg_constraint k ON conrelid = t.oid
+    UNION SELECT relname, g.oid FROM t JOIN pg_trigger g ON tgrelid = t.oid
 )
 SELECT 'column', relname, attname, concat_ws(
         ' ', row_number() OVER (PARTITION BY t.relname ORDER BY attnum), format_type(atttypid, atttypmod), attnotnull,
@@ -107,10 +112,7 @@ UNION ALL SELECT 'table', relname, relowner::regrole::text, concat_ws(
         (SELECT array_agg(a ORDER BY a::text) FROM unnest(relacl) a))
 FROM t
 UNION ALL SELECT 'comment', relname, pg_describe_object(classoid, objoid, objsubid), description
-FROM t JOIN pg_description d
-  ON objoid = t.oid OR objoid IN (SELECT indexrelid FROM pg_index WHERE indrelid = t.oid)
-  OR objoid IN (SELECT oid FROM pg_constraint WHERE conrelid = t.oid)
-  OR objoid IN (SELECT oid FROM pg_trigger WHERE tgrelid = t.oid)
+FROM o JOIN pg_description d ON objoid = o.oid
 """
 
 
