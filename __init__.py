@@ -185,6 +185,7 @@ from .infrastructure.audit.writers import Written
 from .infrastructure.comparison import Difference, TableDifferences
 from .infrastructure.decision import Answer
 from .infrastructure.errors import (
+    BadProjection,
     BadSeal,
     BadSettings,
     BundleUnreadable,
@@ -232,8 +233,10 @@ from .infrastructure.queries import (
     ReportRow,
     TaskRow,
 )
+from .infrastructure.read_side import ReadSide
 from .infrastructure.rebuild import RebuildProgress, RebuildReport
 from .infrastructure.retention import Dropped, RetentionReport
+from .infrastructure.schemas import read_migrations
 from .infrastructure.tiu import Tiu, connect
 from .projections.changes import Change
 
@@ -255,6 +258,7 @@ __all__ = [
     "AssignmentOpened",
     "AssignmentRow",
     "AsyncTiu",
+    "BadProjection",
     "BadSeal",
     "BadSettings",
     "BeginIssue",
@@ -377,6 +381,7 @@ __all__ = [
     "PutBackTask",
     "ReactivateProject",
     "ReactivateUser",
+    "ReadSide",
     "ReadyTask",
     "RebuildProgress",
     "RebuildRefused",
@@ -476,6 +481,7 @@ __all__ = [
     "has_event",
     "migrate_up",
     "parse_command",
+    "read_migrations",
     "register_metrics",
     "template_step_id",
     "template_task_id",

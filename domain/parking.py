@@ -22,6 +22,10 @@ from .values import LongText
 PARKING_ID = uuid5(UUID(int=0), "claude-tiu parking")
 """The one stream of all that is discarded."""
 
+READ_MODEL = "read_model"
+"""The projection whose tables are meant where none is named."""
+
+ProjectionName = Annotated[str, Strict(), Field(pattern="^[a-z][a-z0-9_]{0,39}$")]
 Position = Annotated[int, Strict(), Field(ge=1, le=2**53)]
 
 
@@ -29,13 +33,15 @@ class DiscardParkedEvents(Command):
     """Leave the events of a unit that stand from first_position up to last_position out of the read tables.
 
     The unit is a project, a user with its sessions, or else a stream. Events that are stored later are never left out,
-    whatever last_position says. The command takes it as it is told whether they are parked.
+    whatever last_position says. The command takes it as it is told whether they are parked. The tables are those of one
+    projection.
     """
 
     unit_id: UUID
     first_position: Position
     last_position: Position
     reason: LongText
+    projection: ProjectionName = READ_MODEL
 
     @field_validator("last_position")
     @classmethod
@@ -53,6 +59,7 @@ class ParkedEventsDiscarded(Event):
     first_position: int
     last_position: int
     reason: str
+    projection: str = READ_MODEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,7 @@ def decide(parking: Parking | None, command: DiscardParkedEvents, reads: Any) ->
             first_position=command.first_position,
             last_position=command.last_position,
             reason=command.reason,
+            projection=command.projection,
         )
     ]
 

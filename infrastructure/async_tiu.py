@@ -14,11 +14,13 @@ from typing import Any
 import psycopg
 
 from ..domain.messages import Command
+from ..projections.projection import Projection
 from .audit.as_of import AsOf
 from .decision import Answer
 from .errors import WaitTimeout
 from .postgresql.host import execute_within
 from .queries import Queries
+from .read_side import ReadSide
 from .settings import Settings
 from .threads import Opening, Threaded, Threads, awaited, iterated, opening, to_its_end
 from .tiu import Tiu, connect
@@ -60,6 +62,28 @@ class AsyncAsOf(Threaded[AsOf]):
 
     query = awaited(AsOf.query)
     close = awaited(AsOf.close)
+
+
+class AsyncReadSide(Threaded[ReadSide]):
+    """The read side of one projection: see ReadSide."""
+
+    def __init__(self, sync: ReadSide, threads: Threads) -> None:
+        super().__init__(sync, threads)
+        self.name = sync.name
+
+    query = awaited(ReadSide.query)
+    wait_for = awaited(ReadSide.wait_for)
+    lag = awaited(ReadSide.lag)
+    holder = awaited(ReadSide.holder)
+    parked = awaited(ReadSide.parked)
+    waiting = awaited(ReadSide.waiting)
+    retry_parked = awaited(ReadSide.retry_parked)
+    discard_parked = awaited(ReadSide.discard_parked)
+    catch_up = awaited(ReadSide.catch_up)
+    catch_up_to = awaited(ReadSide.catch_up_to)
+    rebuild = awaited(ReadSide.rebuild)
+    verify = awaited(ReadSide.verify)
+    discard_rebuild = awaited(ReadSide.discard_rebuild)
 
 
 class AsyncTiu(Threaded[Tiu]):
@@ -110,6 +134,10 @@ class AsyncTiu(Threaded[Tiu]):
     verify = awaited(Tiu.verify)
     discard_rebuild = awaited(Tiu.discard_rebuild)
 
+    def projection(self, name: str) -> AsyncReadSide:
+        """Return the read side of a projection that the connection was made with: see Tiu."""
+        return AsyncReadSide(self._sync.projection(name), self._threads)
+
     as_of = opening(Tiu.as_of, AsyncAsOf, AsOf.close)
 
     async def wait_for(self, position: int | Answer, timeout: float = 30.0) -> None:
@@ -132,7 +160,12 @@ class AsyncTiu(Threaded[Tiu]):
 
 
 def aconnect(
-    url: str | None = None, *, project: bool = True, settings: Settings | None = None, threads: int = THREADS
+    url: str | None = None,
+    *,
+    project: bool = True,
+    settings: Settings | None = None,
+    projections: Sequence[Projection] | None = None,
+    threads: int = THREADS,
 ) -> Opening[AsyncTiu]:
     """Connect as `connect` does: `async with aconnect(...) as tiu`, or `tiu = await aconnect(...)`, closed later.
 
@@ -142,7 +175,8 @@ def aconnect(
     async def begin() -> AsyncTiu:
         at_work = Threads(threads)
         try:
-            sync = await at_work.ask(partial(connect, url, project=project, settings=settings), lambda tiu: tiu.close())
+            opened = partial(connect, url, project=project, settings=settings, projections=projections)
+            sync = await at_work.ask(opened, lambda tiu: tiu.close())
         except BaseException:
             at_work.end()
             raise

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 from uuid import UUID
 
 from ..domain.messages import Recorded
 from ..projections.fold import Changeable, Fold, Step
 from ..projections.projection import Delete, Insert, Operation, Projection, Update
 from ..projections.running_state import RunningState
+from .errors import ProjectionFailed
 from .event_store import LogEvent
 from .mapper import PLAIN, decode
+
+
+class OfTables(dict[str, Callable[..., None]]):
+    """What takes the changes of each table of a projection. Raises ProjectionFailed where it has no such table."""
+
+    def __init__(self, projection: str, takes: Mapping[str, Callable[..., None]]) -> None:
+        super().__init__(takes)
+        self._projection = projection
+
+    def __missing__(self, table: str) -> NoReturn:
+        raise ProjectionFailed(f"{table} is no table of {self._projection}", table=table)
 
 
 class Batches:
@@ -24,9 +37,10 @@ class Batches:
         self._state = state
         self._fold = Fold(tuple(table for table in projection.tables if not table.private))
         tables: dict[str, Changeable] = {**self._fold.tables, **state.tables}
-        self._insert = {name: table.insert for name, table in tables.items()}
-        self._update = {name: table.update for name, table in tables.items()}
-        self._delete = {name: table.delete for name, table in tables.items()}
+        name = projection.name
+        self._insert = OfTables(name, {one: table.insert for one, table in tables.items()})
+        self._update = OfTables(name, {one: table.update for one, table in tables.items()})
+        self._delete = OfTables(name, {one: table.delete for one, table in tables.items()})
 
     def fold(self, events: Sequence[LogEvent], keys: Mapping[UUID, bytes]) -> list[Step]:
         """Return what a batch comes to; `keys` are those of the persons whose data it holds.

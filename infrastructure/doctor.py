@@ -21,12 +21,13 @@ from .errors import BadSettings, NotMigrated
 from .leases import Holder
 from .postgresql import monitor as postgresql
 from .projector import POLL_SECONDS, Projector
+from .read_side import leases_of
 from .settings import Database, Settings, database, load_settings
 from .shadows import shadow_of
 from .sqlite import monitor as sqlite
 from .sqlite.generations import read_path
 from .sqlite.schema import SQLiteFile
-from .tiu import leases_of, open_stores
+from .tiu import open_stores
 
 MOVING_SECONDS = 2 * POLL_SECONDS
 """How long tables that are behind may stand still before that is wrong: a projector looks once in POLL_SECONDS."""

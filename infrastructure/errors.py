@@ -17,6 +17,12 @@ class BadSettings(TiuError):
     code = "bad_settings"
 
 
+class BadProjection(TiuError):
+    """A projection of an embedding service's that cannot be kept as it is defined; every fault is named."""
+
+    code = "bad_projection"
+
+
 class StoreUnavailable(TiuError):
     """The database cannot be reached, or failed while it was used."""
 

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Protocol
 
+from ..projections.migration import Migration
 from .errors import MigrationFailed, NoWayBack
 
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One step of a schema."""
-
-    version: str
-    description: str
-    up: str
-    down: str
-
-    @property
-    def checksum(self) -> str:
-        return sha256(self.up.encode()).hexdigest()
+__all__ = ["Migration", "Target", "failed", "migrations_in", "read_folder", "says_something", "way_back"]
 
 
 def migrations_in(folder: str) -> list[Migration]:
     """Return the migrations of infrastructure/`folder`, in order."""
+    return read_folder(files(__package__).joinpath(*folder.split("/")))
+
+
+def read_folder(folder: Traversable) -> list[Migration]:
+    """Return the migrations of a folder, in order: NNN_name.up.sql, and NNN_name.down.sql where there is a way back."""
     found = []
-    for up in sorted(files(__package__).joinpath(*folder.split("/")).iterdir(), key=lambda file: file.name):
+    for up in sorted(folder.iterdir(), key=lambda file: file.name):
         if up.name.endswith(".up.sql"):
             stem = up.name.removesuffix(".up.sql")
             version, _, name = stem.partition("_")
-            down = files(__package__).joinpath(*folder.split("/"), f"{stem}.down.sql")
-            sql = (up.read_text(encoding="utf-8"), down.read_text(encoding="utf-8"))
-            found.append(Migration(version, name.replace("_", " "), *sql))
+            down = folder.joinpath(f"{stem}.down.sql")
+            undo = down.read_text(encoding="utf-8") if down.is_file() else ""
+            found.append(Migration(version, name.replace("_", " "), up.read_text(encoding="utf-8"), undo))
     return found
 
 
@@ -42,6 +35,8 @@ class Target(Protocol):
     """A database, or one file of it, with migrations of its own."""
 
     migrations: Sequence[Migration]
+    owner: str
+    """The projection that they are of; empty: ours. A version of another's begins with its name and a slash."""
 
     def recorded(self) -> Mapping[str, tuple[str, str, str]]:
         """Return version -> (when it was applied, its description, its checksum); empty where nothing was yet."""
@@ -71,7 +66,8 @@ def way_back(version: str, rollback: str | None) -> str:
     """Return the recorded rollback of a migration. Raises NoWayBack where it holds nothing."""
     if rollback is None or not says_something(rollback):
         raise NoWayBack(
-            f"migration {version} has no way back: it holds what is never dropped (events, keys)", version=version
+            f"migration {version} has no way back: it holds what is never dropped (events, keys), or says none",
+            version=version,
         )
     return rollback
 

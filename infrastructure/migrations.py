@@ -4,6 +4,9 @@ A file NNN_name.up.sql goes with NNN_name.down.sql, which is recorded in migrati
 undoes it, in one transaction too, so that older code can undo what newer code applied. A rollback without a statement
 says that there is no way back. Undoing any migration of the read tables empties the rest of them, with the checkpoint.
 Of a recorded migration, the checksum is kept: a file that reads differently from what was applied is refused.
+
+An embedding service's projections have migrations of their own, which are applied behind ours and recorded beside them,
+under names that begin with the projection's: board/001.
 """
 
 from __future__ import annotations
@@ -16,9 +19,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..projections.projection import Projection
 from .errors import MigrationChanged, NotMigrated, SchemaTooNew, StoreUnavailable, UnknownMigration
-from .migration import Target, migrations_in, way_back
+from .migration import Migration, Target, migrations_in, way_back
+from .own import own_projections
 from .postgresql.schema import PostgreSQLDatabase
+from .schemas import AS_DESCRIBED, migrations_of
 from .settings import Database, database, load_settings
 from .sqlite.generations import read_path
 from .sqlite.schema import SQLiteFile
@@ -34,73 +40,116 @@ class Applied:
     known: bool = True
 
 
-def targets(where: Database, timeout: float) -> list[Target]:
-    """Return what has to be migrated of a database, in the order in which it is."""
+def targets(where: Database, timeout: float, projections: Sequence[Projection] = ()) -> list[Target]:
+    """Return what has to be migrated of a database, in the order in which it is; behind ours, that of `projections`."""
     if where.path is None:
-        return [PostgreSQLDatabase(where.url, migrations_in("postgresql/migrations"))]
+        ours: list[Target] = [PostgreSQLDatabase(where.url, migrations_in("postgresql/migrations"))]
+        return ours + [_of_projection(where, timeout, one) for one in projections]
     events = SQLiteFile(where.path, migrations_in("sqlite/migrations/events"), timeout)
     generation = events.read_generation()
     reads = SQLiteFile(read_path(where.path, generation), migrations_in("sqlite/migrations/read"), timeout)
-    return [events, reads]
+    return [events, reads, *(_of_projection(where, timeout, one) for one in projections)]
 
 
-def status(where: Database, timeout: float = 20.0) -> list[Applied]:
+def _of_projection(where: Database, timeout: float, projection: Projection) -> Target:
+    """Return what has to be migrated of an embedding service's projection."""
+    name = projection.name
+    if where.path is None:
+        return PostgreSQLDatabase(
+            where.url, migrations_of(projection, "postgresql"), owner=name, tables=projection.tables
+        )
+    generation = SQLiteFile(where.path, [], timeout).read_generation(name)
+    file = read_path(where.path, generation, name)
+    return SQLiteFile(file, migrations_of(projection, "sqlite"), timeout, owner=name, tables=projection.tables)
+
+
+def status(where: Database, timeout: float = 20.0, projections: Sequence[Projection] = ()) -> list[Applied]:
     """Return every migration in order, and whether the database has it. Raises StoreUnavailable or MigrationChanged."""
     found = []
-    for target in targets(where, timeout):
+    for target in targets(where, timeout, projections):
         recorded = target.recorded()
         known = {migration.version: migration for migration in target.migrations}
         for version in sorted({*recorded, *known}):
             applied, description, checksum = recorded.get(version, (None, "", ""))
             migration = known.get(version)
             if migration and applied and checksum != migration.checksum:
-                raise MigrationChanged(
-                    f"migration {version} was applied with other contents than this code has", version=version
-                )
+                raise _changed(version, migration)
             description = migration.description if migration else description
             found.append(Applied(version, description, applied, known=bool(migration)))
-    return sorted(found, key=lambda one: one.version)
+    return sorted(found, key=lambda one: _in_order(one.version))
 
 
-def up(where: Database, timeout: float = 20.0, *, through: str | None = None) -> list[str]:
-    """Apply what the database lacks, up to and with version `through`, and return the versions applied, in order.
+def _changed(version: str, migration: Migration) -> MigrationChanged:
+    what = f"migration {version} was applied with other contents than this code has"
+    if migration.description == AS_DESCRIBED:
+        what += ": its tables are described otherwise by now, so it needs migrations of its own"
+    return MigrationChanged(what, version=version)
+
+
+def _in_order(version: str) -> tuple[str, str]:
+    """Ours come before those of projections."""
+    owner, _, number = version.rpartition("/")
+    return owner, number
+
+
+def up(
+    where: Database, timeout: float = 20.0, *, through: str | None = None, projections: Sequence[Projection] = ()
+) -> list[str]:
+    """Apply what the database lacks, and return the versions applied, in order: all, or those of the same owner up to
+    and with version `through`.
 
     Two at once do no harm: the second waits for the first. Raises SchemaTooNew, UnknownMigration, MigrationFailed, and
     what `status` raises.
     """
     with exclusive(where, timeout):
-        return _up(where, timeout, through)
+        return _up(where, timeout, through, projections)
 
 
-def _up(where: Database, timeout: float, through: str | None = None) -> list[str]:
-    steps = status(where, timeout)
+def _up(
+    where: Database, timeout: float, through: str | None = None, projections: Sequence[Projection] = ()
+) -> list[str]:
+    steps = status(where, timeout, projections)
     _refuse_newer(where, steps)
-    known = [step.version for step in steps]
-    last = max(known) if through is None else _version(through, known)
+    last = None if through is None else _version(through, [step.version for step in steps])
     wanted = [
         (migration, target)
-        for target in targets(where, timeout)
+        for target in targets(where, timeout, projections)
         for recorded in [target.recorded()]
         for migration in target.migrations
-        if migration.version <= last and migration.version not in recorded
+        if migration.version not in recorded and (last is None or _is_up_to(migration.version, last))
     ]
-    in_order = sorted(wanted, key=lambda one: one[0].version)  # whichever file they are of
+    in_order = sorted(wanted, key=lambda one: _in_order(one[0].version))  # whichever file they are of
     return [migration.version for migration, target in in_order if target.up(migration)]
 
 
-def down(where: Database, timeout: float = 20.0, *, to: str | None = None) -> list[str]:
-    """Undo every migration above version `to` ("000" is below all), or the last one; return those undone, in order.
+def _is_up_to(version: str, last: str) -> bool:
+    """Whether a version is of the same owner as another, and not above it."""
+    return owner_of(version) == owner_of(last) and version <= last
+
+
+def owner_of(version: str) -> str:
+    """Return the projection that a migration is of; empty of ours."""
+    return version.rpartition("/")[0]
+
+
+def down(
+    where: Database, timeout: float = 20.0, *, to: str | None = None, projections: Sequence[Projection] = ()
+) -> list[str]:
+    """Undo every migration above version `to` ("000" is below all, board/000 below all of board), or the last one of
+    ours; return those undone, in order.
 
     The last comes first, each by what was recorded with it, whatever this code's files say. One that has no way back
     is refused before anything is undone. Two at once do no harm: the second waits for the first. Raises NoWayBack,
     UnknownMigration, MigrationFailed.
     """
     with exclusive(where, timeout):
-        found = targets(where, timeout)
+        owner = owner_of(to or "")
+        found = [target for target in targets(where, timeout, projections) if target.owner == owner]
         recorded = {version: target for target in found for version in target.recorded()}
         rollbacks = {version: sql for target in found for version, sql in target.rollbacks().items()}
-        known = ["000", *sorted(recorded), *(m.version for target in found for m in target.migrations)]
-        last = ["000", *sorted(recorded)][-2:][0] if to is None else _version(to, known)
+        lowest = f"{owner}/000" if owner else "000"
+        known = [lowest, *sorted(recorded), *(m.version for target in found for m in target.migrations)]
+        last = [lowest, *sorted(recorded)][-2:][0] if to is None else _version(to, known)
         steps = sorted((version for version in recorded if version > last), reverse=True)
         for version in steps:
             way_back(version, rollbacks.get(version))
@@ -111,9 +160,12 @@ def down(where: Database, timeout: float = 20.0, *, to: str | None = None) -> li
 
 def _version(given: str, known: Sequence[str]) -> str:
     """Return a version as it is recorded: 4 is 004. Raises UnknownMigration."""
-    version = given.zfill(3) if given.isdigit() else given
+    owner, slash, number = given.rpartition("/")
+    version = owner + slash + (number.zfill(3) if number.isdigit() else number)
     if version not in known:
-        raise UnknownMigration(f"there is no migration {given!r}: the last is {max(known)}", version=given)
+        ours = [one for one in known if owner_of(one) == owner_of(given)]
+        last = f"the last is {max(ours)}" if ours else f"no projection {owner_of(given)} is registered"
+        raise UnknownMigration(f"there is no migration {given!r}: {last}", version=given)
     return version
 
 
@@ -156,9 +208,9 @@ def _locked(folder: int) -> bool:
     return True
 
 
-def require_migrated(where: Database, timeout: float = 20.0) -> None:
-    """Raise NotMigrated or SchemaTooNew unless the database has exactly this code's migrations."""
-    steps = status(where, timeout)
+def require_migrated(where: Database, timeout: float = 20.0, projections: Sequence[Projection] = ()) -> None:
+    """Raise NotMigrated or SchemaTooNew unless the database has exactly this code's migrations and the projections'."""
+    steps = status(where, timeout, projections)
     _refuse_newer(where, steps)
     missing = [step.version for step in steps if step.applied_at is None]
     if where.path is not None and not where.path.exists():
@@ -197,14 +249,20 @@ def require_reachable(where: Database) -> None:
     is_empty(where)
 
 
-def create(where: Database, timeout: float = 20.0) -> None:
-    """Migrate a database that is empty; others stay as they are. One that another process is making is waited for."""
-    if not is_empty(where) and all(step.applied_at for step in status(where, timeout)):
+def create(where: Database, timeout: float = 20.0, projections: Sequence[Projection] = ()) -> None:
+    """Migrate a database that is empty; others stay as they are, but that on SQLite projections which have no file yet
+    get one. One that another process is making is waited for."""
+    if not is_empty(where) and all(step.applied_at for step in status(where, timeout, projections)):
         return
     make_folder(where)
     with exclusive(where, timeout):
         if is_empty(where):
-            _up(where, timeout)
+            _up(where, timeout, projections=projections)
+        elif where.path is not None and all(step.applied_at for step in status(where, timeout)):
+            for target in targets(where, timeout, projections):
+                if isinstance(target, SQLiteFile) and target.owner and not target.path.exists():
+                    for migration in target.migrations:
+                        target.up(migration)
 
 
 def make_folder(where: Database) -> None:
@@ -218,12 +276,13 @@ def make_folder(where: Database) -> None:
         raise StoreUnavailable(f"cannot make {where.path.parent}: {error.strerror}", path=where.path) from None
 
 
-def migrate_up(url: str | None = None) -> list[str]:
+def migrate_up(url: str | None = None, *, projections: Sequence[Projection] | None = None) -> list[str]:
     """Apply what the database at a URL (or of the settings) lacks, and return the versions applied: `tiu migrate up`.
 
-    Two at once do no harm: the second waits for the first. Raises BadSettings, StoreUnavailable, SchemaTooNew,
-    MigrationChanged, MigrationFailed.
+    With them go those of the service's own `projections`, or of the setting PROJECTIONS. Two at once do no harm: the
+    second waits for the first. Raises BadSettings, BadProjection, StoreUnavailable, SchemaTooNew, MigrationChanged,
+    MigrationFailed.
     """
     settings = load_settings()
     where = database(url, settings)
-    return up(where, settings.sqlite_timeout)
+    return up(where, settings.sqlite_timeout, projections=own_projections(settings, projections))

@@ -19,6 +19,6 @@ def monitor_of(events: EventStore) -> Monitor:
         case SQLiteEventStore():
             path, timeout = events.connections.path, events.connections.timeout
             return SQLiteMonitor(
-                lambda: {"events": path, "read": read_path(path, events.read_generation)}, timeout=timeout
+                lambda: {"events": path, "read": read_path(path, events.read_generation())}, timeout=timeout
             )
     raise TypeError(f"no monitor goes with {type(events).__name__}")

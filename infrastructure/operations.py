@@ -42,12 +42,13 @@ def take(step: Step, writing: Writing) -> None:
 
 
 def _perform(operation: Operation, writing: Writing) -> None:
-    if operation.name in IN_PYTHON:
+    if operation.name in IN_PYTHON and not operation.statements:
         IN_PYTHON[operation.name](writing, operation.parameters)
         return
-    if operation.name not in STATEMENTS:
+    in_order = operation.statements or STATEMENTS.get(operation.name)
+    if in_order is None:
         raise ProjectionFailed(f"no read store has the operation {operation.name!r}", operation=operation.name)
-    for statement in STATEMENTS[operation.name]:
+    for statement in in_order:
         writing.run(statement, operation.parameters)
 
 

@@ -159,6 +159,7 @@ class Sieve:
 
     def __init__(self, log: Log, reads: ReadStore, projection: Projection) -> None:
         self._log, self._reads, self._parking = log, reads, projection.parking
+        self._projection = projection.name
         self._forget(NOTHING)
 
     def _forget(self, known: Known) -> None:
@@ -190,7 +191,7 @@ class Sieve:
         found, after = dict[UUID, LeftOut](), 0
         while events := self._log.read_units([parking.discards], after, 1_000):
             for event in events:
-                if (left_out := _left_out(event)) is not None:
+                if (left_out := _left_out(event, self._projection)) is not None:
                     found[left_out.id] = left_out
             after = events[-1].position
         return found
@@ -251,12 +252,12 @@ class Sieve:
         return writes_of(self._parking, before, self._stored)
 
 
-def _left_out(event: LogEvent) -> LeftOut | None:
+def _left_out(event: LogEvent, projection: str) -> LeftOut | None:
     try:
         decoded = decode(event.topic, event.state, event.stream_id, event.version)
     except UndecodableEvent:
         return None
-    if not isinstance(decoded, ParkedEventsDiscarded):
+    if not isinstance(decoded, ParkedEventsDiscarded) or decoded.projection != projection:
         return None
     recorded = Recorded(decoded, event.stream_id, event.version, event.position, event.project_id)
     return LeftOut(**discarded(recorded, decoded))

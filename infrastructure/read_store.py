@@ -75,6 +75,10 @@ class ReadStore(ABC):
         """Run a SELECT with :name parameters, and return its rows by column name, in the database's own types."""
 
     @abstractmethod
+    def ask(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Do as `query` does with somebody else's SELECT; nothing can be written by it. Raises InvalidQuery."""
+
+    @abstractmethod
     def search(self, name: str, text: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run a statement of the store's search.sql for what holds every word of `text`, and return rows as `query`
         does; where `text` has no words that count, nothing is found. `text` holds no NUL character."""

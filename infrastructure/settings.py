@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     master_key: Annotated[SecretStr | None, AfterValidator(_a_key)] = None
     sealing_key: Annotated[SecretStr | None, AfterValidator(_a_key)] = None
 
+    projections: str | None = None
+
     projector_on_poison: Literal["park", "stop"] = "park"
     projector_lease_seconds: Annotated[float, Field(ge=1, le=600)] = 10.0
 

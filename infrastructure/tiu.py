@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,9 +14,8 @@ import psycopg
 
 from ..domain.errors import NotFound
 from ..domain.messages import Command
-from ..domain.parking import DiscardParkedEvents
 from ..domain.retention import RunRetention
-from ..projections.parking import READ_MODEL_PARKING
+from ..projections.projection import Projection
 from ..projections.read_model import READ_MODEL
 from . import migrations, retention
 from .audit.as_of import AsOf, Moment, as_of
@@ -28,34 +25,28 @@ from .audit.chain import ChainReport, check_chain, seal_log
 from .audit.history import History, HistoryEntry
 from .audit.proofs import prove_events
 from .audit.seals import Inclusion, Seal, SealingKey
-from .audit.verify import Verification, VerifyReport
-from .background import Background
+from .audit.verify import VerifyReport
 from .checkpoints import Lag
 from .comparison import MAX_ROWS
 from .decision import Answer
-from .errors import NotParked, WaitTimeout
+from .errors import BadProjection
 from .event_store import EventStore
 from .executor import Executor
-from .leases import Holder, Leases
+from .leases import Holder
 from .monitoring import monitor_of
+from .own import own_projections
 from .parking import ParkedUnit
 from .postgresql.connections import Connections
 from .postgresql.event_store import PostgreSQLEventStore
 from .postgresql.host import execute_within
-from .postgresql.leases import PostgreSQLLeases
-from .postgresql.read_store import PostgreSQLReadStore
-from .projector import Projector, poll_for
 from .queries import Queries, as_id
+from .read_side import ReadSide, reads_of
 from .read_store import ReadStore
-from .rebuild import Rebuild, RebuildReport, Shadow, Tell
+from .rebuild import RebuildReport, Tell
 from .retention import RetentionReport
 from .settings import Database, Settings, database, load_settings
-from .shadows import live_tables, shadow_of
 from .sqlite.event_store import SQLiteEventStore
-from .sqlite.leases import SQLiteLeases
-from .sqlite.read_store import SQLiteReadStore, current_reads
 from .streams import load_stream
-from .unparking import require_projected, waiting
 
 
 def open_events(where: Database, settings: Settings) -> PostgreSQLEventStore | SQLiteEventStore:
@@ -78,28 +69,12 @@ def open_stores(where: Database, settings: Settings) -> tuple[EventStore, ReadSt
     with ExitStack() as opened:
         events = open_events(where, settings)
         opened.callback(events.close)
-        reads: ReadStore
-        if isinstance(events, PostgreSQLEventStore):
-            reads = PostgreSQLReadStore(events.connections)
-        else:
-            file = events
-            path = file.connections.path
-            reads = current_reads(path, lambda: file.read_generation, timeout=settings.sqlite_timeout)
-            opened.callback(reads.close)
+        reads = reads_of(events, settings, READ_MODEL)
+        opened.callback(reads.close)
         if (person_id := events.any_key()) is not None:
             events.keys([person_id])  # a wrong master key is told now, not at the first event that needs it
         opened.pop_all()
     return events, reads
-
-
-def leases_of(events: EventStore, reads: ReadStore, settings: Settings) -> Leases:
-    """Return the leases of what `open_stores` has opened."""
-    seconds = settings.projector_lease_seconds
-    if isinstance(events, PostgreSQLEventStore):
-        return PostgreSQLLeases(events.connections, seconds)
-    if isinstance(events, SQLiteEventStore) and isinstance(reads, SQLiteReadStore):
-        return SQLiteLeases(events.connections.path, reads.files, seconds)
-    raise TypeError("such stores have no leases")
 
 
 class Tiu:
@@ -108,8 +83,9 @@ class Tiu:
     Every method may raise StoreUnavailable.
     """
 
-    def __init__(self, where: Database, settings: Settings, *, project: bool) -> None:
-        self._where, self._settings = where, settings
+    def __init__(
+        self, where: Database, settings: Settings, *, project: bool, projections: Sequence[Projection] = ()
+    ) -> None:
         self.database = str(where)
         """The URL of the database, without secrets."""
         self.events, self._reads = open_stores(where, settings)
@@ -117,22 +93,34 @@ class Tiu:
         """The questions that the read tables answer."""
         self.monitor = monitor_of(self.events)
         """What the database says of itself: sizes, slow statements, indexes, and the use of its connections."""
-        self.projector = Projector(self.events, self._reads, READ_MODEL, parks=settings.parks)
-        """The read tables' projector; it runs by itself unless the connection was made with project=False."""
-        self.leases = leases_of(self.events, self._reads, settings)
-        """Which of several projectors is active."""
         self._executor = Executor(self.events)
-        self._background: Background | None = None
-        if project:
-            try:
-                self._background = self._projecting()
-            except BaseException:
-                self.close()
-                raise
+        self._opened = [self._reads]
 
-    def _projecting(self) -> Background:
-        listener = self.events.listen()
-        return Background(self.projector, listener, self.leases.candidate(READ_MODEL.name, listener))
+        def side_of(projection: Projection, reads: ReadStore) -> ReadSide:
+            return ReadSide(where, settings, self.events, reads, projection, self.execute)
+
+        self._side = side_of(READ_MODEL, self._reads)
+        self.sides = {READ_MODEL.name: self._side}
+        """The read side of each projection, by its name: ours, and then those of the embedding service."""
+        self.projector, self.leases = self._side.projector, self._side.leases
+        """The read tables' projector, and which of several is active; it runs by itself unless the connection was made
+        with project=False."""
+        try:
+            for projection in projections:
+                self._opened.append(reads_of(self.events, settings, projection))
+                self.sides[projection.name] = side_of(projection, self._opened[-1])
+            for side in self.sides.values() if project else ():
+                side._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def projection(self, name: str) -> ReadSide:
+        """Return the read side of a projection that the connection was made with, by its name: its tables can be asked,
+        waited for, rebuilt and verified as those of ours. Raises BadProjection."""
+        if name not in self.sides:
+            raise BadProjection(f"there is no projection {name!a} here: connect(projections=[…]) brings it along")
+        return self.sides[name]
 
     def execute(self, command: Command) -> Answer:
         """Decide a command and store its events. A retry with the same command_id returns the first answer.
@@ -205,39 +193,30 @@ class Tiu:
 
         Raises EventParked where they have come past it without it, WaitTimeout, or what stopped the projector.
         """
-        if isinstance(position, Answer):
-            position = position.position
-        if self._background is not None:
-            self.projector.wait_for(position, timeout)
-        else:
-            poll_for(position, timeout, self.projector.lag)
-            parked = {unit.unit_id: unit for unit in self.parked()}
-            require_projected(self.events, READ_MODEL_PARKING, parked, position)
+        self._side.wait_for(position, timeout)
 
     def lag(self) -> Lag:
         """Return how far the read tables are behind the events."""
-        return self.projector.lag()
+        return self._side.lag()
 
     def holder(self) -> Holder | None:
         """Return which process keeps the read tables up to date, or did so last."""
-        return self.leases.holder(READ_MODEL.name)
+        return self._side.holder()
 
     def parked(self) -> list[ParkedUnit]:
         """Return the units whose events wait, because one of them could not be projected, or refers to such a unit."""
-        return self.projector.parked()
+        return self._side.parked()
 
     def waiting(self, unit: ParkedUnit) -> int:
         """Return how many events of a parked unit wait."""
-        return waiting(self.events, unit, self.lag().position)[0]
+        return self._side.waiting(unit)
 
     def retry_parked(self, *unit_ids: UUID, timeout: float = 600.0) -> list[ParkedUnit]:
         """Replay parked units (all, where none is named) from their first event, with all that waits for them.
 
         Returns those that stay parked: they still cannot be projected. Raises NotParked, WaitTimeout.
         """
-        asked = self.projector.ask_retry([as_id(unit_id) for unit_id in unit_ids])
-        self._project_until(lambda: not any(unit.retry and unit.unit_id in asked for unit in self.parked()), timeout)
-        return [unit for unit in self.parked() if unit.unit_id in asked]
+        return self._side.retry_parked(*unit_ids, timeout=timeout)
 
     def discard_parked(self, unit_id: UUID, reason: str, *, actor: str | None = None, first: bool = False) -> Answer:
         """Leave the events of a parked unit that wait by now, or the `first` of them alone, out of the read tables.
@@ -245,53 +224,16 @@ class Tiu:
         It is a DiscardParkedEvents; the projector then makes the rows of the unit, and of what waits for it, again.
         Raises NotParked.
         """
-        unit = next((unit for unit in self.parked() if unit.unit_id == as_id(unit_id)), None)
-        if unit is None:
-            raise NotParked(f"nothing is parked under the id {unit_id}", unit_id=unit_id)
-        last = unit.position if first else waiting(self.events, unit, self.lag().position)[1]
-        command = DiscardParkedEvents(
-            unit_id=unit.unit_id, first_position=unit.position, last_position=last, reason=reason, actor=actor
-        )
-        return self.execute(command)
+        return self._side.discard_parked(unit_id, reason, actor=actor, first=first)
 
     def catch_up_to(self, position: int, timeout: float = 600.0) -> None:
         """Project until the read tables have come to a position, whoever brings them there. Raises WaitTimeout."""
-        self._project_until(lambda: self.lag().position >= position, timeout)
+        self._side.catch_up_to(position, timeout)
 
     def catch_up(self, progress: Callable[[int], None] | None = None, timeout: float = 3600.0) -> int:
         """Project all there is by now, or wait until whoever is active elsewhere has; return how many events were
         projected here. `progress` is told of each batch. Raises WaitTimeout, and what a projector does."""
-        last, total = self.events.max_notification_id() or 0, 0
-
-        def projected(done: int) -> None:
-            nonlocal total
-            total += done
-            if progress:
-                progress(done)
-
-        self._project_until(lambda: self.lag().position >= last, timeout, projected)
-        return total
-
-    def _project_until(
-        self, done: Callable[[], bool], timeout: float, progress: Callable[[int], None] = lambda _: None
-    ) -> None:
-        """Project, in a tenure for the time being where nobody is active, until `done`. Raises WaitTimeout."""
-        deadline = time.monotonic() + timeout
-        with ExitStack() as opened:
-            lease = None
-            if self._background is not None:
-                self._background.wake()
-            else:
-                listener = opened.enter_context(closing(self.events.listen()))
-                lease = self.leases.candidate(READ_MODEL.name, listener)
-                opened.callback(self.projector.leave)
-            while not done():
-                if self.projector.failure:
-                    raise self.projector.failure
-                if time.monotonic() > deadline:
-                    raise WaitTimeout(f"the read tables were not made as asked within {timeout:g} s")
-                if lease is None or not self.projector.catch_up_in(lease, progress):
-                    time.sleep(0.01)
+        return self._side.catch_up(progress, timeout)
 
     def count(self, id_: UUID) -> tuple[int, int]:
         """Return how many events and commands are stored of a project, or of a user."""
@@ -337,13 +279,7 @@ class Tiu:
         with `accept`. What `progress` raises ends it; whatever does, the next rebuild goes on from where it was.
         Raises TablesDiffer, RebuildRefused, TablesBusy, ProjectionFailed.
         """
-        with closing(self._shadow()) as shadow:
-            rebuild = Rebuild(self.events, self._reads, shadow, READ_MODEL, tell=progress, parks=self._settings.parks)
-            report = rebuild.run(accept=accept)
-        if self._background is not None and not self._background.wake():  # it had stopped: at tables that did not fit
-            self._background.join()
-            self._background = self._projecting()
-        return report
+        return self._side.rebuild(accept=accept, progress=progress)
 
     def verify(self, *, limit: int = MAX_ROWS, progress: Tell | None = None) -> VerifyReport:
         """Replay the events up to where the read tables stand, and compare every row of every table.
@@ -353,25 +289,21 @@ class Tiu:
         Raises CheckpointRefused where the tables are of another store, history or version; CheckpointMoved where they
         were made anew meanwhile; ProjectionFailed.
         """
-        live = partial(live_tables, self._where, READ_MODEL, self._settings)
-        return Verification(self.events, self._reads, live, READ_MODEL, limit=limit, tell=progress).run()
+        return self._side.verify(limit=limit, progress=progress)
 
     def discard_rebuild(self) -> bool:
         """Drop what a rebuild that did not come to its end left, and return whether there was anything."""
-        with closing(self._shadow()) as shadow:
-            return shadow.drop_alone()
-
-    def _shadow(self) -> Shadow:
-        return shadow_of(self._where, READ_MODEL, self._settings)
+        return self._side.discard_rebuild()
 
     def close(self) -> None:
         """Stop projecting and let every connection go; what is stored stays, what is not projected will be."""
-        if self._background is not None:
-            self._background.stop()
-        self._reads.close()
+        for side in self.sides.values():
+            side._stop()
+        for reads in self._opened:
+            reads.close()
         self.events.close()
-        if self._background is not None:
-            self._background.join()
+        for side in self.sides.values():
+            side._join()
 
     def __enter__(self) -> Self:
         return self
@@ -382,16 +314,24 @@ class Tiu:
         self.close()
 
 
-def connect(url: str | None = None, *, project: bool = True, settings: Settings | None = None) -> Tiu:
+def connect(
+    url: str | None = None,
+    *,
+    project: bool = True,
+    settings: Settings | None = None,
+    projections: Sequence[Projection] | None = None,
+) -> Tiu:
     """Connect to a database: `sqlite:///PATH` (made if absent or empty) or `postgresql://...` (which must be migrated).
 
     Without a URL the settings name it: PostgreSQL where DB_HOST is set, else the file SQLITE_PATH. With `project` the
-    connection keeps the read tables up to date by itself; without, a projector elsewhere must.
-    Raises BadSettings, StoreUnavailable, NotMigrated, SchemaTooNew.
+    connection keeps the read tables up to date by itself; without, a projector elsewhere must. So it does with those of
+    the service's own `projections`; without, the setting PROJECTIONS names them.
+    Raises BadSettings, BadProjection, StoreUnavailable, NotMigrated, SchemaTooNew.
     """
     settings = settings or load_settings()
+    own = own_projections(settings, projections)
     where = database(url, settings)
     if where.path is not None:
-        migrations.create(where, settings.sqlite_timeout)
-    migrations.require_migrated(where, settings.sqlite_timeout)
-    return Tiu(where, settings, project=project)
+        migrations.create(where, settings.sqlite_timeout, own)
+    migrations.require_migrated(where, settings.sqlite_timeout, own)
+    return Tiu(where, settings, project=project, projections=own)

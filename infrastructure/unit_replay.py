@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from ..projections.fold import Step, Writes
-from ..projections.parking import Parking
+from ..projections.parking import Follower, Parking
 from ..projections.projection import Kind, Projection, Row, Table
 from .errors import ProjectionFailed
 from .event_hash import NO_EVENT
@@ -148,7 +148,7 @@ class UnitReplay:
 
     def _made(self, known: Known) -> Made:
         log = LogOfUnits(self.log, self.parking, self.units, self._companions, self.end)
-        with closing(Scratch()) as scratch:
+        with closing(Scratch(self.projection)) as scratch:
             scratch.put(self._referred_to)
             parked = {unit_id: unit._replace(retry=False) for unit_id, unit in known.parked.items()}
             writes = writes_of(self.parking, NOTHING, Known(parked, known.left_out))
@@ -176,8 +176,12 @@ class UnitReplay:
     @cached_property
     def _companions(self) -> set[UUID]:
         """The units by whose events rows of these move to the archive and back."""
-        _, _, units = self._references.get(self.parking.follower.parent.name, (None, (), set[UUID]()))
-        return units
+        follower = self.parking.follower
+        return (
+            self._references[follower.parent.name][2]
+            if follower and follower.parent.name in self._references
+            else set()
+        )
 
     @cached_property
     def _referred_to(self) -> list[tuple[Table, Row]]:
@@ -186,7 +190,7 @@ class UnitReplay:
         rows = self.parking.stand_ins(self._companions)
         for table, keys, _ in self._references.values():
             rows += [(table, row) for row in self.reads.rows(table, keys)]
-            if table is follower.parent:
+            if follower and table is follower.parent:
                 rows += [(table, row) for row in self.reads.rows(follower.parent_archive, keys)]
         return rows
 
@@ -194,17 +198,18 @@ class UnitReplay:
         """Return what is to be written, by table, parents first."""
         ours = {self.parking.parked.name, self.parking.left_out.name}
         changed = {table.name: Changed(table) for table in self.projection.tables if table.name not in ours}
-        counted, _ = self.parking.counted
+        counted = self.parking.counted
         for name, one in changed.items():
-            if name != counted.name:
+            if counted is None or name != counted[0].name:
                 one.compare(was.rows[name], becomes.rows[name])
-        changed[counted.name].updates += self._recounted(was, becomes)
-        self._follow(changed, was, becomes)
+        if counted is not None:
+            changed[counted[0].name].updates += self._recounted(*counted, was, becomes)
+        if self.parking.follower is not None:
+            self._follow(self.parking.follower, changed, was, becomes)
         return [one for one in changed.values() if one.inserts or one.updates or one.deletes]
 
-    def _recounted(self, was: Made, becomes: Made) -> Iterator[tuple[UUID, dict[str, Any]]]:
+    def _recounted(self, table: Table, column: str, was: Made, becomes: Made) -> Iterator[tuple[UUID, dict[str, Any]]]:
         """Yield the counts of everybody's rows that other counts of these units' make."""
-        table, column = self.parking.counted
         more: dict[UUID, int] = {}
         for text, row in becomes.rows[table.name].items():
             before = was.rows[table.name].get(text)
@@ -214,9 +219,9 @@ class UnitReplay:
         for counts in stored:
             yield counts[table.key], {column: counts[column] + more[counts[table.key]]}
 
-    def _follow(self, changed: Mapping[str, Changed], was: Made, becomes: Made) -> None:
+    def _follow(self, follower: Follower, changed: Mapping[str, Changed], was: Made, becomes: Made) -> None:
         """Move rows of other units with those that they refer to, into the archive or out of it."""
-        table, archive, column, parent, parent_archive = self.parking.follower
+        table, archive, column, parent, parent_archive = follower
         for here, there, old, new in (
             (table, archive, parent, parent_archive),
             (archive, table, parent_archive, parent),

@@ -7,7 +7,7 @@ is every row, but for what stands here.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from ..domain.retention import RETENTION_ID
 from ..domain.template import TemplateCreated
 from ..domain.user import UserForgotten
 from ..domain.workflow_run import WorkflowRunStarted
-from .projection import Change, Handler, Operation, Row, Rows, Table
+from .projection import Change, Handler, Operation, Projection, Row, Rows, Table
 from .tables import (
     AGENT_ASSIGNMENTS,
     AGENT_ASSIGNMENTS_ARCHIVE,
@@ -57,25 +57,29 @@ class Follower(NamedTuple):
     parent_archive: Table
 
 
+def _nobody_stands_in(unit_ids: Collection[UUID]) -> list[tuple[Table, Row]]:
+    return []
+
+
 @dataclass(frozen=True)
 class Parking:
     """How a projection parks. One without it stops at what it cannot project."""
 
     parked: Table
     left_out: Table
-    references: Mapping[type[Event], Callable[[Any], Reference | None]]
-    discards: UUID
+    references: Mapping[type[Event], Callable[[Any], Reference | None]] = field(default_factory=dict)
+    discards: UUID = PARKING_ID
     """The stream of what is discarded."""
-    everybodys: frozenset[UUID]
+    everybodys: frozenset[UUID] = frozenset()
     """The streams whose events concern every unit's rows: only a rebuild takes one up that was passed over."""
-    never_wait: tuple[type[Event], ...]
+    never_wait: tuple[type[Event], ...] = (UserForgotten,)
     """The events that are projected where their unit is parked, too."""
-    moves: tuple[type[Event], ...]
+    moves: tuple[type[Event], ...] = ()
     """The events of a unit by which rows of others move."""
-    follower: Follower
-    stand_ins: Callable[[Collection[UUID]], list[tuple[Table, Row]]]
+    follower: Follower | None = None
+    stand_ins: Callable[[Collection[UUID]], list[tuple[Table, Row]]] = _nobody_stands_in
     """Rows that stand in for those of other units, where what refers to them is replayed by itself."""
-    counted: tuple[Table, str]
+    counted: tuple[Table, str] | None = None
     """The table, and its column, in which events of `everybodys` count the rows of all units that they dropped."""
 
 
@@ -108,9 +112,7 @@ READ_MODEL_PARKING = Parking(
     parked=PARKED_UNITS,
     left_out=LEFT_OUT_EVENTS,
     references=REFERENCES,
-    discards=PARKING_ID,
     everybodys=frozenset({RETENTION_ID}),
-    never_wait=(UserForgotten,),
     moves=(ProjectArchived, ProjectRestored),
     follower=Follower(AGENT_ASSIGNMENTS, AGENT_ASSIGNMENTS_ARCHIVE, "task_id", TASKS, TASKS_ARCHIVE),
     stand_ins=_projects_of_nobody,
@@ -125,8 +127,29 @@ def discarded(recorded: Recorded, event: ParkedEventsDiscarded) -> dict[str, Any
     return {"id": recorded.event_id, "unit_id": event.unit_id, **positions}
 
 
-def events_discarded(recorded: Recorded, event: ParkedEventsDiscarded, rows: Rows) -> Iterator[Change]:
-    yield Operation(LEAVE_OUT, discarded(recorded, event))
+def discards_of(projection: str) -> dict[type[Event], Handler]:
+    """Return the handler of what is discarded of a projection's tables."""
+
+    def events_discarded(recorded: Recorded, event: ParkedEventsDiscarded, rows: Rows) -> Iterator[Change]:
+        if event.projection == projection:
+            yield Operation(LEAVE_OUT, discarded(recorded, event))
+
+    return {ParkedEventsDiscarded: events_discarded}
 
 
-HANDLERS: dict[type, Handler] = {ParkedEventsDiscarded: events_discarded}
+def with_parking(
+    projection: Projection, references: Mapping[type[Event], Callable[[Any], Reference | None]] | None = None
+) -> Projection:
+    """Return a projection that parks what it cannot project, and goes on with the rest.
+
+    What waits together is a unit: a project, a user with its sessions, else a stream. It is for a projection of which
+    every row is of one unit's events alone; `references` names the events whose rows refer to rows of another unit.
+    """
+    parked = replace(PARKED_UNITS, name=f"{projection.name}_parked_units")
+    left_out = replace(LEFT_OUT_EVENTS, name=f"{projection.name}_left_out_events")
+    return replace(
+        projection,
+        tables=(*projection.tables, parked, left_out),
+        handlers={**projection.handlers, **discards_of(projection.name)},
+        parking=Parking(parked, left_out, references or {}),
+    )

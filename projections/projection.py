@@ -6,13 +6,14 @@ parent, through `Rows`. Everything it writes, rows and state alike, are changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
 from ..domain.messages import Event, Recorded
+from .migration import Migration, Store
 
 if TYPE_CHECKING:
     from .parking import Parking
@@ -80,13 +81,15 @@ RowChange = Insert | Update | Delete
 
 
 class Operation(NamedTuple):
-    """A named change of rows that no key tells: the read store has its SQL (infrastructure/operations.sql).
+    """A named change of rows that no key tells, by SQL that both databases take.
 
     What came before it is written first. It leaves private tables alone, so that running state needs not be told.
     """
 
     name: str
     parameters: Mapping[str, Any]
+    statements: tuple[str, ...] = ()
+    """What it runs, in order, with :name parameters; without, what infrastructure/operations.sql has under its name."""
 
 
 Change = RowChange | Operation
@@ -117,6 +120,8 @@ class Projection:
     handlers: Mapping[type[Event], Handler]
     parking: Parking | None = None
     """How it parks what it cannot project; without, it stops there."""
+    migrations: Mapping[Store, Sequence[Migration]] = field(default_factory=dict)
+    """What makes its tables on each store; on one that is left out, they are made as they are described."""
 
     def changes(self, recorded: Recorded, rows: Rows) -> Iterator[Change]:
         """Return what an event changes; nothing, where the projection takes no interest in it."""

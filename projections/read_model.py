@@ -6,8 +6,10 @@ from . import agents, files, parking, projects, retention, tasks, templates, use
 from .projection import Projection
 from .tables import PRIVATE_TABLES, READ_TABLES
 
+NAME = "read_model"
+
 READ_MODEL = Projection(
-    name="read_model",
+    name=NAME,
     version=1,
     tables=(*READ_TABLES, *PRIVATE_TABLES),
     handlers={
@@ -20,7 +22,7 @@ READ_MODEL = Projection(
         **templates.HANDLERS,
         **files.HANDLERS,
         **retention.HANDLERS,
-        **parking.HANDLERS,
+        **parking.discards_of(NAME),
     },
     parking=parking.READ_MODEL_PARKING,
 )

@@ -15,11 +15,11 @@ from typing import Self
 from ...projections.projection import Projection, Table
 from ...projections.read_model import READ_MODEL
 from ..event_store import EventStore, Log
-from ..migration import migrations_in
 from ..projector import BATCH_SIZE, Projector
 from ..read_store import ReadStore
 from ..rebuild import RebuildProgress, Tell
-from ..sqlite.bulk import MIGRATIONS, BulkConnections, complete, forget_uniqueness, strip, things_of_migrations
+from ..schemas import migrations_of
+from ..sqlite.bulk import BulkConnections, complete, forget_uniqueness, strip, things_of_migrations
 from ..sqlite.connections import Connections, make_file, open_database, transaction, translated
 from ..sqlite.generations import CurrentFile, Files
 from ..sqlite.read_only import ReadOnlyConnections
@@ -97,7 +97,7 @@ def replay(
                 connection.execute(statement)
         if indexed:
             with files.reading() as connection:
-                complete(connection, projection, things_of_migrations(), tell)
+                complete(connection, projection, things_of_migrations(projection), tell)
     with _removed_on_error(path):
         _make_whole(path)
     return Replayed(path, events, position)
@@ -130,7 +130,7 @@ def _opened(path: Path) -> Connections:
 
 
 def _make_tables(path: Path, projection: Projection, sharing: Collection[Table]) -> None:
-    file = SQLiteFile(path, migrations_in(MIGRATIONS), TIMEOUT)
+    file = SQLiteFile(path, migrations_of(projection, "sqlite"), TIMEOUT)
     with closing(open_database(path, timeout=TIMEOUT, synchronous="OFF")) as connection, translated(path):
         connection.execute("PRAGMA journal_mode = WAL")
         with transaction(connection):

@@ -81,8 +81,8 @@ class Writers:
         match change:
             case Operation(name, parameters) if name == LEAVE_OUT and self._left_out is not None:
                 self.note((self._left_out.name, str(parameters[self._left_out.key])), parameters, position)
-            case Operation(name, parameters):
-                return Operation(name, {**parameters, BY: position})
+            case Operation(_, parameters):
+                return change._replace(parameters={**parameters, BY: position})
             case Insert(table, row):
                 self.note((table, str(row[self._tables[table].key])), row, position)
             case Update(table, key, values):

@@ -50,3 +50,12 @@ DELETE FROM schema_migrations WHERE version = %s
 
 -- name: forget_rollback
 DELETE FROM migration_rollbacks WHERE version = %s
+
+-- name: lock_checkpoints
+LOCK TABLE checkpoints IN EXCLUSIVE MODE
+
+-- name: delete_checkpoint
+DELETE FROM checkpoints WHERE projection = %s
+
+-- name: is_table
+SELECT 1 WHERE to_regclass(%s) IS NOT NULL

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from ...projections.fold import Step, Writes
 from ...projections.projection import Kind, Operation, Projection, Row, Table
-from ..errors import CheckpointMoved, ProjectionFailed
+from ..errors import CheckpointMoved, InvalidQuery, ProjectionFailed
 from ..operations import take
 from ..read_store import (
     Batch,
@@ -129,6 +129,18 @@ class PostgreSQLReadStore(ReadStore):
         with self._connections.using() as connection, connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(for_psycopg(statement), parameters).fetchall()
 
+    def ask(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with self._connections.using() as connection:
+            connection.read_only = True  # of the next transaction
+            try:
+                with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+                    return cursor.execute(for_psycopg(statement).encode(), parameters).fetchall()
+            except (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError, *_READ_ONLY) as error:
+                raise InvalidQuery(f"cannot be asked: {error.diag.message_primary or error}") from None
+            finally:
+                if not connection.closed:
+                    connection.read_only = None
+
     def search(self, name: str, text: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         return self.query(SEARCH[name], {**parameters, "text": plain_words(text)})
 
@@ -141,6 +153,9 @@ _REFUSED = (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.ProgramLim
 
 _TO_DO_PLAINLY = (TypeError, psycopg.errors.InvalidSqlStatementName)
 """A value of a type that the quick way does not know; prepared statements that were let go."""
+
+
+_READ_ONLY = (psycopg.errors.ReadOnlySqlTransaction,)
 
 
 def _reason(error: psycopg.Error) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 
 import psycopg
 
+from ...projections.projection import Table
 from ..migration import Migration, failed, way_back
+from ..read_store import empty_statement
 from ..sql import statements
 from .connections import Connection, connect, shown, translated
 
@@ -16,11 +18,15 @@ SQL = statements("postgresql/migrations.sql")
 
 
 class PostgreSQLDatabase:
-    """A PostgreSQL database: the schema that comes first in its search path."""
+    """A PostgreSQL database: the schema that comes first in its search path; of it what is ours, or a projection's."""
 
-    def __init__(self, url: str, migrations: Sequence[Migration]) -> None:
+    def __init__(
+        self, url: str, migrations: Sequence[Migration], *, owner: str = "", tables: Sequence[Table] = ()
+    ) -> None:
         self.url = url
         self.migrations = migrations
+        self.owner = owner
+        self._tables = tables
 
     def recorded(self) -> dict[str, tuple[str, str, str]]:
         rows = self._select("recorded")
@@ -33,7 +39,8 @@ class PostgreSQLDatabase:
         with self._connect() as connection:
             if not connection.execute(SQL["exists"]).fetchone():
                 return []
-            return connection.execute(SQL[statement]).fetchall()
+            found = connection.execute(SQL[statement]).fetchall()
+        return [row for row in found if row[0].rpartition("/")[0] == self.owner]
 
     def up(self, migration: Migration) -> bool:
         with self._connect() as connection, connection.transaction():
@@ -52,6 +59,16 @@ class PostgreSQLDatabase:
             self._run(connection, version, "undone", way_back(version, rollback and rollback[0]))
             connection.execute(SQL["forget_rollback"], (version,))
             connection.execute(SQL["forget"], (version,))
+            if self.owner:
+                self._empty(connection)
+
+    def _empty(self, connection: Connection) -> None:
+        """Empty what is left of a projection's tables, so that they are filled again from the first event."""
+        connection.execute(SQL["lock_checkpoints"])
+        connection.execute(SQL["delete_checkpoint"], (self.owner,))
+        for table in reversed(self._tables):
+            if connection.execute(SQL["is_table"], (table.name,)).fetchone():
+                connection.execute(empty_statement(table).encode())
 
     def _run(self, connection: Connection, version: str, what: str, script: str) -> None:
         try:

@@ -19,6 +19,7 @@ from psycopg.types.string import StrDumper
 
 from ...projections.fold import Step
 from ...projections.projection import Projection, Table
+from ...projections.read_model import NAME
 from ..comparable import ComparableRow
 from ..comparison import Comparison, DatabaseComparison, Side, alike_statement, differing_statement
 from ..errors import RebuildRefused, StoreUnavailable, TablesBusy
@@ -68,7 +69,8 @@ class PostgreSQLShadow(Shadow):
         self._holder.adapters.register_dumper(str, StrDumper)  # as text, and not as what the server takes it for
         with translated(url):
             self._holder.execute(SQL["unlimited"])
-            live, shadow = self._holder.execute(SQL["current_schema"]).fetchall()[0]
+            whose = {"whose": "" if projection.name == NAME else f"_{projection.name}"}
+            live, shadow = self._holder.execute(SQL["current_schema"], whose).fetchall()[0]
         self._names = {
             "live": live,
             "shadow": shadow,

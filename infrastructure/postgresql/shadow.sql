@@ -17,10 +17,11 @@ SELECT set_config('search_path', concat_ws(', ', quote_ident(:shadow), nullif(cu
 SELECT set_config('work_mem', '64MB', false)
 
 -- name: current_schema
-SELECT current_schema(), left(current_schema(), 55) || '_rebuild'
+-- Rebuilds of several projections have a schema each, and keep out those of the same one.
+SELECT current_schema(), left(current_schema(), 55 - length(:whose)) || :whose || '_rebuild'
 
 -- name: lock
-SELECT pg_try_advisory_lock(hashtext('claude-tiu rebuild'), hashtext(current_schema()))
+SELECT pg_try_advisory_lock(hashtext('claude-tiu rebuild'), hashtext(:shadow))
 
 -- name: locked
 SELECT EXISTS (
@@ -28,7 +29,7 @@ SELECT EXISTS (
     WHERE locktype = 'advisory' AND granted AND objsubid = 2
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND classid::bigint = hashtext('claude-tiu rebuild')::bigint & 4294967295
-      AND objid::bigint = hashtext(current_schema())::bigint & 4294967295)
+      AND objid::bigint = hashtext(:shadow)::bigint & 4294967295)
 
 -- name: schema
 -- Whether the schema is ours: a comment says so.

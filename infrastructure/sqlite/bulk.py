@@ -5,21 +5,21 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from ...projections.projection import Projection, Table
 from ..errors import ProjectionFailed
-from ..migration import migrations_in
 from ..rebuild import RebuildProgress, Tell, broken
+from ..schemas import migrations_of
 from ..sql import sequences, statements
 from .connections import Connections, transaction
 from .schema import split
 
 SQL = statements("sqlite/bulk.sql")
 FILL_SEARCH = sequences("sqlite/bulk.sql")["fill_search"]
-MIGRATIONS = "sqlite/migrations/read"
+SEARCHED = ("table", "projects_search_ids")
+"""What is there with our text search, which `fill_search` makes of the rows as its triggers do."""
 RECORDS = ("schema_migrations", "migration_rollbacks")
 CACHE_KIB = 64 << 10
 LOG_PAGES = 16_384
@@ -60,21 +60,22 @@ def things(connection: sqlite3.Connection) -> Things:
     return {(row[0], row[1]): Thing(*row) for row in connection.execute(SQL["objects"])}
 
 
-@cache
-def things_of_migrations() -> Things:
-    """Return what the migrations of the read tables make."""
+def things_of_migrations(projection: Projection) -> Things:
+    """Return what the migrations of a projection's tables make."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        for migration in migrations_in(MIGRATIONS):
+        for migration in migrations_of(projection, "sqlite"):
             for statement in split(migration.up):
                 connection.execute(statement)
         return {**things(connection), **{("table", name): Thing("table", name, name, "") for name in RECORDS}}
 
 
 def strip(connection: sqlite3.Connection, projection: Projection) -> None:
-    """Drop what `complete` makes; what finds a projection's running state stays."""
+    """Drop what `complete` makes; what finds a projection's running state stays, and triggers where nothing else does
+    what they do."""
     private = {table.name for table in projection.tables if table.private}
+    left_out = ("index", "trigger") if SEARCHED in things(connection) else ("index",)
     for thing in things(connection).values():
-        if thing.type in ("index", "trigger") and thing.table not in private:
+        if thing.type in left_out and thing.table not in private:
             connection.execute(f"DROP {thing.type} {quoted(thing.name)}")
 
 
@@ -100,7 +101,7 @@ def complete(connection: sqlite3.Connection, projection: Projection, wanted: Thi
             raise broken(thing.name, thing.table) from None
     tell(RebuildProgress("indexing", len(indexes), len(indexes) + 1))
     with transaction(connection):
-        for statement in FILL_SEARCH if triggers else ():
+        for statement in FILL_SEARCH if triggers and SEARCHED in there else ():
             connection.execute(statement)
         for thing in triggers:
             connection.execute(thing.sql)

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 
+from ...projections.read_model import NAME
 from ...projections.write_side import Change, forget
 from ..errors import StoreReplaced
 from ..event_hash import NO_EVENT, event_hash
@@ -120,10 +121,9 @@ class SQLiteEventStore(EventStore):
             epoch, self.reservation_key = connection.execute(SQL["store"]).fetchone()
         self.epoch = UUID(epoch)
 
-    @property
-    def read_generation(self) -> int:
-        """Which sibling of the file holds the read tables now."""
-        generation: int = self._all("read_generation")[0][0]
+    def read_generation(self, projection: str = NAME) -> int:
+        """Return which sibling of the file holds a projection's tables now."""
+        generation: int = self._all("read_generation", projection=projection)[0][0]
         return generation
 
     def require_same(self) -> None:

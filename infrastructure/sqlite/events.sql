@@ -2,7 +2,7 @@
 SELECT epoch, reservation_key FROM store
 
 -- name: read_generation
-SELECT read_generation FROM store
+SELECT coalesce((SELECT generation FROM read_files WHERE projection = :projection), 1)
 
 -- name: head
 SELECT position, hash, recorded_at FROM events ORDER BY position DESC LIMIT 1

@@ -1,4 +1,5 @@
-"""The files of the read tables: one for each time that they were made anew. The events file names the current one."""
+"""The files of the read tables, of each projection: one for each time that they were made anew. The events file names
+the current one."""
 
 from __future__ import annotations
 
@@ -9,13 +10,15 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Protocol
 
+from ...projections.read_model import NAME
 from ..errors import ConnectionClosed, StoreUnavailable
 from .connections import Connections
 
 
-def read_path(path: Path, generation: int) -> Path:
-    """Return the file that holds the read tables of the events file `path`: app.db -> app.read-1.db."""
-    return path.with_name(f"{path.stem}.read-{generation}{path.suffix}")
+def read_path(path: Path, generation: int, projection: str = NAME) -> Path:
+    """Return the file that holds a projection's tables, beside the events file `path`: app.db -> app.read-1.db; of an
+    embedding service's, it has the projection's name: app.board-1.db."""
+    return path.with_name(f"{path.stem}.{'read' if projection == NAME else projection}-{generation}{path.suffix}")
 
 
 class Files(Protocol):

@@ -2,7 +2,7 @@
 SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'
 
 -- name: read_generation
-SELECT read_generation FROM store
+SELECT coalesce((SELECT generation FROM read_files WHERE projection = :projection), 1)
 
 -- name: any_table
 SELECT 1 FROM sqlite_master LIMIT 1
@@ -47,3 +47,9 @@ DELETE FROM schema_migrations WHERE version = ?
 
 -- name: forget_rollback
 DELETE FROM migration_rollbacks WHERE version = ?
+
+-- name: delete_checkpoint
+DELETE FROM checkpoints WHERE projection = ?
+
+-- name: is_table
+SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?

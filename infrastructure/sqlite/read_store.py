@@ -13,7 +13,8 @@ from uuid import UUID
 from ...domain.name_ids import text_of
 from ...projections.fold import Step, Writes
 from ...projections.projection import Kind, Projection, Row, Table
-from ..errors import CheckpointMoved, ProjectionFailed
+from ...projections.read_model import NAME
+from ..errors import CheckpointMoved, InvalidQuery, ProjectionFailed
 from ..operations import take
 from ..read_store import Batch, Checkpoint, ReadStore, batches_of, empty_statement, select_statement
 from ..sql import statements
@@ -108,6 +109,20 @@ class SQLiteReadStore(ReadStore):
         with self._connections.reading() as connection:
             return _found(connection, statement, parameters)
 
+    def ask(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with self._connections.reading() as connection:
+            connection.execute("PRAGMA query_only = ON")
+            try:
+                return _found(connection, statement, parameters)
+            except (sqlite3.ProgrammingError, sqlite3.Warning, UnicodeError, OverflowError) as error:
+                raise InvalidQuery(f"cannot be asked: {error}") from None
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY):
+                    raise
+                raise InvalidQuery(f"cannot be asked: {error}") from None
+            finally:
+                connection.execute("PRAGMA query_only = OFF")
+
     def search(self, name: str, text: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         expression = match_expression(text)
         return self.query(SEARCH[name], {**parameters, "text": expression}) if expression else []
@@ -116,8 +131,10 @@ class SQLiteReadStore(ReadStore):
         self._connections.close()
 
 
-def current_reads(path: Path, generation: Callable[[], int], *, timeout: float) -> SQLiteReadStore:
-    """Return the store of the read tables that the events file `path` names, whenever they are used.
+def current_reads(
+    path: Path, generation: Callable[[], int], *, timeout: float, projection: str = NAME
+) -> SQLiteReadStore:
+    """Return the store of a projection's tables that the events file `path` names, whenever they are used.
 
     It writes without waiting for the disk at each commit: what a power cut takes is projected again.
     """
@@ -125,7 +142,7 @@ def current_reads(path: Path, generation: Callable[[], int], *, timeout: float) 
     def open_file(file: Path) -> Connections:
         return Connections(file, timeout=timeout, synchronous="NORMAL")
 
-    return SQLiteReadStore(CurrentFile(lambda: read_path(path, generation()), open_file))
+    return SQLiteReadStore(CurrentFile(lambda: read_path(path, generation(), projection), open_file))
 
 
 class _Writing:
@@ -164,7 +181,7 @@ def decoded(columns: Mapping[str, Kind], rows: Iterable[Sequence[Any]]) -> Itera
 
 def _found(connection: sqlite3.Connection, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     cursor = connection.execute(statement, _parameters(parameters))
-    columns = [column[0] for column in cursor.description]
+    columns = [column[0] for column in cursor.description or ()]
     return [dict(zip(columns, row, strict=True)) for row in cursor]
 
 

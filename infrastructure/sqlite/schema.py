@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ...projections.projection import Table
+from ...projections.read_model import NAME
 from ..errors import StoreUnavailable
 from ..migration import Migration, failed, says_something, way_back
+from ..read_store import empty_statement
 from ..sql import statements
 from .connections import make_database, open_database, transaction, translated
 
@@ -19,9 +22,19 @@ SQL = statements("sqlite/migrations.sql")
 class SQLiteFile:
     """One file of a SQLite database."""
 
-    def __init__(self, path: Path, migrations: Sequence[Migration], timeout: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        migrations: Sequence[Migration],
+        timeout: float,
+        *,
+        owner: str = "",
+        tables: Sequence[Table] = (),
+    ) -> None:
         self.path = path
         self.migrations = migrations
+        self.owner = owner
+        self._tables = tables
         self._timeout = timeout
 
     def recorded(self) -> dict[str, tuple[str, str, str]]:
@@ -65,6 +78,15 @@ class SQLiteFile:
             self._run(connection, version, "undone", way_back(version, rollback and rollback[0]))
             connection.execute(SQL["forget_rollback"], (version,))
             connection.execute(SQL["forget"], (version,))
+            if self.owner:
+                self._empty(connection)
+
+    def _empty(self, connection: sqlite3.Connection) -> None:
+        """Empty what is left of a projection's tables, so that they are filled again from the first event."""
+        connection.execute(SQL["delete_checkpoint"], (self.owner,))
+        for table in reversed(self._tables):
+            if connection.execute(SQL["is_table"], (table.name,)).fetchone():
+                connection.execute(empty_statement(table))
 
     def _run(self, connection: sqlite3.Connection, version: str, what: str, script: str) -> None:
         try:
@@ -73,12 +95,12 @@ class SQLiteFile:
         except sqlite3.Error as error:
             raise failed(self.path, version, what, error) from error
 
-    def read_generation(self) -> int:
-        """Return which sibling of an events file holds the read tables: the first, where it does not say."""
+    def read_generation(self, projection: str = NAME) -> int:
+        """Return which sibling of an events file holds a projection's tables: the first, where it does not say."""
         if "001" not in self.recorded():
             return 1
         with self._open() as connection:
-            return int(connection.execute(SQL["read_generation"]).fetchone()[0])
+            return int(connection.execute(SQL["read_generation"], {"projection": projection}).fetchone()[0])
 
     def is_empty(self) -> bool:
         """Whether the file has no table, ours or others'."""

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ...projections.projection import Row, Table
-from ..migration import migrations_in
+from ...projections.projection import Projection, Row, Table
 from ..read_store import Batch, all_statement
+from ..schemas import migrations_of
 from .connections import transaction, translated
 from .read_store import ENCODERS, SQLiteReadStore, decoded
 from .schema import split
@@ -24,10 +24,10 @@ RawRows = Mapping[str, tuple[Any, ...]]
 class _Memory:
     """One connection to a database in memory. Satisfies `Files`."""
 
-    def __init__(self) -> None:
+    def __init__(self, projection: Projection) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
         self._connection.execute("PRAGMA foreign_keys = ON")
-        for migration in migrations_in("sqlite/migrations/read"):
+        for migration in migrations_of(projection, "sqlite"):
             for statement in split(migration.up):
                 self._connection.execute(statement)
 
@@ -46,10 +46,10 @@ class _Memory:
 
 
 class Scratch(SQLiteReadStore):
-    """Empty read tables of its own, for one thread."""
+    """Empty tables of a projection, for one thread."""
 
-    def __init__(self) -> None:
-        super().__init__(_Memory())
+    def __init__(self, projection: Projection) -> None:
+        super().__init__(_Memory(projection))
 
     def raw_rows(self, table: Table) -> RawRows:
         """Return every row of a table."""

@@ -12,14 +12,15 @@ from urllib.parse import quote
 from uuid import UUID
 
 from ...projections.projection import Projection, Table
+from ...projections.read_model import NAME
 from ..comparable import ComparableRow
 from ..comparison import Comparison, DatabaseComparison, Side, alike_statement, differing_statement, row_statement
 from ..errors import RebuildRefused, StoreUnavailable
-from ..migration import migrations_in
 from ..read_store import Checkpoint
 from ..rebuild import Shadow, Tell
+from ..schemas import migrations_of
 from ..sql import sequences, statements
-from .bulk import MIGRATIONS, BulkConnections, Things, complete, strip, things, things_of_migrations
+from .bulk import BulkConnections, Things, complete, strip, things, things_of_migrations
 from .connections import Connections, open_database, transaction, translated
 from .file_lock import FileLock
 from .generations import CurrentFile, read_path
@@ -37,7 +38,9 @@ class SQLiteShadow(Shadow):
         self._path = path
         self._projection = projection
         self._timeout = timeout
-        self._lock = path.with_name(f"{path.stem}.rebuild{path.suffix}-lock")
+        self._migrations = migrations_of(projection, "sqlite")
+        whose = "" if projection.name == NAME else f"{projection.name}-"
+        self._lock = path.with_name(f"{path.stem}.{whose}rebuild{path.suffix}-lock")
         self._find()
         self._files = CurrentFile(lambda: self._beside, self._connections)
         self.reads = SQLiteReadStore(self._files)
@@ -47,8 +50,11 @@ class SQLiteShadow(Shadow):
         return BulkConnections(path, timeout=self._timeout, synchronous="NORMAL")
 
     def _find(self) -> None:
-        self._generation = SQLiteFile(self._path, [], self._timeout).read_generation()
-        self._live, self._beside = (read_path(self._path, self._generation + number) for number in (0, 1))
+        self._generation = SQLiteFile(self._path, [], self._timeout).read_generation(self._projection.name)
+        self._live, self._beside = (self._file_of(self._generation + number) for number in (0, 1))
+
+    def _file_of(self, generation: int) -> Path:
+        return read_path(self._path, generation, self._projection.name)
 
     def abandoned(self) -> bool:
         if not self._beside.exists():
@@ -64,7 +70,7 @@ class SQLiteShadow(Shadow):
         with self._only_one():
             self._find()
             for generation in range(1, self._generation):  # a crash may have come between a swap and the end of a file
-                self._remove(read_path(self._path, generation))
+                self._remove(self._file_of(generation))
             yield
 
     @contextmanager
@@ -86,7 +92,7 @@ class SQLiteShadow(Shadow):
             )
 
     def _others(self) -> Things:
-        ours = things_of_migrations()
+        ours = things_of_migrations(self._projection)
         return {key: thing for key, thing in self._things(self._live).items() if key not in ours}
 
     def _things(self, path: Path) -> Things:
@@ -102,7 +108,7 @@ class SQLiteShadow(Shadow):
     def stands(self) -> bool:
         if not self._beside.exists():
             return False
-        migrations = {one.version for one in migrations_in(MIGRATIONS)}
+        migrations = {one.version for one in self._migrations}
         if self._file().recorded().keys() != migrations:
             return False
         return self._tables(self._beside) == self._tables(self._live)
@@ -111,7 +117,7 @@ class SQLiteShadow(Shadow):
         return {thing.name: thing.sql for thing in self._things(path).values() if thing.type in ("table", "view")}
 
     def _file(self) -> SQLiteFile:
-        return SQLiteFile(self._beside, migrations_in(MIGRATIONS), self._timeout)
+        return SQLiteFile(self._beside, self._migrations, self._timeout)
 
     def make(self) -> None:
         self.drop()
@@ -187,7 +193,11 @@ class SQLiteShadow(Shadow):
 
     def _name(self) -> None:
         with self._open(self._path, "FULL") as events, transaction(events):
-            values = {"generation": self._generation, "next": self._generation + 1}
+            values = {
+                "generation": self._generation,
+                "next": self._generation + 1,
+                "projection": self._projection.name,
+            }
             if events.execute(SQL["name_generation"], values).rowcount != 1:
                 raise RebuildRefused(f"{self._path} names other read tables than {self._live}: rebuild again")
 

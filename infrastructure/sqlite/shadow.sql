@@ -34,4 +34,7 @@ UPDATE checkpoints SET generation = :generation,
 WHERE projection = :projection
 
 -- name: name_generation
-UPDATE store SET read_generation = :next WHERE read_generation = :generation
+INSERT INTO read_files (projection, generation)
+SELECT :projection, :next
+WHERE :generation = coalesce((SELECT generation FROM read_files WHERE projection = :projection), 1)
+ON CONFLICT (projection) DO UPDATE SET generation = excluded.generation

@@ -76,11 +76,12 @@ def live_tables(path: Path, projection: Projection, *, timeout: float) -> Iterat
     events = SQLiteFile(path, [], timeout)
     with ExitStack() as stack:
         while True:
-            generation = events.read_generation()
+            generation = events.read_generation(projection.name)
+            file = read_path(path, generation, projection.name)
             try:
-                tables = stack.enter_context(file_tables(read_path(path, generation), projection, timeout=timeout))
+                tables = stack.enter_context(file_tables(file, projection, timeout=timeout))
                 break
             except StoreUnavailable:
-                if events.read_generation() == generation:  # it was not replaced meanwhile
+                if events.read_generation(projection.name) == generation:  # it was not replaced meanwhile
                     raise
         yield tables

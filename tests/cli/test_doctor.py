@@ -138,6 +138,7 @@ class TestSettings:
             "SQLITE_PATH": (str(sqlite.path), "environment"),
             "MASTER_KEY": ("not set", "default"),
             "SEALING_KEY": ("not set", "default"),
+            "PROJECTIONS": (None, "default"),
             "PROJECTOR_ON_POISON": ("park", "default"),
             "PROJECTOR_LEASE_SECONDS": (10.0, "default"),
             "SQLITE_TIMEOUT": (20.0, "default"),

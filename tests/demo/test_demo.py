@@ -74,7 +74,7 @@ def sqlite_files(url: str) -> tuple[Path, Path]:
     """Return the events' file and the read tables' file of a SQLite URL, which the first names."""
     path = Path(url.removeprefix("sqlite:///"))
     with closing(sqlite3.connect(path)) as sqlite:
-        ((generation,),) = sqlite.execute("SELECT read_generation FROM store")
+        ((generation,),) = sqlite.execute("SELECT generation FROM read_files WHERE projection = 'read_model'")
     return path, read_path(path, generation)
 
 

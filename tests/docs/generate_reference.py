@@ -111,8 +111,8 @@ def tables_page() -> str:
         "The read tables are made from the events and from nothing else: `tiu projector rebuild` makes them "
         "again. Read them with SQL as you like; never write to them.",
         "On PostgreSQL they stand in the same schema as the events. On SQLite they have a file of their own: beside "
-        "`app.db` it is `app.read-1.db`, and each rebuild makes the next; `SELECT read_generation FROM store` in "
-        "`app.db` says which is in use.",
+        "`app.db` it is `app.read-1.db`, and each rebuild makes the next; `SELECT generation FROM read_files "
+        "WHERE projection = 'read_model'` in `app.db` says which is in use.",
         kinds,
         "The migrations hold their checks and indexes: `infrastructure/postgresql/migrations` and "
         "`infrastructure/sqlite/migrations/read`.",

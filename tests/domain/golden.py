@@ -340,7 +340,12 @@ EXAMPLES: dict[str, Event] = {
         projects_before=datetime(1926, 3, 25, tzinfo=UTC),
     ),
     "parking.events_discarded.v1": ParkedEventsDiscarded(
-        occurred_at=AT, unit_id=PROJECT_ID, first_position=7, last_position=2**53, reason="Zeile 7 ist kapütt"
+        occurred_at=AT,
+        unit_id=PROJECT_ID,
+        first_position=7,
+        last_position=2**53,
+        reason="Zeile 7 ist kapütt",
+        projection="board",
     ),
 }
 """topic -> what its golden file decodes to today. A topic that an upcaster replaced stays, with the newer event."""
@@ -348,6 +353,7 @@ EXAMPLES: dict[str, Event] = {
 ADDED_LATER: dict[str, dict[str, Any]] = {
     "project.created.v1": {"template_id": None},
     "task.added.v1": {"agent_type": None, "capabilities": []},
+    "parking.events_discarded.v1": {"projection": "read_model"},
 }
 """topic -> the fields that it got after it was first stored, and what an event that was stored without them has."""
 

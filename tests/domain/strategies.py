@@ -109,6 +109,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "expires_at": times,
     "file_path": short_texts,
     "first_position": st.integers(1, 1_000),
+    "projection": st.sampled_from(["read_model", "board"]),
     "global_settings": objects,
     "is_public": st.booleans(),
     "issue_id": ids,

@@ -20,13 +20,14 @@ from claude_tiu import (
     DashboardRow,
     HistoryEntry,
     NotFound,
+    ReadSide,
     Tiu,
     WaitTimeout,
     aconnect,
     connect,
 )
 from claude_tiu.infrastructure import group_commit
-from claude_tiu.infrastructure.async_tiu import AsyncAsOf, AsyncQueries
+from claude_tiu.infrastructure.async_tiu import AsyncAsOf, AsyncQueries, AsyncReadSide
 from claude_tiu.infrastructure.audit.as_of import AsOf
 from claude_tiu.infrastructure.queries import Queries
 from claude_tiu.infrastructure.threads import Opening
@@ -37,7 +38,7 @@ T = TypeVar("T")
 
 OF_ITS_OWN = {"sync"}
 """What leads from the asynchronous face to the other."""
-INNER = {"events", "projector", "monitor", "leases"}
+INNER = {"events", "projector", "monitor", "leases", "sides"}
 """What the synchronous one lets the command line look into; it is there by `sync`."""
 
 
@@ -69,24 +70,22 @@ class Slow:
             await asyncio.sleep(0.001)
 
 
+FACES = [(AsyncQueries, Queries), (AsyncTiu, Tiu), (AsyncAsOf, AsOf), (AsyncReadSide, ReadSide)]
+
+
 class TestInStep:
     """A method that only one of the two has, or has otherwise, fails here."""
 
-    @pytest.mark.parametrize(
-        ("face", "sync"), [(AsyncQueries, Queries), (AsyncTiu, Tiu), (AsyncAsOf, AsOf)], ids=["read", "tiu", "as of"]
-    )
+    @pytest.mark.parametrize(("face", "sync"), FACES, ids=["read", "tiu", "as of", "read side"])
     def test_what_one_can_do_the_other_can(self, face: type, sync: type) -> None:
         assert public(face) == public(sync)
 
-    @pytest.mark.parametrize(
-        ("face", "sync"), [(AsyncQueries, Queries), (AsyncTiu, Tiu), (AsyncAsOf, AsOf)], ids=["read", "tiu", "as of"]
-    )
+    @pytest.mark.parametrize(("face", "sync"), FACES, ids=["read", "tiu", "as of", "read side"])
     def test_parameters_and_answers_are_the_same(self, face: type, sync: type) -> None:
         for name in public(sync):
             one, other = getattr(face, name), getattr(sync, name)
-            assert str(inspect.signature(one)).replace("psycopg.Async", "psycopg.") == str(inspect.signature(other)), (
-                name
-            )
+            told = str(inspect.signature(one)).replace("psycopg.Async", "psycopg.").replace("AsyncReadSide", "ReadSide")
+            assert told == str(inspect.signature(other)), name
             assert inspect.getdoc(one), name
 
     def test_so_do_their_attributes(self, backend: Backend) -> None:
@@ -96,6 +95,9 @@ class TestInStep:
                 async with tiu.as_of(position=0) as then:
                     with tiu.sync.as_of(position=0) as other:
                         assert public(then) == public(other)
+                one, same = tiu.projection("read_model"), tiu.sync.projection("read_model")
+                assert public(one) == public(same) - INNER
+                assert await one.lag() == same.lag()
 
         run(story)
 

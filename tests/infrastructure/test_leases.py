@@ -18,9 +18,9 @@ from claude_tiu.infrastructure.event_store import EventStore
 from claude_tiu.infrastructure.leases import Lease, Leases
 from claude_tiu.infrastructure.postgresql.event_store import PostgreSQLListener
 from claude_tiu.infrastructure.projector import Projector
+from claude_tiu.infrastructure.read_side import leases_of
 from claude_tiu.infrastructure.read_store import Checkpoint, ReadStore
 from claude_tiu.infrastructure.settings import Settings
-from claude_tiu.infrastructure.tiu import leases_of
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.history import create_user, store_history
 from tests.support.stores import Backend, PostgreSQLBackend, SQLiteBackend

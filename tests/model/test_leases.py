@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from claude_tiu.infrastructure.errors import CheckpointMoved, LeaseLost
 from claude_tiu.infrastructure.leases import Lease
+from claude_tiu.infrastructure.read_side import leases_of
 from claude_tiu.infrastructure.read_store import Checkpoint
 from claude_tiu.infrastructure.settings import Settings
-from claude_tiu.infrastructure.tiu import leases_of
 from tests.support.stores import Backend, SQLiteBackend, new_backend
 
 CANDIDATES = 3

@@ -126,7 +126,7 @@ class SQLiteBackend(Backend):
         return current_reads(self.path, self._generation, timeout=TIMEOUT)
 
     def _generation(self) -> int:
-        ((generation,),) = self.on_events("SELECT read_generation FROM store")
+        ((generation,),) = self.on_events("SELECT generation FROM read_files WHERE projection = 'read_model'")
         return int(generation)
 
     @property

@@ -19,7 +19,7 @@ from uuid import UUID
 
 from ....domain.errors import NotFound
 from ....domain.messages import Event
-from ....domain.parking import PARKING_ID, ParkedEventsDiscarded
+from ....domain.parking import PARKING_ID, READ_MODEL, ParkedEventsDiscarded
 from ....domain.project import PROJECT
 from ....domain.registry import UndecodableEvent, aggregate_of
 from ....domain.retention import RETENTION_ID
@@ -85,7 +85,9 @@ class Discard(NamedTuple):
     event: ParkedEventsDiscarded
 
     def leaves_out(self, row: EventRow) -> bool:
-        """Whether it discards an event of its unit."""
+        """Whether it discards an event of its unit from the read tables that a bundle has."""
+        if self.event.projection != READ_MODEL:
+            return False
         return self.event.first_position <= row.position <= min(self.event.last_position, self.row.position)
 
 

@@ -2,11 +2,18 @@
 CREATE TABLE store (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     epoch TEXT NOT NULL,
-    reservation_key BLOB NOT NULL,
-    read_generation INTEGER NOT NULL -- which sibling file holds the read tables
+    reservation_key BLOB NOT NULL
 ) STRICT;
 
-INSERT INTO store VALUES (1, lower(hex(randomblob(16))), randomblob(32), 1);
+INSERT INTO store VALUES (1, lower(hex(randomblob(16))), randomblob(32));
+
+-- Which sibling file holds the tables of a projection: the first, where there is no row.
+CREATE TABLE read_files (
+    projection TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO read_files VALUES ('read_model', 1);
 
 CREATE TABLE events (
     position INTEGER PRIMARY KEY,

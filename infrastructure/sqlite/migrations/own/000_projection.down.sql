@@ -1,0 +1,1 @@
+-- There is no way back: the file may be deleted, and is made again from the events.

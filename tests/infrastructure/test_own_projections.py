@@ -1,0 +1,323 @@
+"""An embedding service's own projection is kept as ours is, on both stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from claude_tiu import (
+    AddTask,
+    BadProjection,
+    CheckpointRefused,
+    ClaimProgress,
+    CompleteTask,
+    CreateProject,
+    EventParked,
+    ForgetUser,
+    InvalidQuery,
+    MigrationChanged,
+    NotMigrated,
+    ProjectionFailed,
+    ReadSide,
+    StartTask,
+    TablesDiffer,
+    TaskCompleted,
+    Tiu,
+    connect,
+)
+from claude_tiu.infrastructure.settings import Settings
+from claude_tiu.projections import Change, Insert, Kind, Projection, Recorded, Rows, Table, Update
+from tests.support.board import BOARD, CARDS, REFERRING, STOPS, migrate
+from tests.support.history import PROJECT, USER, create_user, uid
+from tests.support.stores import Backend, PostgreSQLBackend
+
+OTHER = uid("other project")
+TASK, SECOND = uid("a task"), uid("second task")
+
+
+@contextmanager
+def opened(backend: Backend, *projections: Projection, **settings: Any) -> Iterator[Tiu]:
+    migrate(backend, *projections)
+    with connect(backend.url, projections=projections, settings=Settings(**settings)) as tiu:
+        yield tiu
+
+
+def begin(tiu: Tiu) -> None:
+    """A user, two projects, and a task in each."""
+    tiu.execute_all(
+        [
+            create_user(user_id=USER),
+            CreateProject(project_id=PROJECT, user_id=USER, name="P"),
+            CreateProject(project_id=OTHER, user_id=USER, name="O"),
+            AddTask(task_id=TASK, project_id=PROJECT, name="Ünïcödé"),
+            AddTask(task_id=SECOND, project_id=OTHER, name="T"),
+        ]
+    )
+
+
+def finish(tiu: Tiu, task_id: Any = TASK) -> int:
+    done = [StartTask(task_id=task_id), ClaimProgress(task_id=task_id, claimed=50), CompleteTask(task_id=task_id)]
+    return tiu.execute_all(done)[-1].position
+
+
+def cards(side: ReadSide) -> dict[str, bool]:
+    return {row["name"]: bool(row["done"]) for row in side.query("SELECT name, done FROM board_cards")}
+
+
+def raising(projection: Projection, kind: Any, when: Callable[[Recorded], bool]) -> Projection:
+    """The same with a handler that raises."""
+    handler = projection.handlers[kind]
+
+    def handle(recorded: Recorded, event: Any, rows: Rows) -> Iterator[Change]:
+        if when(recorded):
+            raise RuntimeError("secret")
+        yield from handler(recorded, event, rows)
+
+    return replace(projection, handlers={**projection.handlers, kind: handle})
+
+
+class TestKept:
+    def test_its_tables_follow_the_events_as_ours_do(self, backend: Backend) -> None:
+        with opened(backend, BOARD) as tiu:
+            begin(tiu)
+            board = tiu.projection("board")
+            board.wait_for(finish(tiu))
+            assert cards(board) == {"Ünïcödé": True, "T": False}
+            found = board.query("SELECT name FROM board_cards WHERE task_id = :id", {"id": TASK})
+            assert found == [{"name": "Ünïcödé"}]
+            assert (board.lag().projection, board.lag().behind) == ("board", 0)
+            holder = board.holder()
+            assert holder is not None
+            assert holder.active
+            assert tiu.projection("read_model").lag() == tiu.lag()
+
+    def test_it_is_verified_rebuilt_and_verified(self, backend: Backend) -> None:
+        with opened(backend, BOARD) as tiu:
+            begin(tiu)
+            tiu.projection("board").wait_for(finish(tiu))
+        with connect(backend.url, project=False, projections=[BOARD]) as tiu:
+            board = tiu.projection("board")
+            report = board.verify()
+            assert (report.differences, report.position, report.rows) == ((), 8, 5)
+            rebuilt = board.rebuild()
+            assert (rebuilt.swapped, rebuilt.compared_at, rebuilt.differences) == (True, 8, ())
+            assert board.verify().equal
+            tiu.catch_up()
+            assert tiu.rebuild().swapped
+            assert board.verify().equal
+            tiu.execute(StartTask(task_id=SECOND))
+            assert board.catch_up() == 1
+            assert board.verify().equal
+
+    def test_what_is_spoilt_is_found_and_replaced_where_it_is_accepted(self, backend: Backend) -> None:
+        with opened(backend, BOARD) as tiu:
+            begin(tiu)
+            board = tiu.projection("board")
+            board.wait_for(finish(tiu))
+            board._reads.query("UPDATE board_cards SET name = 'spoilt' WHERE done RETURNING name", {})
+            (drift,) = board.verify().differences
+            assert [(one.column, one.live, one.replayed) for one in drift.first] == [("name", "spoilt", "Ünïcödé")]
+            assert drift.first[0].written is not None
+            assert drift.first[0].written.topic == "task.added.v1"
+            with pytest.raises(TablesDiffer):
+                board.rebuild()
+            assert board.rebuild(accept=True).swapped
+            assert cards(board) == {"Ünïcödé": True, "T": False}
+            tiu.execute(StartTask(task_id=SECOND))
+            board.wait_for(9)
+            assert board.verify().equal
+
+    def test_a_connection_without_a_projector_waits_for_anothers(self, backend: Backend) -> None:
+        with opened(backend, BOARD) as tiu, connect(backend.url, project=False, projections=[BOARD]) as other:
+            begin(other)
+            other.projection("board").wait_for(finish(other))
+            assert cards(other.projection("board")) == cards(tiu.projection("board"))
+
+    def test_a_forgotten_user_is_gone_from_it_and_from_its_rebuilds(self, backend: Backend) -> None:
+        with opened(backend, BOARD) as tiu:
+            tiu.execute(create_user(user_id=USER))
+            board = tiu.projection("board")
+            board.wait_for(1)
+            assert board.query("SELECT name FROM board_members") == [{"name": "ada"}]
+            board.wait_for(tiu.execute(ForgetUser(user_id=USER)))
+            assert board.query("SELECT name FROM board_members") == []
+            assert board.rebuild().swapped
+            assert board.verify().equal
+
+    def test_one_embedding_process_holds_one_connection_more_for_each(self, postgresql: PostgreSQLBackend) -> None:
+        """Six, with ours: the projector of each waits on a connection of its own, and shares the pool."""
+        counted = set[int]()
+        with opened(postgresql, BOARD) as tiu, ThreadPoolExecutor(20) as threads:
+            commands = [create_user(f"u{n}") for n in range(200)]
+            working = [threads.submit(tiu.execute, command) for command in commands]
+            while not all(work.done() for work in working):
+                ((count,),) = postgresql.on_events(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND application_name = 'claude-tiu'"
+                )
+                counted.add(count)
+            tiu.projection("board").wait_for(200)
+            assert tiu.projection("board").query("SELECT count(*) AS n FROM board_members") == [{"n": 200}]
+        assert max(counted) <= 7
+
+
+class TestParked:
+    def test_what_cannot_be_projected_is_parked_with_its_project_and_ours_goes_on(self, backend: Backend) -> None:
+        poisoned = raising(BOARD, TaskCompleted, lambda recorded: recorded.stream_id == TASK)
+        with opened(backend, poisoned) as tiu:
+            begin(tiu)
+            position = finish(tiu)
+            board = tiu.projection("board")
+            with pytest.raises(EventParked):
+                board.wait_for(position)
+            tiu.wait_for(position)
+            assert tiu.parked() == []
+            (unit,) = board.parked()
+            assert (unit.unit_id, unit.kind, unit.position, board.waiting(unit)) == (PROJECT, "project", position, 1)
+            board.wait_for(finish(tiu, SECOND))
+            assert cards(board) == {"Ünïcödé": False, "T": True}
+            assert board.verify().left_out == (str(PROJECT),)
+            assert board.rebuild().parked[0].unit_id == PROJECT
+        with opened(backend, BOARD) as tiu:  # the same version, mended
+            board = tiu.projection("board")
+            assert board.retry_parked() == []
+            assert cards(board) == {"Ünïcödé": True, "T": True}
+            assert board.verify().equal
+            assert board.rebuild().differences == ()
+
+    def test_what_is_discarded_of_it_stays_in_ours(self, backend: Backend) -> None:
+        poisoned = raising(BOARD, TaskCompleted, lambda recorded: recorded.stream_id == TASK)
+        with opened(backend, poisoned) as tiu:
+            begin(tiu)
+            position = finish(tiu)
+            board = tiu.projection("board")
+            board.catch_up_to(position)
+            answer = board.discard_parked(PROJECT, "made up")
+            board.wait_for(answer)
+            assert board.parked() == []
+            assert cards(board)["Ünïcödé"] is False
+            tiu.wait_for(answer)
+            (task,) = tiu.read.tasks(PROJECT)
+            assert task.status == "completed"
+            assert (board.verify().equal, tiu.verify().equal) == (True, True)
+            assert board.rebuild().differences == ()
+
+    def test_what_refers_to_what_is_parked_waits_behind_it(self, backend: Backend) -> None:
+        poisoned = raising(REFERRING, next(iter(REFERRING.handlers)), lambda recorded: True)
+        with opened(backend, poisoned) as tiu:
+            begin(tiu)
+            board = tiu.projection("board")
+            board.catch_up_to(5)
+            assert {unit.unit_id: unit.behind for unit in board.parked()} == {USER: None, PROJECT: USER, OTHER: USER}
+        with opened(backend, REFERRING) as tiu:
+            board = tiu.projection("board")
+            assert board.retry_parked() == []
+            assert cards(board) == {"Ünïcödé": False, "T": False}
+            assert board.verify().equal
+
+    def test_one_that_does_not_park_stops_and_says_why(self, backend: Backend) -> None:
+        with opened(backend, raising(STOPS, TaskCompleted, lambda recorded: True)) as tiu:
+            begin(tiu)
+            position = finish(tiu)
+            with pytest.raises(ProjectionFailed, match=r"board stopped at position 8 \(task.completed.v1\)"):
+                tiu.projection("board").wait_for(position)
+            tiu.wait_for(position)
+            assert tiu.projection("board").lag().position == 7
+
+
+class TestVersions:
+    def test_another_version_refuses_until_it_is_rebuilt(self, backend: Backend) -> None:
+        with opened(backend, BOARD) as tiu:
+            begin(tiu)
+            tiu.projection("board").wait_for(5)
+        newer = replace(BOARD, version=2)
+        with opened(backend, newer) as tiu:
+            board = tiu.projection("board")
+            with pytest.raises(CheckpointRefused, match="made by version 1 of the projection, this is version 2"):
+                board.wait_for(5)
+            tiu.wait_for(5)
+            assert board.rebuild().swapped
+            tiu.execute(StartTask(task_id=TASK))
+            board.wait_for(6)
+            assert board.verify().equal
+
+
+class TestMigrated:
+    def test_its_tables_must_be_made_first(self, postgresql: PostgreSQLBackend) -> None:
+        with pytest.raises(NotMigrated, match="board/001"):
+            connect(postgresql.url, projections=[BOARD])
+        assert migrate(postgresql, BOARD) == ["board/001", "board/parking"]
+        assert migrate(postgresql, BOARD) == []
+        connect(postgresql.url, projections=[BOARD]).close()
+        connect(postgresql.url).close()  # whoever does not know it is not kept out
+
+    def test_other_tables_than_were_made_are_refused(self, backend: Backend) -> None:
+        migrate(backend, BOARD)
+        more = replace(CARDS, columns={**CARDS.columns, "more": Kind.TEXT})
+        with pytest.raises(MigrationChanged, match=r"board/001 was applied with other contents.*needs migrations"):
+            connect(backend.url, projections=[replace(STOPS, tables=(more,))])
+
+
+NO_EVENT: Any = {StartTask: lambda *_: ()}
+
+
+@pytest.mark.parametrize(
+    ("projections", "fault"),
+    [
+        ([replace(BOARD, name="read_model")], "read_model is no name of an own projection"),
+        ([replace(BOARD, name="Board")], "'Board' is no name of a projection"),
+        ([replace(BOARD, version=0)], "board: the version is a number from 1 on"),
+        ([replace(BOARD, handlers=NO_EVENT)], "StartTask has a handler, and is no event"),
+        ([replace(STOPS, tables=(CARDS, CARDS))], "board: the table board_cards is one of board already"),
+        ([replace(STOPS, tables=(replace(CARDS, name="tasks"),))], "the table tasks is one of claude-tiu already"),
+        ([BOARD, BOARD], "two projections have the name board"),
+        ([BOARD, replace(STOPS, name="other")], "other: the table board_members is one of board already"),
+        ([replace(STOPS, tables=())], "board has no tables"),
+        ([replace(STOPS, tables=(replace(CARDS, key="name"),))], "the key of board_cards, name, is no column"),
+        ([replace(STOPS, tables=(replace(CARDS, unique=(("nothing",),)),))], "board_cards has no column nothing"),
+        ([replace(STOPS, tables=(replace(CARDS, parent="project_id"),))], "has a parent, and is not private"),
+        ([replace(STOPS, tables=(Table("x; y", "id", {"id": Kind.UUID}),))], "'x; y' is no name of a table"),
+    ],
+)  # fmt: skip
+def test_a_bad_definition_is_told_before_anything_is_opened(
+    sqlite: Backend, projections: list[Projection], fault: str
+) -> None:
+    with pytest.raises(BadProjection, match=fault):
+        connect(sqlite.url, projections=projections)
+
+
+@pytest.mark.parametrize("change", [Insert("tasks", {"id": TASK}), Update("tasks", TASK, {"name": "x"})])
+def test_a_handler_that_writes_a_table_that_is_not_its_own_stops_it(backend: Backend, change: Change) -> None:
+    stray = replace(STOPS, handlers={TaskCompleted: lambda *_: [change]})
+    with opened(backend, stray) as tiu:
+        begin(tiu)
+        with pytest.raises(ProjectionFailed, match="tasks is no table of board"):
+            tiu.projection("board").wait_for(finish(tiu))
+
+
+BAD_SQL = (
+    "SELECT nothing FROM board_cards",
+    "SELECT FROM WHERE",
+    "SELECT * FROM nowhere",
+    "SELECT :missing",
+    "DELETE FROM board_cards",
+    "DELETE FROM board_cards RETURNING name",
+    "CREATE TABLE mine (id INTEGER)",
+)
+
+
+def test_what_is_no_question_is_refused(backend: Backend) -> None:
+    with opened(backend, BOARD) as tiu:
+        for sql in BAD_SQL:
+            with pytest.raises(InvalidQuery, match="cannot be asked"):
+                tiu.projection("board").query(sql)
+
+
+def test_a_projection_that_was_not_brought_along_is_named(sqlite: Backend) -> None:
+    with connect(sqlite.url, projections=[]) as tiu, pytest.raises(BadProjection, match="no projection 'board' here"):
+        tiu.projection("board")
