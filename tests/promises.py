@@ -6,7 +6,7 @@ import inspect
 import json
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 import claude_tiu
-from claude_tiu import TiuError
+from claude_tiu import TiuError, testing
 from claude_tiu.domain.registry import COMMANDS, EVENTS
 from claude_tiu.infrastructure import migrations
 from claude_tiu.infrastructure.cli.app import app
@@ -31,7 +31,8 @@ Promises = dict[str, dict[str, Any]]
 def present() -> Promises:
     """Return what is there: by kind, a name and what it is."""
     return {
-        "python": dict(_python()),
+        "python": dict(_described({name: getattr(claude_tiu, name) for name in claude_tiu.__all__} | REACHED)),
+        "testing": dict(_described({name: getattr(testing, name) for name in testing.__all__})),
         "commands": {name: _schema(model.model_json_schema()) for name, model in COMMANDS.items()},
         "events": {topic: _schema(model.model_json_schema()) for topic, model in EVENTS.items()},
         "errors": {error.code: error.__name__ for error in _errors(TiuError)},
@@ -41,13 +42,14 @@ def present() -> Promises:
     }
 
 
-def _python() -> Iterator[tuple[str, Any]]:
-    values = {name: getattr(claude_tiu, name) for name in claude_tiu.__all__} | REACHED
+def _described(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in sorted(values.items()):
         if inspect.isfunction(value):
             yield name, signature_of(value)
         elif inspect.isclass(value) and issubclass(value, claude_tiu.Command | claude_tiu.Event | TiuError):
             yield name, "class"
+        elif not inspect.isclass(value):
+            yield name, type(value).__name__
         else:
             yield name, fields_of(value) | dict(_methods(value))
 

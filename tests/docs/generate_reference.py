@@ -26,7 +26,7 @@ from claude_tiu.projections.tables import PRIVATE_TABLES, READ_TABLES
 from tests.docs.markdown import code, page, prose, table
 from tests.docs.meanings import SETTINGS, TABLES
 from tests.docs.messages_reference import commands_page, events_page
-from tests.docs.python_reference import python_page
+from tests.docs.python_reference import python_page, testing_page
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
@@ -239,6 +239,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "settings.md": settings_page,
     "python.md": python_page,
+    "testing.md": testing_page,
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import claude_tiu
+import claude_tiu.testing
 from claude_tiu import Command, Event, TiuError
 from claude_tiu.infrastructure.audit.as_of import AsOf
 from claude_tiu.infrastructure.checkpoints import Lag
@@ -31,6 +32,21 @@ def python_page() -> str:
         "change at any time.",
         *(f"## {name}\n\n{_called(name, value)}" for name, value in functions.items()),
         *(f"## {name}\n\n{_described(value)}" for name, value in sorted(classes.items())),
+    )
+
+
+def testing_page() -> str:
+    """Return docs/reference/testing.md."""
+    values = {name: getattr(claude_tiu.testing, name) for name in claude_tiu.testing.__all__}
+    functions = {name: value for name, value in values.items() if inspect.isfunction(value)}
+    classes = {name: value for name, value in values.items() if inspect.isclass(value)}
+    return page(
+        "Test kit",
+        "`import claude_tiu.testing` gives these names; it wants the extra `test-kit`, and belongs into tests alone. "
+        "[How to test](../how-to/test.md) shows them at work. `AT` is "
+        f"{code(claude_tiu.testing.AT.isoformat())}, when whatever says no other time occurs.",
+        *(f"## {name}\n\n{_called(name, value)}" for name, value in functions.items()),
+        *(f"## {name}\n\n{_described(value)}" for name, value in classes.items()),
     )
 
 

@@ -58,6 +58,10 @@ def test_how_to_embed_runs(tmp_path: Path) -> None:
     assert run_page(DOCS / "how-to" / "embed.md", tmp_path) > 5
 
 
+def test_how_to_test_runs(tmp_path: Path) -> None:
+    assert run_page(DOCS / "how-to" / "test.md", tmp_path) > 2
+
+
 def test_how_to_create_projects_from_a_template_runs(tmp_path: Path) -> None:
     assert run_page(DOCS / "how-to" / "templates.md", tmp_path) > 4
 

@@ -1,5 +1,7 @@
 """Given these events, when this command comes, then these events happen, or the refusal that names the rule.
 
+As claude_tiu.testing.given, of one aggregate alone: what it reads of others is stubbed.
+
     given(TASK, [added, started], reads=reads).when(CompleteTask(task_id=TASK_ID)).then([TaskCompleted(occurred_at=AT)])
     given(TASK, [added]).when(CompleteTask(task_id=TASK_ID)).then_refused(WrongStatus, id=TASK_ID, status="pending")
 
@@ -8,14 +10,11 @@ No store, no clock, no random: every id comes from a name, and every time is AT.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, NamedTuple, TypeVar
-from uuid import UUID, uuid5
-
-import pytest
+from uuid import UUID
 
 from claude_tiu.domain.agenda import OPEN_WORK
 from claude_tiu.domain.agent import Agent
@@ -28,17 +27,14 @@ from claude_tiu.domain.task import Task
 from claude_tiu.domain.template import Template
 from claude_tiu.domain.user_state import User
 from claude_tiu.domain.workflow import Workflow
+from claude_tiu.testing import AT, uid
+from claude_tiu.testing.scenario import refused, same_events
+
+__all__ = ["AT", "uid"]  # as tests know them, beside the names of here
 
 State = TypeVar("State")
 
-AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 EARLIER = datetime(2026, 2, 28, 9, 30, tzinfo=UTC)
-
-
-def uid(name: str) -> UUID:
-    """The same id for the same name, in every run."""
-    return uuid5(UUID(int=0), name)
-
 
 COMMAND_ID, NEW_ID, NOBODY = uid("command"), uid("new"), uid("nobody")
 USER_ID, PROJECT_ID, OTHER_PROJECT_ID = uid("user"), uid("project"), uid("other project")
@@ -174,8 +170,7 @@ class When(Generic[State]):
     def then(self, expected: Sequence[Decided]) -> State:
         """It makes exactly these events, here and Elsewhere; returns this stream's state after them."""
         decided = self._decide()
-        assert list(decided) == list(expected)
-        assert [_kinds(one) for one in decided] == [_kinds(one) for one in expected]
+        same_events(decided, expected)
         events = [one for one in decided if not isinstance(one, Elsewhere)]
         assert {type(event) for event in events} <= set(self.given.aggregate.events)
         state = self.given.aggregate.fold(events, self.given.state)
@@ -184,30 +179,14 @@ class When(Generic[State]):
 
     def then_elsewhere(self, expected: Sequence[Elsewhere]) -> None:
         """It makes exactly these events, all of other streams."""
-        decided = self._decide()
-        assert list(decided) == list(expected)
-        assert [_kinds(one) for one in decided] == [_kinds(one) for one in expected]
+        same_events(self._decide(), expected)
 
     def then_refused(self, error: type[Refused], **details: Any) -> Refused:
         """It is refused with this error, whose details hold these ids and values, and whose message says them."""
-        with pytest.raises(Refused) as caught:
-            self._decide()
-        refusal = caught.value
-        assert type(refusal) is error
-        expected = {name: str(value) if isinstance(value, UUID) else value for name, value in details.items()}
-        assert {name: refusal.details.get(name) for name in expected} == expected
-        assert all(value in refusal.message for value in expected.values() if isinstance(value, str))
-        answer = refusal.as_json()
-        assert json.loads(json.dumps(answer)) == answer
-        assert answer["code"] == error.code
-        return refusal
+        return refused(self._decide, error, **details)
 
     def _decide(self) -> Sequence[Decided]:
         aggregate, reads = self.given.aggregate, self.given.reads
         if aggregate.stream_of is not None:
             aggregate.stream_of(self.command, reads)
         return aggregate.decide(self.given.state, self.command, reads)
-
-
-def _kinds(decided: Decided) -> tuple[type, ...]:
-    return (Elsewhere, type(decided.event)) if isinstance(decided, Elsewhere) else (type(decided),)

@@ -39,8 +39,8 @@ from claude_tiu.domain.project_file import (
 )
 from claude_tiu.domain.project_metrics import metrics_id
 from claude_tiu.domain.registry import encode_event
+from claude_tiu.testing.strategies import texts
 from tests.domain.given import AT, EARLIER, OTHER_PROJECT_ID, PROJECT_ID, given, world
-from tests.domain.strategies import texts
 
 PATH = "src/parser.py"
 FILE: dict[str, Any] = {"project_id": PROJECT_ID, "file_path": PATH}

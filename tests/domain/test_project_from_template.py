@@ -26,6 +26,7 @@ from claude_tiu.domain.template import (
 )
 from claude_tiu.domain.values import MAX_JSON_BYTES, json_bytes
 from claude_tiu.domain.workflow import WORKFLOW, StepAdded, Workflow, WorkflowActivated, WorkflowCreated
+from claude_tiu.testing.strategies import messages
 from tests.domain.given import (
     AT,
     COMMAND_ID,
@@ -43,7 +44,6 @@ from tests.domain.given import (
     uid,
     user,
 )
-from tests.domain.strategies import messages
 
 DESIGN, PARSER, DOCS = (template_task_id(PROJECT_ID, key) for key in ("design", "parser", "docs"))
 LINT, REVIEW = (template_step_id(PROJECT_ID, key) for key in ("lint", "review"))

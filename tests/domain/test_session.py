@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from claude_tiu.domain.errors import AlreadyExists, Expired, InvalidCommand, NotFound, Refused, WrongStatus
 from claude_tiu.domain.messages import Event
 from claude_tiu.domain.session import SESSION, EndSession, Session, SessionEnded, SessionStarted, StartSession, decide
+from claude_tiu.testing.strategies import messages
 from tests.domain.given import (
     AT,
     COMMAND_ID,
@@ -25,7 +26,6 @@ from tests.domain.given import (
     given,
     user,
 )
-from tests.domain.strategies import messages
 
 TOKEN_HASH = "5f4dcc3b" * 8
 METADATA = {"address": "192.0.2.7"}

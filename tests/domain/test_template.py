@@ -20,8 +20,8 @@ from claude_tiu.domain.template import (
     TemplateUnpublished,
     UnpublishTemplate,
 )
+from claude_tiu.testing.strategies import FIELDS
 from tests.domain.given import AT, EARLIER, NOBODY, TEMPLATE_ID, USER_ID, given
-from tests.domain.strategies import FIELDS
 
 
 def created(at: Any = EARLIER, **fields: Any) -> TemplateCreated:

@@ -40,8 +40,8 @@ from claude_tiu.domain.user import (
 )
 from claude_tiu.domain.user_state import User
 from claude_tiu.domain.values import Role
+from claude_tiu.testing.strategies import messages
 from tests.domain.given import AT, COMMAND_ID, EARLIER, NEW_ID, USER_ID, DictReads, given, user
-from tests.domain.strategies import messages
 
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo"
 OTHER_HASH = HASH[:-4] + "NvPo"

@@ -19,7 +19,7 @@ from claude_tiu.domain.task import TASK, ProgressClaimed, Task, TaskAdded
 from claude_tiu.infrastructure.event_store import EventStore, StreamEvent
 from claude_tiu.infrastructure.executor import Executor
 from claude_tiu.infrastructure.streams import EMPTY, Reading, Stream, StreamCache, load_stream, load_streams
-from tests.domain.strategies import messages
+from claude_tiu.testing.strategies import messages
 from tests.support.history import PROJECT, TASKS, plan
 
 FIRST = TASKS[0]

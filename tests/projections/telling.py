@@ -3,13 +3,13 @@
     told = Told().with_project(); told.tell(added(), TASK_ID); told.tell(started(at=minutes(5)), TASK_ID)
     assert told.tell(...) == {"tasks": Changes(updates={TASK_ID: {"status": "completed", ...}}), ...}
 
-Changes are applied one by one and strictly: what a database would refuse is refused here.
+Changes are applied one by one and strictly (testing/rows.py): what a database would refuse is refused here.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,11 +20,14 @@ from claude_tiu.domain.project import ProjectCreated
 from claude_tiu.domain.task import ProgressClaimed, TaskAdded, TaskStarted
 from claude_tiu.domain.validation_run import IssueReported, RunCompleted, RunStarted
 from claude_tiu.projections.fold import Fold
-from claude_tiu.projections.projection import Delete, Insert, Operation, Projection, Row, RowChange, Table, Update
+from claude_tiu.projections.projection import Operation, RowChange
 from claude_tiu.projections.read_model import READ_MODEL
+from claude_tiu.testing.operations import OPERATIONS, InMemory
+from claude_tiu.testing.rows import Projected
 from tests.domain.given import AT, ISSUE_ID, PROJECT_ID, RUN_ID, TASK_ID, USER_ID, uid
 
 OTHER_ID = uid("other task")
+NOTHING_DONE: Mapping[str, InMemory] = dict.fromkeys(OPERATIONS, lambda tables, given: None)
 
 
 def minutes(count: float) -> datetime:
@@ -52,46 +55,14 @@ def folded(changes: Iterable[RowChange]) -> dict[str, Changes]:
     }
 
 
-def described(name: str) -> Table:
-    """A table's description."""
-    return next(table for table in READ_MODEL.tables if table.name == name)
+class Told(Projected):
+    """The read tables, in memory. `operations`: those that the last event told of; they change no table here."""
 
-
-def apply(tables: dict[str, dict[UUID, dict[str, Any]]], projection: Projection, change: RowChange) -> None:
-    """Make one change, as a database would."""
-    rows = tables[change.table]
-    match change:
-        case Insert(row=row):
-            key = row[described(change.table).key]
-            assert key not in rows, f"{change.table} has {key} already"
-            rows[key] = dict(row)
-        case Update(key=key, values=values):
-            if key in rows or not described(change.table).expires:
-                rows[key].update(values)
-        case Delete(key=key):
-            del rows[key]
-
-
-class Told:
-    """Satisfies `Rows`, with the private tables among its own."""
-
-    def __init__(self) -> None:
+    def __init__(self, operations: Mapping[str, InMemory] = NOTHING_DONE) -> None:
+        super().__init__(READ_MODEL, operations)
         self.operations: list[Operation] = []
-        """Those that the last event told of; they change no table here."""
-        self.tables: dict[str, dict[UUID, dict[str, Any]]] = {table.name: {} for table in READ_MODEL.tables}
         self.position = 0
         self._versions: Counter[UUID] = Counter()
-
-    def get(self, table: str, key: UUID) -> Row:
-        assert described(table).private
-        return self.tables[table][key]
-
-    def children(self, table: str, parent: UUID) -> list[Row]:
-        staged = described(table)
-        assert staged.private
-        assert staged.parent
-        found: list[Row] = [row for row in self.tables[table].values() if row[staged.parent] == parent]
-        return found[::-1]  # in no order, says the contract: not in that of their positions, then
 
     def next(self, event: Event, stream_id: UUID, project_id: UUID | None = PROJECT_ID) -> Recorded:
         """Where an event would stand."""
@@ -99,14 +70,11 @@ class Told:
 
     def tell(self, event: Event, stream_id: UUID, project_id: UUID | None = PROJECT_ID) -> dict[str, Changes]:
         """Project an event; return what it changed."""
-        told = list(READ_MODEL.changes(self.next(event, stream_id, project_id), self))
+        told = self.take(self.next(event, stream_id, project_id))
         self.position += 1
         self._versions[stream_id] += 1
         self.operations = [change for change in told if isinstance(change, Operation)]
-        changes = [change for change in told if not isinstance(change, Operation)]
-        for change in changes:
-            apply(self.tables, READ_MODEL, change)
-        return folded(changes)
+        return folded([change for change in told if not isinstance(change, Operation)])
 
     def with_project(self, project_id: UUID = PROJECT_ID) -> Told:
         self.tell(project_created(), project_id, project_id)

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from claude_tiu import Answer, Command, Refused
+from claude_tiu.testing.ledger import Ledger
 from tests.support.concurrent.linearisable import Call, Entry, Failure, Refusal, check, told
 from tests.support.concurrent.programs import AGENTS, PROJECTS, TASKS, USERS, given_before, make
-from tests.support.concurrent.sequential import Ledger
 from tests.support.history import PASSWORD_HASH, uid
 
 FIRST, SECOND = TASKS[0], TASKS[1]

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from claude_tiu import ExpireClaims, Tiu, connect
 from claude_tiu.infrastructure.write_side import rebuild_write_side
 from claude_tiu.projections.read_model import READ_MODEL
+from claude_tiu.testing.ledger import Ledger
 from tests.support.concurrent.clients import WAYS, Clients, Seen, Tail, Worker, call, read_log
 from tests.support.concurrent.linearisable import Call, Entry, Verdict, check, told
 from tests.support.concurrent.programs import Program, renamed
-from tests.support.concurrent.sequential import Ledger
 from tests.support.faults import record
 from tests.support.history import START
 from tests.support.stores import Backend

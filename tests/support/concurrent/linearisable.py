@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from claude_tiu import Answer, Command
-from claude_tiu.domain.messages import Event
+from claude_tiu.domain.messages import Event, Recorded
 from claude_tiu.domain.registry import command_json
 from claude_tiu.infrastructure.mapper import person_of
-from tests.support.concurrent.sequential import Ledger, Made, Step, refusal_of
+from claude_tiu.testing.ledger import Ledger, Step, refusal_of
 
 
 class Refusal(NamedTuple):
@@ -53,6 +53,10 @@ class Entry(NamedTuple):
     command_id: UUID | None
     event: Event
     readable: bool = True
+
+    @property
+    def recorded(self) -> Recorded:
+        return Recorded(self.event, self.stream_id, self.version, self.position, self.project_id)
 
 
 class Verdict(NamedTuple):
@@ -140,7 +144,7 @@ def _wrongly_stored(call: Call, step: Step, stored: Sequence[Entry]) -> str | No
     if list(step.answers) != list(call.outcome):
         return f"it should have been told {step.answers}"
     expected = [_as_in_log(made, entry) for made, entry in zip(step.events, stored, strict=False)]
-    found = [Made(entry.stream_id, entry.version, entry.project_id, entry.event) for entry in stored]
+    found = [entry.recorded for entry in stored]
     if len(found) < len(step.events) or expected != found:
         return f"it should have stored {step.events}, and the log has {found}"
     ids = {command.command_id for command in call.unit} - {None}
@@ -149,7 +153,7 @@ def _wrongly_stored(call: Call, step: Step, stored: Sequence[Entry]) -> str | No
     return None
 
 
-def _as_in_log(made: Made, entry: Entry) -> Made:
+def _as_in_log(made: Recorded, entry: Entry) -> Recorded:
     if entry.readable:
         return made
     person_id = person_of(made.event, made.stream_id)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import claude_tiu
 from claude_tiu import Command
-from tests.support.concurrent.sequential import Ledger, refusal_of
+from claude_tiu.testing.ledger import Ledger, refusal_of
 from tests.support.history import PASSWORD_HASH, START, uid
 
 Unit = tuple[Command, ...]

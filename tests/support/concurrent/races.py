@@ -8,10 +8,11 @@ from itertools import permutations
 from typing import Any, NamedTuple
 
 from claude_tiu import Answer, Command
+from claude_tiu.domain.messages import Recorded
+from claude_tiu.testing.ledger import Ledger, refusal_of
 from tests.support.concurrent.arena import Run
 from tests.support.concurrent.linearisable import Call, Refusal
 from tests.support.concurrent.programs import AGENTS, PROJECTS, RUNS, TASKS, USERS, Unit, given_before, make
-from tests.support.concurrent.sequential import Ledger, Made, refusal_of
 from tests.support.history import PASSWORD_HASH, START, uid
 
 PROJECT = PROJECTS[0]
@@ -175,7 +176,7 @@ RACES: dict[str, Race] = {
     ),
 }
 
-Ending = tuple[list[Any], list[Made]]
+Ending = tuple[list[Any], list[Recorded]]
 """What each client was told, and the events that all have stored: from these follows all that stands then."""
 
 
@@ -188,9 +189,7 @@ def ending_of(run: Run) -> Ending:
     calls = sorted(run.calls, key=lambda call: call.client)
     first, last = (_last_position(calls, run.start) for calls in (run.before, calls))
     stored = [entry for entry in run.log if first < entry.position <= last]
-    return [call.outcome for call in calls], [
-        Made(entry.stream_id, entry.version, entry.project_id, entry.event) for entry in stored
-    ]
+    return [call.outcome for call in calls], [entry.recorded for entry in stored]
 
 
 def _last_position(calls: Sequence[Call], start: int) -> int:
@@ -208,7 +207,7 @@ def endings(run: Run) -> list[Ending]:
 
 def _ending(ledger: Ledger, order: Sequence[Call]) -> Ending:
     told: dict[int, Any] = {}
-    events: list[Made] = []
+    events: list[Recorded] = []
     for call in order:
         step, refusal = refusal_of(ledger, call.unit)
         if step is not None:

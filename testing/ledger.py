@@ -1,8 +1,8 @@
-"""The sequential specification: what units of commands do where one comes after the other.
+"""What units of commands do where one comes after the other: the sequential specification of the event store.
 
-The domain's `decide` and `evolve`, replayed on states in memory; and what the stores hold besides (unique values, the
-queue of tasks, what is due and open, the answers to known command_ids) told from these states, each time anew. Written
-from the domain rules, without guards, caches, retries or locks: it is what those must come to.
+The domain's `decide` and `evolve`, on states in memory; and what the stores hold besides (unique values, the queue of
+tasks, what is due and open, the answers to known command_ids) told from these states, each time anew. Written from the
+domain rules, without guards, caches, retries or locks: it is what those must come to.
 """
 
 from __future__ import annotations
@@ -14,31 +14,25 @@ from functools import partialmethod
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from claude_tiu import Answer, Command, CommandIdReused, NotUnique, Refused
-from claude_tiu.domain.aggregate import Aggregate
-from claude_tiu.domain.dependency_graph import graph_id
-from claude_tiu.domain.errors import AlreadyExists, StaleVersion
-from claude_tiu.domain.messages import Elsewhere, Event
-from claude_tiu.domain.registry import AGGREGATE_OF
-from claude_tiu.domain.task import TaskAdded
-from claude_tiu.domain.user import EmailChanged, UserForgotten, UserRenamed
-from claude_tiu.infrastructure.decision import Request, created_id, prepare
+from ..domain.agenda import ASSIGNMENT, COMPLETED_PROJECT, OPEN_RUN
+from ..domain.aggregate import Aggregate
+from ..domain.dependency_graph import graph_id
+from ..domain.errors import AlreadyExists, CommandIdReused, NotUnique, Refused, StaleVersion
+from ..domain.messages import Command, Elsewhere, Event, Recorded, given
+from ..domain.project import ProjectCompleted
+from ..domain.registry import AGGREGATE_OF
+from ..domain.task import TaskAdded
+from ..domain.user import EmailChanged, UserForgotten, UserRenamed
+from ..infrastructure.decision import Answer, Request, created_id, not_unique, prepare
 
 RANKS = ("critical", "high", "medium", "low")
 RELEASED = {UserRenamed: ("username",), EmailChanged: ("email",), UserForgotten: ("username", "email")}
 """Which unique values of its stream an event lets go."""
 
 
-class Made(NamedTuple):
-    """An event, and its place in its stream."""
-
-    stream_id: UUID
-    version: int
-    project_id: UUID | None
-    event: Event
-
-
 class Stream(NamedTuple):
+    """A stream as its events have made it; without any, it is of no aggregate."""
+
     aggregate: Aggregate[Any] | None = None
     state: Any = None
     version: int = 0
@@ -56,7 +50,7 @@ class Step(NamedTuple):
 
     after: Ledger
     answers: list[Answer]
-    events: list[Made]
+    events: list[Recorded]
 
 
 @dataclass(frozen=True)
@@ -70,6 +64,18 @@ class Ledger:
     known: Mapping[UUID, Remembered] = field(default_factory=dict)
     added: Mapping[UUID, tuple[int, int, TaskAdded]] = field(default_factory=dict)
     """task -> the rank of its priority, the position and the event of its being added"""
+    completed: Mapping[UUID, datetime] = field(default_factory=dict)
+    """project -> when it was completed last"""
+
+    def state(self, stream_id: UUID) -> Any:
+        """Return the state of a stream; None where it has no events."""
+        return self.streams.get(stream_id, Stream()).state
+
+    def put(self, stream_id: UUID, event: Event) -> Step:
+        """Let an event have happened, whatever the rules say. Raises AlreadyExists in a stream of another kind."""
+        attempt = _Attempt(self, one_by_one=False)
+        attempt.add(stream_id, event)
+        return Step(attempt.ledger(), [], attempt.events)
 
     def execute(self, unit: Sequence[Command]) -> Step:
         """Execute a unit. Raises Refused, and then nothing has changed."""
@@ -77,7 +83,9 @@ class Ledger:
         distinct: dict[UUID, Request] = {}
         for request in requests:
             if distinct.setdefault(request.command_id, request).content != request.content:
-                raise CommandIdReused("in one unit", command_id=request.command_id)
+                raise CommandIdReused(
+                    f"command_id {request.command_id} is used twice in one unit", command_id=request.command_id
+                )
         attempt = _Attempt(self, one_by_one=any(request.command.exclusive for request in requests))
         answers = self._known(distinct)
         if not answers:
@@ -91,9 +99,12 @@ class Ledger:
         for id_, remembered in sorted(found.items(), key=lambda one: one[1].answer.position):
             person = self.streams.get(requests[id_].person_id or id_, Stream()).state
             if remembered.content != requests[id_].content or getattr(person, "forgotten", False):
-                raise CommandIdReused("other content", command_id=id_)
+                raise CommandIdReused(f"command_id {id_} was used before, with other content", command_id=id_)
         if found and len(found) < len(requests):
-            raise CommandIdReused("known in part", unknown=[str(id_) for id_ in requests if id_ not in found])
+            raise CommandIdReused(
+                "some of these commands are stored already: a unit is retried whole",
+                unknown=[str(id_) for id_ in requests if id_ not in found],
+            )
         return {id_: remembered.answer for id_, remembered in found.items()}
 
 
@@ -106,14 +117,15 @@ class _Attempt:
         self._unique = dict(before.unique)
         self._known = dict(before.known)
         self._added = dict(before.added)
+        self._completed = dict(before.completed)
         self._one_by_one = one_by_one
         """That a value is taken is found with each command of an exclusive unit, of others behind the last."""
         self._mine: set[tuple[str, str]] = set()
         self._taken: NotUnique | None = None
-        self.events: list[Made] = []
+        self.events: list[Recorded] = []
 
     def ledger(self) -> Ledger:
-        return Ledger(self._position, self._streams, self._unique, self._known, self._added)
+        return Ledger(self._position, self._streams, self._unique, self._known, self._added, self._completed)
 
     def require_unique(self) -> None:
         if self._taken is not None:
@@ -126,20 +138,18 @@ class _Attempt:
         stream = Stream() if stream_id is None else self._stream(stream_id)
         if stream.aggregate not in (None, aggregate):
             if aggregate.stream_of is not None or request.creates_stream:
-                raise AlreadyExists("of another kind", id=stream_id)
+                raise AlreadyExists(f"{stream_id} is a {stream.aggregate.name} already", id=stream_id)
             stream = Stream()
         if command.expected_version not in (None, stream.version):
             wanted = {"version": stream.version, "expected_version": command.expected_version}
-            raise StaleVersion("moved", id=stream_id, **wanted)
+            said = f"{stream_id} is at version {stream.version}, not {command.expected_version}"
+            raise StaleVersion(said, id=stream_id, **wanted)
         decided = aggregate.decide(stream.state, command, self)
         placed: list[Elsewhere] = []
         for one in decided:
-            if not isinstance(one, Elsewhere):
-                assert stream_id is not None
-                one = Elsewhere(stream_id, one)
-            placed.append(one)
+            placed.append(one if isinstance(one, Elsewhere) else Elsewhere(given(stream_id), one))
         for target, event in placed:
-            self._add(target, event)
+            self.add(target, event)
         if self._one_by_one:
             self.require_unique()
         first_stream, first = placed[0]
@@ -150,16 +160,19 @@ class _Attempt:
     def _stream(self, stream_id: UUID) -> Stream:
         return self._streams.get(stream_id, Stream())
 
-    def _add(self, stream_id: UUID, event: Event) -> None:
+    def add(self, stream_id: UUID, event: Event) -> None:
         aggregate, stream = AGGREGATE_OF[type(event)], self._stream(stream_id)
         if stream.aggregate not in (None, aggregate):
-            raise AlreadyExists("of another kind", id=stream_id)
+            raise AlreadyExists(f"{stream_id} is a {stream.aggregate.name} already", id=stream_id)
         after = Stream(aggregate, aggregate.evolve(stream.state, event), stream.version + 1)
         self._streams[stream_id] = after
         self._position += 1
-        self.events.append(Made(stream_id, after.version, aggregate.project_of(stream_id, after.state), event))
+        project_id = aggregate.project_of(stream_id, after.state)
+        self.events.append(Recorded(event, stream_id, after.version, self._position, project_id))
         if isinstance(event, TaskAdded):
             self._added[stream_id] = RANKS.index(event.priority), self._position, event
+        if isinstance(event, ProjectCompleted):
+            self._completed[stream_id] = event.occurred_at
         for space in RELEASED.get(type(event), ()):
             for key in [key for key, holder in self._unique.items() if key[0] == space and holder == stream_id]:
                 del self._unique[key]
@@ -168,8 +181,7 @@ class _Attempt:
             self._reserve((name, str(getattr(event, name))), event, stream_id)
 
     def _reserve(self, key: tuple[str, str], event: Event, stream_id: UUID) -> None:
-        name, value = key
-        taken = NotUnique("taken", field=name, **({} if name in event.personal else {"value": value}))
+        taken = not_unique(key[0], event)
         if key in self._mine:
             raise taken
         if key in self._unique and self._taken is None:
@@ -224,22 +236,28 @@ class _Attempt:
         return [] if graph is None else list(graph.binding(task_id))
 
     def due(self, kind: str, before: datetime, limit: int) -> list[UUID]:
-        assert kind == "assignment"
-        due = [
+        due = self._completed_projects() if kind == COMPLETED_PROJECT else self._assignments()
+        return [id_ for at, id_ in sorted(due) if at < before][:limit]
+
+    def _completed_projects(self) -> list[tuple[datetime, UUID]]:
+        completed = self._completed.items()
+        return [(at, project_id) for project_id, at in completed if self.project(project_id).status == "completed"]
+
+    def _assignments(self) -> list[tuple[datetime, UUID]]:
+        return [
             (stream.state.assignment.deadline, agent_id)
             for agent_id, stream in self._streams.items()
             if stream.aggregate is not None and stream.aggregate.name == "agent" and stream.state.assignment is not None
         ]
-        return [agent_id for deadline, agent_id in sorted(due) if deadline < before][:limit]
 
     def open_in(self, project_id: UUID) -> list[str]:
         kinds = set()
         for stream in self._streams.values():
             name, state = stream.aggregate.name if stream.aggregate else None, stream.state
             if name == "agent" and state.assignment is not None and state.assignment.project_id == project_id:
-                kinds.add("assignment")
+                kinds.add(ASSIGNMENT)
             if name == "validation_run" and state.project_id == project_id and state.status == "started":
-                kinds.add("validation_run")
+                kinds.add(OPEN_RUN)
         return sorted(kinds)
 
 

@@ -8,12 +8,15 @@ from typing import Any, TypeVar, get_args
 
 from hypothesis import strategies as st
 
-from claude_tiu.domain import agent, claim_expiry, project_file, values
-from claude_tiu.domain.messages import Command, Event
-from claude_tiu.domain.project_metrics import RESERVED_METADATA, STANDARD_METRICS
-from claude_tiu.domain.template import CreateTemplate
+from ..domain import agent, claim_expiry, project_file, values
+from ..domain.messages import Command, Event
+from ..domain.project_metrics import RESERVED_METADATA, STANDARD_METRICS
+from ..domain.registry import COMMANDS, EVENTS
+from ..domain.template import CreateTemplate
 
 Message = TypeVar("Message", Command, Event)
+C = TypeVar("C", bound=Command)
+E = TypeVar("E", bound=Event)
 
 JSON_INTEGER = 2**53 - 1
 
@@ -169,11 +172,28 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def _owned(kind: type[Message], fields: dict[str, Any]) -> dict[str, Any]:
+def _owned(kind: type[Any], fields: dict[str, Any]) -> dict[str, Any]:
     """A template that is created without an owner is public."""
     if kind is CreateTemplate and fields.get("created_by") is None:
         return fields | {"is_public": True}
     return fields
+
+
+def commands(kind: type[C] | None = None) -> st.SearchStrategy[C]:
+    """Return a strategy for commands of a class, or of any class that there is: every form that the door lets in.
+
+    Ids are anybody's: draw `histories` for commands that the rules take.
+    """
+    return _of(list(COMMANDS.values()) if kind is None else [kind])
+
+
+def events(kind: type[E] | None = None) -> st.SearchStrategy[E]:
+    """Return a strategy for events of a class, or of any class that there is: every form that may be stored."""
+    return _of(list(EVENTS.values()) if kind is None else [kind])
+
+
+def _of(kinds: list[Any]) -> st.SearchStrategy[Any]:
+    return messages(kinds[0]) if len(kinds) == 1 else st.sampled_from(kinds).flatmap(messages)
 
 
 @cache
@@ -186,12 +206,15 @@ def messages(kind: type[Message]) -> st.SearchStrategy[Message]:
         if type(None) in get_args(field.annotation):
             strategy = st.none() | strategy
         (required if field.is_required() else optional)[name] = strategy
-    return st.fixed_dictionaries(required, optional=optional).map(
-        lambda fields: kind(**_coherent(kind, _owned(kind, fields)))
-    )
+    return st.fixed_dictionaries(required, optional=optional).map(lambda fields: made(kind, fields))
 
 
-def _coherent(kind: type[Message], fields: dict[str, Any]) -> dict[str, Any]:
+def made(kind: type[Message], fields: dict[str, Any]) -> Message:
+    """Return a command or event of drawn fields, made to agree where they hang together."""
+    return kind(**_coherent(kind, _owned(kind, fields)))
+
+
+def _coherent(kind: type[Any], fields: dict[str, Any]) -> dict[str, Any]:
     """The fields, where a file's content and its measure agree; without content the measure is there."""
     if not issubclass(kind, project_file.ContentCommand):
         return fields
