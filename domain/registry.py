@@ -158,6 +158,11 @@ def event_of(topic: str) -> type[Event]:
     return EVENTS[newest]
 
 
+def topics_of(event: type[Event]) -> frozenset[str]:
+    """Return every topic under which events of a kind are stored: its own, and those of its older forms."""
+    return frozenset(topic for topic in (*EVENTS, *UPCASTERS) if _newest(topic) == event.topic)
+
+
 def aggregate_of(topic: str) -> Aggregate[Any]:
     """Return the aggregate whose stream holds events of this topic. Raises UndecodableEvent for an unknown topic."""
     return AGGREGATE_OF[event_of(topic)]

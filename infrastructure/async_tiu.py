@@ -7,14 +7,15 @@ of threads do. Names, parameters and answers are the synchronous ones.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, overload
 
 import psycopg
 
 from ..domain.messages import Command
 from ..projections.projection import Projection
+from .async_subscription import AsyncSubscription
 from .audit.as_of import AsOf
 from .decision import Answer
 from .errors import WaitTimeout
@@ -22,6 +23,7 @@ from .postgresql.host import execute_within
 from .queries import Queries
 from .read_side import ReadSide
 from .settings import Settings
+from .subscribing import Beginning, E, Topics
 from .threads import Opening, Threaded, Threads, awaited, iterated, opening, to_its_end
 from .tiu import Tiu, connect
 from .waiting import Waiting
@@ -111,6 +113,28 @@ class AsyncTiu(Threaded[Tiu]):
             return await to_its_end(
                 self._threads.ask(lambda: execute_within(self._sync.events, connection.pgconn, commands))
             )
+
+    @overload
+    def subscribe(
+        self, name: str, topics: Iterable[type[E]] | type[E], *, from_: Beginning = ..., until_end: bool = ...
+    ) -> AsyncSubscription[E]: ...
+
+    @overload
+    def subscribe(
+        self, name: str, topics: Topics = None, *, from_: Beginning = ..., until_end: bool = ...
+    ) -> AsyncSubscription[Any]: ...
+
+    def subscribe(
+        self, name: str, topics: Topics = None, *, from_: Beginning = "start", until_end: bool = False
+    ) -> AsyncSubscription[Any]:
+        """Return a durable subscription, an asynchronous iterator: see Tiu. A new one is made when it is entered, or
+        iterated; it has a thread of its own while it is iterated."""
+        return AsyncSubscription(self._sync._consumers.consumer(name, topics, from_, until_end=until_end))
+
+    subscriptions = awaited(Tiu.subscriptions)
+    skip_subscription = awaited(Tiu.skip_subscription)
+    rewind_subscription = awaited(Tiu.rewind_subscription)
+    remove_subscription = awaited(Tiu.remove_subscription)
 
     get = awaited(Tiu.get)
     history = iterated(Tiu.history)

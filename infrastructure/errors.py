@@ -126,6 +126,18 @@ class ProjectionFailed(TiuError):
     code = "projection_failed"
 
 
+class InvalidSubscription(TiuError):
+    """A name, topics or a beginning that no subscription can have, or the name of none that is there."""
+
+    code = "invalid_subscription"
+
+
+class SubscriptionFailed(TiuError):
+    """A subscription stands before an event that cannot be read: it is mended, or passed over by who decides that."""
+
+    code = "subscription_failed"
+
+
 class EventParked(TiuError):
     """The event that is waited for is parked: the read tables have come past it, and do not have it."""
 

@@ -325,6 +325,11 @@ class EventStore(ApplicationRecorder):
         order; fewer, where they exceed READ_BYTES."""
 
     @abstractmethod
+    def read_rows_of_topics(self, topics: Collection[str], after: int, up_to: int, limit: int) -> list[EventRow]:
+        """Return up to `limit` whole rows of some topics (of all, where none is named) behind position `after`, and not
+        behind `up_to`, in order; fewer, where they exceed READ_BYTES."""
+
+    @abstractmethod
     def read_at(self, positions: Sequence[int]) -> list[LogEvent]:
         """Return the events at some positions, in order; fewer, where they exceed READ_BYTES."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, overload
 from uuid import UUID
 
 import psycopg
@@ -26,8 +26,10 @@ from .audit.history import History, HistoryEntry
 from .audit.proofs import prove_events
 from .audit.seals import Inclusion, Seal, SealingKey
 from .audit.verify import VerifyReport
+from .background import FINISH_SECONDS
 from .checkpoints import Lag
 from .comparison import MAX_ROWS
+from .consumers import Consumers, SubscriptionStatus, subscriptions_of
 from .decision import Answer
 from .errors import BadProjection
 from .event_store import EventStore
@@ -47,6 +49,7 @@ from .retention import RetentionReport
 from .settings import Database, Settings, database, load_settings
 from .sqlite.event_store import SQLiteEventStore
 from .streams import load_stream
+from .subscribing import Beginning, E, Subscription, Topics
 
 
 def open_events(where: Database, settings: Settings) -> PostgreSQLEventStore | SQLiteEventStore:
@@ -94,6 +97,7 @@ class Tiu:
         self.monitor = monitor_of(self.events)
         """What the database says of itself: sizes, slow statements, indexes, and the use of its connections."""
         self._executor = Executor(self.events)
+        self._consumers = Consumers(self.events, subscriptions_of(self.events, settings))
         self._opened = [self._reads]
 
         def side_of(projection: Projection, reads: ReadStore) -> ReadSide:
@@ -187,6 +191,48 @@ class Tiu:
     def prove(self, position: int, seal: Seal) -> Inclusion:
         """Return the proof that a seal covers the event at a position: `has_event` checks it. Raises BadSeal."""
         return prove_events(self.events, seal, [position])[position]
+
+    @overload
+    def subscribe(
+        self, name: str, topics: Iterable[type[E]] | type[E], *, from_: Beginning = ..., until_end: bool = ...
+    ) -> Subscription[E]: ...
+
+    @overload
+    def subscribe(
+        self, name: str, topics: Topics = None, *, from_: Beginning = ..., until_end: bool = ...
+    ) -> Subscription[Any]: ...
+
+    def subscribe(
+        self, name: str, topics: Topics = None, *, from_: Beginning = "start", until_end: bool = False
+    ) -> Subscription[Any]:
+        """Return a durable subscription: an iterator of events as they are stored, that goes on under its name where it
+        was, after any crash.
+
+        `topics` are classes of events, or topics; None: all. `from_` says where a new name begins: at the "start",
+        "now" behind the last event, at a position, or with what was recorded from a time on. With `until_end` it ends
+        where the log ends when it is iterated. Raises InvalidSubscription.
+        """
+        consumer = self._consumers.consumer(name, topics, from_, until_end=until_end)
+        consumer.create()
+        return Subscription(consumer)
+
+    def subscriptions(self) -> list[SubscriptionStatus]:
+        """Return every subscription, how far it is, and which process consumes it."""
+        return self._consumers.statuses()
+
+    def skip_subscription(self, name: str, position: int) -> None:
+        """Let a subscription go on behind a position, without the events up to it. Raises InvalidSubscription."""
+        self._consumers.skip(name, position)
+
+    def rewind_subscription(self, name: str, position: int) -> None:
+        """Let a subscription go on behind an earlier position (0: from the first event): what follows is delivered
+        again. Raises InvalidSubscription."""
+        self._consumers.rewind(name, position)
+
+    def remove_subscription(self, name: str) -> None:
+        """Forget a subscription; who consumes it ends, and under its name one would begin anew. Raises
+        InvalidSubscription."""
+        self._consumers.remove(name)
 
     def wait_for(self, position: int | Answer, timeout: float = 30.0) -> None:
         """Wait until the read tables have the event at a position, or what a command was answered.
@@ -297,6 +343,7 @@ class Tiu:
 
     def close(self) -> None:
         """Stop projecting and let every connection go; what is stored stays, what is not projected will be."""
+        self._consumers.finish(FINISH_SECONDS)
         for side in self.sides.values():
             side._stop()
         for reads in self._opened:

@@ -248,6 +248,10 @@ class PostgreSQLEventStore(EventStore):
         values = {"id": id_, "after": after, "limit": limit, "bytes": READ_BYTES}
         return [*map(EventRow._make, self._all(f"read_rows_of_{relation}", **values))]
 
+    def read_rows_of_topics(self, topics: Collection[str], after: int, up_to: int, limit: int) -> list[EventRow]:
+        values = {"topics": list(topics), "after": after, "up_to": up_to, "limit": limit, "bytes": READ_BYTES}
+        return [*map(EventRow._make, self._all("read_rows_of_topics", **values))]
+
     def read_at(self, positions: Sequence[int]) -> list[LogEvent]:
         return [*map(LogEvent._make, self._all("read_at", positions=list(positions), bytes=READ_BYTES))]
 

@@ -125,6 +125,20 @@ FROM (
 WHERE bytes_before < :bytes
 ORDER BY position
 
+-- name: read_rows_of_topics
+SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
+       correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
+FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY position) - octet_length(state) AS bytes_before
+    FROM (
+        SELECT * FROM events
+        WHERE position > :after AND position <= :up_to AND (:topics::text[] = '{}' OR topic = ANY (:topics))
+        ORDER BY position LIMIT :limit
+    ) AS next
+) AS counted
+WHERE bytes_before < :bytes
+ORDER BY position
+
 -- name: read_at
 SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash
 FROM (

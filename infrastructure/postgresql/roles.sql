@@ -1,6 +1,6 @@
 -- name: make
 -- Roles of least privilege for a claude-tiu database. None may log in: grant them to the roles that do.
---   tiu_writer     takes commands: appends, and forgets; it can neither change nor remove an event or a seal
+--   tiu_writer     takes commands: appends, and forgets; it can neither change nor remove an event or a seal; it subscribes
 --   tiu_projector  keeps the read tables, which it owns, and rebuilds them
 --   tiu_reader     reads the read tables, by SQL
 --   tiu_auditor    reads everything, and adds seals
@@ -11,6 +11,7 @@ DECLARE
     log CONSTANT TEXT[] := ARRAY['store', 'events', 'seals', 'schema_migrations'];
     write_side CONSTANT TEXT[] := ARRAY[
         'reservations', 'personal_keys', 'task_queue', 'task_queue_dependencies', 'agenda'];
+    subscribing CONSTANT TEXT[] := ARRAY['subscriptions', 'subscription_leases'];
     public_reads CONSTANT TEXT[] := ARRAY[
         'users', 'user_sessions', 'templates', 'projects', 'tasks', 'task_dependencies', 'project_files',
         'validation_reports', 'validation_issues', 'progress_metrics', 'workflows', 'workflow_steps', 'step_executions',
@@ -50,7 +51,10 @@ BEGIN
     FOREACH name IN ARRAY log LOOP
         EXECUTE format('GRANT SELECT ON %I TO tiu_writer, tiu_projector, tiu_auditor', name);
     END LOOP;
-    FOREACH name IN ARRAY write_side LOOP
+    FOREACH name IN ARRAY subscribing LOOP
+        EXECUTE format('GRANT SELECT ON %I TO tiu_projector, tiu_auditor', name);
+    END LOOP;
+    FOREACH name IN ARRAY write_side || subscribing LOOP
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO tiu_writer', name);
     END LOOP;
     GRANT INSERT ON events TO tiu_writer;

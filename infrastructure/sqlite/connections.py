@@ -110,12 +110,17 @@ class Connections:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Give the writer inside a transaction of its own."""
+        with self.turn(), translated(self.path), transaction(self._writer) as connection:
+            yield connection
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until nobody else of this process writes, and keep it so. Raises StoreUnavailable."""
         self._require_open()
         if not self._write_lock.acquire(timeout=self.timeout):
             raise StoreUnavailable(f"{self.path}: database is locked", path=self.path)
         try:
-            with translated(self.path), transaction(self._writer) as connection:
-                yield connection
+            yield
         finally:
             self._write_lock.release()
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import sqlite3
-import threading
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Self
 from uuid import UUID
 
@@ -272,6 +272,10 @@ class SQLiteEventStore(EventStore):
     def read_rows_related(self, relation: Relation, id_: UUID | str, after: int, limit: int) -> list[EventRow]:
         return self._rows_within(f"read_rows_of_{relation}", id=str(id_), after=after, limit=limit)
 
+    def read_rows_of_topics(self, topics: Collection[str], after: int, up_to: int, limit: int) -> list[EventRow]:
+        asked = {"topics": json.dumps(list(topics)), "after": after, "up_to": up_to, "limit": limit}
+        return self._rows_within("read_rows_of_topics", **asked)
+
     def _rows_within(self, name: str, **parameters: Any) -> list[EventRow]:
         """Return what a statement finds, up to READ_BYTES."""
         rows, room = [], READ_BYTES
@@ -453,7 +457,7 @@ class SQLiteListener:
 
     def __init__(self, path: Path, timeout: float, registry: weakref.WeakSet[SQLiteListener]) -> None:
         self._path = path
-        self._woken = threading.Event()
+        self._woken = SimpleQueue[None]()
         self._connection = open_database(path, timeout=timeout)
         self._registry = registry
         self._seen = self._changes()
@@ -465,17 +469,30 @@ class SQLiteListener:
     def wait(self, timeout: float) -> None:
         for _ in range(max(1, round(timeout / WATCH_SECONDS))):
             changes = self._changes()
-            if changes != self._seen or self._woken.wait(WATCH_SECONDS):
+            if changes != self._seen or self._is_woken(WATCH_SECONDS):
                 break
         self._seen = self._changes()
-        self._woken.clear()
+        self._clear()
 
     def pause(self, timeout: float) -> None:
-        self._woken.wait(timeout)
-        self._woken.clear()
+        self._is_woken(timeout)
+        self._clear()
+
+    def _is_woken(self, timeout: float) -> bool:
+        try:
+            self._woken.get(timeout=timeout)
+        except Empty:
+            return False
+        return True
+
+    def _clear(self) -> None:
+        while not self._woken.empty():
+            self._woken.get()
 
     def wake(self) -> None:
-        self._woken.set()
+        """A signal's handler may call it wherever the main thread is: the queue takes no lock."""
+        if self._woken.empty():
+            self._woken.put(None)
 
     def close(self) -> None:
         self._registry.discard(self)

@@ -81,6 +81,14 @@ SELECT position, stream_id, version, topic, state, recorded_at, command_id, comm
        correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
 FROM events WHERE causation_id = :id AND position > :after ORDER BY position LIMIT :limit
 
+-- name: read_rows_of_topics
+SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
+       correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash
+FROM events
+WHERE position > :after AND position <= :up_to
+  AND (:topics = '[]' OR topic IN (SELECT value FROM json_each(:topics)))
+ORDER BY position LIMIT :limit
+
 -- name: read_at
 SELECT position, stream_id, version, topic, state, project_id, key_id, previous_hash, hash
 FROM events WHERE position IN (SELECT value FROM json_each(:positions)) ORDER BY position

@@ -7,6 +7,7 @@ be writing to for long. Its clock is the host's own that never jumps.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -19,6 +20,7 @@ from .generations import Files
 from .values import time_of, time_text
 
 SQL = statements("sqlite/leases.sql")
+"""Those of projections: beside `checkpoints`, in `leases`."""
 
 
 def _lock_path(path: Path, name: str) -> Path:
@@ -35,19 +37,20 @@ def _has_run_out(lock: FileLock) -> bool:
 
 
 class SQLiteLeases(Leases):
-    """Of the read tables that the events file `path` names."""
+    """Of the database whose events are in `path`; they and their checkpoints stand in `files`, where `sql` says."""
 
-    def __init__(self, path: Path, files: Files, seconds: float) -> None:
+    def __init__(self, path: Path, files: Files, seconds: float, sql: Mapping[str, str] = SQL) -> None:
         super().__init__(seconds)
         self._path = path
         self._files = files
+        self._sql = sql
 
     def candidate(self, name: str, listener: Listener) -> Lease:
-        return SQLiteLease(self._path, self._files, name, self._seconds, listener)
+        return SQLiteLease(self._path, self._files, name, self._seconds, listener, self._sql)
 
     def holder(self, name: str) -> Holder | None:
         with self._files.reading() as connection:
-            row = connection.execute(SQL["holder"], {"name": name}).fetchone()
+            row = connection.execute(self._sql["holder"], {"name": name}).fetchone()
         if row is None:
             return None
         fence, host, pid, since = row
@@ -56,9 +59,12 @@ class SQLiteLeases(Leases):
 
 
 class SQLiteLease(Lease):
-    def __init__(self, path: Path, files: Files, name: str, seconds: float, listener: Listener) -> None:
+    def __init__(
+        self, path: Path, files: Files, name: str, seconds: float, listener: Listener, sql: Mapping[str, str] = SQL
+    ) -> None:
         super().__init__(name, seconds, listener)
         self._files = files
+        self._sql = sql
         self._lock = FileLock(_lock_path(path, name))
 
     def _take(self, candidate: UUID) -> int | None:
@@ -79,8 +85,8 @@ class SQLiteLease(Lease):
                 self._lock.replace()
             since = time_text(datetime.now(UTC))
             values = {"name": self.name, "since": since, **this_process()}
-            ((fence,),) = connection.execute(SQL["take"], values).fetchall()
-            connection.execute(SQL["fence"], {"name": self.name, "fence": fence})
+            ((fence,),) = connection.execute(self._sql["take"], values).fetchall()
+            connection.execute(self._sql["fence"], {"name": self.name, "fence": fence})
             self._count()
         return int(fence)
 

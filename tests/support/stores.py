@@ -28,7 +28,7 @@ from claude_tiu.infrastructure.sqlite.read_store import current_reads
 from claude_tiu.projections.projection import Kind, Projection, Row
 
 BACKENDS = ("sqlite", "postgresql")
-VERSIONS = [f"{number:03}" for number in range(1, 15)]
+VERSIONS = [f"{number:03}" for number in range(1, 16)]
 """Of every migration, in order."""
 TIMEOUT = 20.0
 
