@@ -245,6 +245,7 @@ from .infrastructure.retention import Dropped, RetentionReport
 from .infrastructure.schemas import read_migrations
 from .infrastructure.subscribing import Delivery, Subscription
 from .infrastructure.tiu import Tiu, connect
+from .infrastructure.tracing import register_tracing
 from .projections.changes import Change
 
 # fmt: off
@@ -288,6 +289,7 @@ __all__ = [
     "UserReactivated", "UserRenamed", "ValidateFile", "VerifyReport", "WaitTimeout", "WorkflowActivated",
     "WorkflowArchived", "WorkflowCreated", "WorkflowRunCompleted", "WorkflowRunFailed", "WorkflowRunStarted",
     "Written", "WrongStatus", "aconnect", "check_bundle", "connect", "has_event", "migrate_up", "parse_command",
-    "read_migrations", "register_metrics", "template_step_id", "template_task_id", "template_workflow_id",
+    "read_migrations", "register_metrics", "register_tracing", "template_step_id", "template_task_id",
+    "template_workflow_id",
 ]
 # fmt: on

@@ -68,13 +68,17 @@ class Command(BaseModel):
         """Whether the caller left out the new id."""
         return self.creates is not None and getattr(self, self.creates) is None
 
-    def stamped(self, *, at: datetime, command_id: UUID, new_id: UUID) -> Self:
-        """Return the command with its time, its command_id and its new id filled in where they were left out."""
+    def stamped(
+        self, *, at: datetime, command_id: UUID, new_id: UUID, correlation_id: Identifier | None = None
+    ) -> Self:
+        """Return the command with its time, its ids and its correlation filled in where they were left out."""
         missing: dict[str, Any] = {}
         if self.occurred_at is None:
             missing["occurred_at"] = at
         if self.command_id is None:
             missing["command_id"] = command_id
+        if self.correlation_id is None and correlation_id is not None:
+            missing["correlation_id"] = correlation_id
         if self.creates is not None and self.lacks_id:
             missing[self.creates] = new_id
         return self.model_copy(update=missing) if missing else self

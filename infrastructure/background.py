@@ -7,6 +7,7 @@ import threading
 
 from .event_store import Listener
 from .leases import Lease
+from .logs import fields
 from .projector import Projector
 
 FINISH_SECONDS = 5.0
@@ -27,7 +28,8 @@ class Background:
         try:
             projector.run(self._listener, self._stop, lease)
         except Exception as error:  # noqa: BLE001 - it ends the thread; wait_for tells the caller
-            log.error("projector stopped: %s", error)
+            extra = fields("projector.stopped", projection=projector.name, error=error)
+            log.error("projector stopped: %s", error, extra=extra)
 
     def wake(self) -> bool:
         """Make it look for events now; False where it has stopped."""

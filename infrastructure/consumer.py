@@ -28,6 +28,7 @@ from .errors import (
 )
 from .event_store import EventRow, EventStore, Listener
 from .leases import Lease
+from .logs import fields
 from .mapper import decode
 from .subscriptions import Mark, Subscribed, Subscriptions, Transactions, lease_name, require_fit
 from .visible import one_line
@@ -138,13 +139,16 @@ class Consumer:
                     elif self._scanned >= self._end:
                         self._rest()
                 except CheckpointMoved as error:
-                    log.info("subscription %s goes by where it stands by now: %s", self.name, error)
+                    extra = fields("subscription.moved", subscription=self.name, error=error)
+                    log.info("subscription %s goes by where it stands by now: %s", self.name, error, extra=extra)
                     self._forget()
                 except LeaseLost as error:
-                    log.warning("subscription %s stands by: %s", self.name, error)
+                    extra = fields("subscription.stands_by", subscription=self.name, error=error)
+                    log.warning("subscription %s stands by: %s", self.name, error, extra=extra)
                     self._leave()
                 except StoreUnavailable as error:
-                    log.warning("subscription %s waits for its store: %s", self.name, error)
+                    extra = fields("subscription.waits", subscription=self.name, error=error)
+                    log.warning("subscription %s waits for its store: %s", self.name, error, extra=extra)
                     self._loaded = False
                     self._opened(self._listener).pause(RETRY_SECONDS)
             self._save_quietly()
@@ -242,7 +246,10 @@ class Consumer:
             self._stored = self._done = found.mark
             self._unsaved = 0
         if found.topics != self._wanted.topics:
-            log.info("subscription %s takes other topics behind position %d", self.name, found.mark.position)
+            extra = fields("subscription.topics_changed", subscription=self.name, position=found.mark.position)
+            log.info(
+                "subscription %s takes other topics behind position %d", self.name, found.mark.position, extra=extra
+            )
             self._subscriptions.take_topics(self.name, self._wanted.topics, found.mark.fence)
         self._buffer.clear()
         self._scanned = self._end = self._done.position
@@ -321,7 +328,10 @@ class Consumer:
                     self._pass_over()
                 self._save()
             except (StoreUnavailable, ConnectionClosed, LeaseLost, CheckpointMoved) as error:
-                log.warning("subscription %s: what was done last will be delivered again: %s", self.name, error)
+                extra = fields("subscription.delivers_again", subscription=self.name, error=error)
+                log.warning(
+                    "subscription %s: what was done last will be delivered again: %s", self.name, error, extra=extra
+                )
 
     def _require_lease(self) -> None:
         """Raises LeaseLost where another's tenure has begun."""

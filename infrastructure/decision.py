@@ -89,15 +89,20 @@ class Request:
         return self.digest(key or store.reservation_key)
 
 
-def prepare(command: Command) -> Request:
-    """Stamp a command with the present time and new ids where its caller gave none. Raises TypeError for others."""
+def prepare(command: Command, correlation_id: str | None = None) -> Request:
+    """Stamp a command with the present time, new ids and a correlation where its caller gave none.
+
+    Raises TypeError for what is no command.
+    """
     if not isinstance(command, Command):
         raise TypeError(f"a command is executed, or a list of them by execute_all: not a {type(command).__name__}")
     kind = type(command)
     content = kind.__name__.encode() + b"\0" + command.asked()
     command_id = command.command_id or new_id()
     created = new_id() if command.lacks_id else command_id
-    stamped = command.stamped(at=datetime.now(UTC), command_id=command_id, new_id=created)
+    stamped = command.stamped(
+        at=datetime.now(UTC), command_id=command_id, new_id=created, correlation_id=correlation_id
+    )
     aggregate = AGGREGATE_OF[kind]
     stream_id: UUID | None = None
     if aggregate.stream_of is None:

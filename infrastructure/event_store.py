@@ -25,6 +25,7 @@ from eventsourcing.persistence import (
 
 from ..projections.write_side import Change
 from .keys import KeyRing
+from .observing import Observing
 
 WRITE_SIDE = ("task_queue", "task_queue_dependencies", "agenda")
 """The write-side tables that the events can make again."""
@@ -212,6 +213,8 @@ class EventStore(ApplicationRecorder):
     reservation_key: bytes
     """The secret under which unique values are hashed."""
     key_ring: KeyRing
+    observing: Observing
+    """Who is told of what is appended, and of what others do for the same connection."""
 
     @property
     def incarnation(self) -> object:
@@ -308,6 +311,10 @@ class EventStore(ApplicationRecorder):
     @abstractmethod
     def read_hashes(self, after: int, limit: int) -> list[bytes]:
         """Return the hashes of up to `limit` events behind position `after`, in order."""
+
+    @abstractmethod
+    def correlations(self, first: int, last: int, limit: int) -> list[str]:
+        """Return up to `limit` correlation ids of the events from one position to another, each once, in order."""
 
     @abstractmethod
     def read_rows_of_project(self, project_id: UUID, after: int, limit: int) -> list[EventRow]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +18,9 @@ from ..domain.errors import CommandIdReused, Refused
 from ..domain.messages import Command
 from .decision import Answer, Decision, Request, created_id, prepare, read_named
 from .errors import Contended, KeyMissing, StoreUnavailable
-from .event_store import Conflict, EventStore, Known, Stored, Taken
+from .event_store import Conflict, EventStore, Known, Outcome, Stored, Taken, Unit
 from .mapper import decode
+from .observing import Append, Executed
 from .streams import Reading, Stream, StreamCache
 
 ATTEMPTS = 6
@@ -32,6 +34,19 @@ class _Moved(Exception):
 
     def __init__(self, stream_id: UUID | None) -> None:
         self.stream_id = stream_id
+
+
+class _FirstAnswers(dict[UUID, Answer]):
+    """Of commands that were stored before."""
+
+
+@dataclass(slots=True)
+class _Transaction:
+    """What was written in an exclusive store, before its transaction ends."""
+
+    streams: dict[UUID, Stream] = field(default_factory=dict)
+    units: list[Unit] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
 
 
 class Executor:
@@ -50,7 +65,10 @@ class Executor:
         Raises Refused (of the first command that is; that a unique value is taken is found last), Contended or
         StoreUnavailable. A unit whose commit was lost sight of is found again by its command_ids, never stored twice.
         """
-        requests = [prepare(command) for command in commands]
+        return self._store.observing.execute(commands, self._execute)
+
+    def _execute(self, commands: Sequence[Command], correlation_id: str | None) -> Executed:
+        requests = [prepare(command, correlation_id) for command in commands]
         distinct = _distinct(requests) if len(requests) > 1 else requests
         exclusive = any(request.command.exclusive for request in distinct)
         retried = any(request.retried for request in distinct)
@@ -75,14 +93,17 @@ class Executor:
                 if attempts > 1:  # the first time, others are hardly faster again
                     time.sleep(random.uniform(0, PAUSE_SECONDS * 2**attempts))  # noqa: S311 - spreads retries
             else:
-                return [answers[request.command_id] for request in requests]
+                return _executed(requests, answers, attempts + 1)
         raise Contended(f"what the command rests on moved {ATTEMPTS} times; try again")
 
     def execute_exclusively(self, commands: Sequence[Command]) -> list[Answer]:
         """Execute commands as one unit, decided once, while nobody else can store anything. Raises as `execute`."""
-        requests = [prepare(command) for command in commands]
-        answers = self._attempt_exclusively(_distinct(requests), retried=any(request.retried for request in requests))
-        return [answers[request.command_id] for request in requests]
+        return self._store.observing.execute(commands, self._execute_exclusively)
+
+    def _execute_exclusively(self, commands: Sequence[Command], correlation_id: str | None) -> Executed:
+        requests = [prepare(command, correlation_id) for command in commands]
+        retried = any(request.retried for request in requests)
+        return _executed(requests, self._attempt_exclusively(_distinct(requests), retried=retried), 1)
 
     def _turn(self, requests: Sequence[Request]) -> AbstractContextManager[Any]:
         """Return what a unit waits for before its first attempt: its turn, where others race for its stream now."""
@@ -99,7 +120,7 @@ class Executor:
         """
         exclusive = any(request.command.exclusive for request in requests)
         answers: dict[UUID, Answer] = {}
-        streams: dict[UUID, Stream] = {}
+        transaction, began = _Transaction(), time.time_ns()
         with self._excluding:
             read_named(Reading(self._store, self._present_cache()), requests)
             with self._store.exclusive() as store:
@@ -107,10 +128,13 @@ class Executor:
                     return known
                 for part in [[request] for request in requests] if exclusive else [requests]:
                     try:
-                        answers |= self._attempt(store, part, streams)
+                        answers |= self._attempt(store, part, transaction)
                     except _Moved:
-                        answers |= self._attempt(store, part, streams, trusted=False)
-        self._cache.put(streams)
+                        answers |= self._attempt(store, part, transaction, trusted=False)
+        self._cache.put(transaction.streams)
+        if transaction.units and (observer := self._store.observing.observer) is not None:
+            units, outcomes = transaction.units, transaction.outcomes
+            observer.appended(Append(units, outcomes, len(units), True, began, time.time_ns()))
         return answers
 
     def _present_cache(self) -> StreamCache:
@@ -130,7 +154,7 @@ class Executor:
         self,
         store: EventStore,
         requests: Sequence[Request],
-        written: dict[UUID, Stream] | None = None,
+        transaction: _Transaction | None = None,
         *,
         retried: bool = False,
         trusted: bool = True,
@@ -138,12 +162,12 @@ class Executor:
         """Return the answers by command_id. Raises Refused, or _Moved where something moved meanwhile.
 
         States in the cache are `trusted` to be the present ones: the guards find out, at the append, whether they had
-        moved. A refusal is given only if nothing that it rests on has. In an exclusive store, `written` are the
-        streams as its transaction has left them; what is not stored yet does not come into the cache.
+        moved. A refusal is given only if nothing that it rests on has. In an exclusive store, `transaction` is
+        what it has written; what is not stored yet does not come into the cache.
         """
         cache = self._present_cache()
-        reading = Reading(store, cache, written, trusted=trusted)
-        decision = Decision(store, reading, exclusive=written is not None)
+        reading = Reading(store, cache, transaction.streams if transaction else None, trusted=trusted)
+        decision = Decision(store, reading, exclusive=transaction is not None)
         try:
             read_named(reading, requests)
             decided = {request.command_id: decision.decide(request) for request in requests}
@@ -154,13 +178,16 @@ class Executor:
             if isinstance(refusal, KeyMissing) or not reading.of_one_moment:
                 self._require_unmoved(reading, cache)
             raise
-        (outcome,) = store.append([decision.unit(cache.incarnation)]) if requests else (Stored(0),)
+        units = [decision.unit(cache.incarnation)] if requests else []
+        (outcome,) = store.append(units) if requests else (Stored(0),)
         match outcome:
             case Stored(first_position):
-                if written is None:
+                if transaction is None:
                     cache.put(decision.written)
                 else:
-                    written.update(decision.written)
+                    transaction.streams.update(decision.written)
+                    transaction.units += units
+                    transaction.outcomes.append(outcome)
                 return {
                     command_id: Answer(id_, version, first_position + number - 1)
                     for command_id, (id_, version, number) in decided.items()
@@ -178,14 +205,18 @@ class Executor:
                 return known
 
 
-def _known(store: EventStore, requests: Sequence[Request]) -> dict[UUID, Answer] | None:
+def _executed(requests: Sequence[Request], answers: dict[UUID, Answer], attempts: int) -> Executed:
+    return Executed([answers[request.command_id] for request in requests], isinstance(answers, _FirstAnswers), attempts)
+
+
+def _known(store: EventStore, requests: Sequence[Request]) -> _FirstAnswers | None:
     """Return the first answers of commands that are stored already; None where none is.
 
     Raises CommandIdReused where some are and some are not, or where one had other content.
     """
     asked = {request.command_id: request for request in requests}
     digests: dict[UUID, bytes] = {}  # made when found: by then another may have made the person, with a key
-    answers: dict[UUID, Answer] = {}
+    answers = _FirstAnswers()
     first_streams: dict[UUID, UUID] = {}
     for command_id, digest, stream_id, version, topic, state, position in store.trace(list(asked)):
         if command_id not in digests:

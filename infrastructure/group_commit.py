@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from .errors import ConnectionClosed, StoreUnavailable
 from .event_store import Outcome, Unit
+from .observing import Append, Observer, Observing
 
 GROUP_UNITS = 256
 """How many units are stored together at most, unless one call brings more."""
@@ -67,7 +69,7 @@ def are_independent(units: Sequence[Unit]) -> bool:
 class _Call:
     """One caller's units, until it is told what became of them."""
 
-    __slots__ = ("bytes", "error", "leads", "led", "outcomes", "stored", "turn", "units")
+    __slots__ = ("bytes", "error", "group", "leads", "led", "outcomes", "stored", "turn", "units")
 
     def __init__(self, units: Sequence[Unit]) -> None:
         self.units = units
@@ -80,6 +82,8 @@ class _Call:
         """The other calls that it stores ..."""
         self.stored = len(units)
         """... and how many units these are with its own."""
+        self.group = len(units)
+        """How many units are stored with it, whoever leads."""
         self.turn = threading.Lock()
         """Let go when it is to lead, or when it has been answered."""
 
@@ -94,7 +98,8 @@ class GroupCommit:
     What waits is bounded: who finds no room in the queue, or no turn, within `timeout` seconds gets StoreUnavailable.
     """
 
-    def __init__(self, *, slots: int, timeout: float) -> None:
+    def __init__(self, *, slots: int, timeout: float, observing: Observing | None = None) -> None:
+        self._observing = observing or Observing()
         self._timeout = timeout
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
@@ -109,6 +114,22 @@ class GroupCommit:
         """Append units in order, in one transaction. Raises what storing them by themselves would raise."""
         if not units:
             return []
+        if (observer := self._observing.observer) is not None:
+            return self._append_observed(units, store, observer)
+        return self._append(units, store)[0]
+
+    def _append_observed(self, units: Sequence[Unit], store: Store, observer: Observer) -> list[Outcome]:
+        began = time.time_ns()
+        try:
+            outcomes, group, led = self._append(units, store)
+        except BaseException as error:
+            observer.appended(Append(units, (), len(units), False, began, time.time_ns(), error))
+            raise
+        observer.appended(Append(units, outcomes, group, led, began, time.time_ns()))
+        return outcomes
+
+    def _append(self, units: Sequence[Unit], store: Store) -> tuple[list[Outcome], int, bool]:
+        """Append units; return their outcomes, how many units were stored with them, and whether this thread did so."""
         lone, count = False, len(units)
         try:
             with self._lock:
@@ -117,28 +138,32 @@ class GroupCommit:
                     self._free_slots -= 1
                     self._storing += count
             if lone:
-                return store(units, are_independent(units))
+                return store(units, are_independent(units)), count, True
         finally:
             if lone:
                 with self._lock:
                     self._storing -= count
                     self._hand_on()
-        return self._append_together(_Call(units), store)
+        call = _Call(units)
+        led = self._append_together(call, store)
+        if call.error is not None:
+            raise call.error
+        return call.outcomes or [], call.group, led
 
-    def _append_together(self, call: _Call, store: Store) -> list[Outcome]:
+    def _append_together(self, call: _Call, store: Store) -> bool:
+        """Have a call stored with those of others; return whether it led."""
+        led = False
         try:
             with self._lock:
                 self._enqueue(call)
             if not call.leads:
                 self._wait(call)
-            if call.leads:
+            if led := call.leads:
                 self._lead(call, store)
         finally:  # an interrupt may have come anywhere
             if call.leads or not call.answered:
                 self._leave(call)
-        if call.error is not None:
-            raise call.error
-        return call.outcomes or []
+        return led
 
     def _enqueue(self, call: _Call) -> None:
         if not self._has_room(call) and not self._room.wait_for(lambda: self._has_room(call), self._timeout):
@@ -171,6 +196,8 @@ class GroupCommit:
         if self._queue:
             with self._lock:
                 self._gather(call)
+        for one in (call, *call.led):
+            one.group = call.stored
         try:
             _store([call, *call.led], store)
         finally:
@@ -253,6 +280,7 @@ def _store(group: Sequence[_Call], store: Store) -> None:
 
 def _store_singly(group: Sequence[_Call], store: Store) -> None:
     for number, call in enumerate(group, 1):
+        call.group = len(call.units)
         _store([call], store)
         if isinstance(call.error, StoreUnavailable | ConnectionClosed):
             _tell(group[number:], call.error)

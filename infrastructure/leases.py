@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 
 from .errors import ConnectionClosed, LeaseLost, StoreUnavailable
 from .event_store import Listener
+from .logs import fields
 
 BEATS = 4
 """A tenure is renewed so many times in a lease; it has run out a beat before that, which is left for taking over."""
@@ -92,7 +93,8 @@ class Lease(ABC):
                 if self._renew(self._candidate, fence):
                     continue
             except StoreUnavailable as error:
-                log.debug("the lease of %s could not be renewed: %s", self.name, error)
+                extra = fields("lease.not_renewed", projection=self.name, fence=fence, error=error)
+                log.debug("the lease of %s could not be renewed: %s", self.name, error, extra=extra)
                 continue
             except ConnectionClosed:
                 return

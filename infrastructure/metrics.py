@@ -1,4 +1,4 @@
-"""Gauges for Prometheus, of one connection: `pip install 'claude-tiu[prometheus]'`.
+"""Metrics for Prometheus, of one connection: `pip install 'claude-tiu[prometheus]'`.
 
 A scrape never raises and never waits for long: where the database does not answer, `claude_tiu_up` is 0, and what only
 the database knows is left out.
@@ -6,14 +6,20 @@ the database knows is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from time import perf_counter
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ..projections.read_model import READ_MODEL
+from ..domain.errors import Refused
+from ..domain.registry import EVENTS as KNOWN
+from .async_tiu import AsyncTiu
 from .checkpoints import Standing
-from .errors import MissingExtra
+from .errors import MissingExtra, TablesDiffer
+from .event_store import Stored
+from .observing import Append, Batch, Execution, Observer, Rebuilding, type_of
 from .tiu import Tiu
 
 if TYPE_CHECKING:
@@ -22,22 +28,144 @@ if TYPE_CHECKING:
 SCRAPE_SECONDS = 5.0
 """How long a scrape waits for the database: less than Prometheus waits for a scrape (10 s by default)."""
 
-GAUGES = {
-    "claude_tiu_up": "1 where the database answers, 0 where it does not.",
-    "claude_tiu_log_position": "Position of the last event.",
-    "claude_tiu_checkpoint_position": "Position up to which the projection's tables have come.",
-    "claude_tiu_projector_lag_events": "Events yet to be projected; all, where the checkpoint is refused.",
-    "claude_tiu_projector_parked_units": "Units whose events wait, because one could not be projected.",
-    "claude_tiu_projector_parked_since_seconds": "Since when the first of them is parked (Unix time); 0 where none is.",
-    "claude_tiu_checkpoint_refused": "1 where the projection's tables must be rebuilt, else 0.",
-    "claude_tiu_projector_active": "1 where this connection's projector is the active one, 0 where it stands by.",
-    "claude_tiu_projector_stopped": "1 where this connection's projector stopped at a failure, else 0.",
-    "claude_tiu_pool_size": "Connections of this process's pool.",
-    "claude_tiu_pool_available": "Those of them that are idle.",
-    "claude_tiu_pool_requests_waiting": "Callers that wait for one.",
+FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Bounds of durations, in seconds."""
+MANY = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)
+"""Bounds of numbers."""
+
+
+class Kept(NamedTuple):
+    """A metric: what it says, its labels, and of a histogram the bounds of its buckets."""
+
+    kind: Literal["gauge", "counter", "histogram"]
+    says: str
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+
+
+COMMANDS = "claude_tiu_commands_total"
+COMMAND_SECONDS = "claude_tiu_command_duration_seconds"
+REFUSALS = "claude_tiu_refusals_total"
+EVENTS = "claude_tiu_events_appended_total"
+APPEND_SECONDS = "claude_tiu_append_duration_seconds"
+APPEND_UNITS = "claude_tiu_append_group_units"
+BATCH_SECONDS = "claude_tiu_projector_batch_duration_seconds"
+BATCH_EVENTS = "claude_tiu_projector_batch_events"
+FAILED_BATCHES = "claude_tiu_projector_failed_batches_total"
+REBUILDS = "claude_tiu_rebuilds_total"
+
+OF_PROJECTION = ("projection",)
+METRICS = {
+    "claude_tiu_up": Kept("gauge", "1 where the database answers, 0 where it does not."),
+    "claude_tiu_log_position": Kept("gauge", "Position of the last event."),
+    "claude_tiu_checkpoint_position": Kept(
+        "gauge", "Position up to which the projection's tables have come.", OF_PROJECTION
+    ),
+    "claude_tiu_projector_lag_events": Kept(
+        "gauge", "Events yet to be projected; all, where the checkpoint is refused.", OF_PROJECTION
+    ),
+    "claude_tiu_projector_parked_units": Kept(
+        "gauge", "Units whose events wait, because one could not be projected.", OF_PROJECTION
+    ),
+    "claude_tiu_projector_parked_since_seconds": Kept(
+        "gauge", "Since when the first of them is parked (Unix time); 0 where none is.", OF_PROJECTION
+    ),
+    "claude_tiu_checkpoint_refused": Kept(
+        "gauge", "1 where the projection's tables must be rebuilt, else 0.", OF_PROJECTION
+    ),
+    "claude_tiu_projector_active": Kept(
+        "gauge", "1 where this connection's projector is the active one, 0 where it stands by.", OF_PROJECTION
+    ),
+    "claude_tiu_projector_stopped": Kept(
+        "gauge", "1 where this connection's projector stopped at a failure, else 0.", OF_PROJECTION
+    ),
+    "claude_tiu_pool_size": Kept("gauge", "Connections of this process's pool (PostgreSQL)."),
+    "claude_tiu_pool_available": Kept("gauge", "Those of them that are idle (PostgreSQL)."),
+    "claude_tiu_pool_requests_waiting": Kept("gauge", "Callers that wait for one (PostgreSQL)."),
+    COMMANDS: Kept(
+        "counter",
+        "Commands by what became of them: accepted, repeated (stored before), refused, contended, failed.",
+        ("command", "outcome"),
+    ),
+    COMMAND_SECONDS: Kept(
+        "histogram", "How long commands took; several at once under `several`, where they differ.", ("command",), FAST
+    ),
+    REFUSALS: Kept("counter", "Units of commands that were refused, by the error's code.", ("refusal",)),
+    EVENTS: Kept("counter", "Events that were appended.", ("topic",)),
+    APPEND_SECONDS: Kept("histogram", "How long each caller's append took, with what it waited for others.", (), FAST),
+    APPEND_UNITS: Kept("histogram", "How many units were stored in one transaction.", (), MANY),
+    BATCH_SECONDS: Kept("histogram", "How long a batch took to be folded and written.", OF_PROJECTION, FAST),
+    BATCH_EVENTS: Kept("histogram", "How many events a batch had.", OF_PROJECTION, MANY),
+    FAILED_BATCHES: Kept("counter", "Batches that could not be projected as a whole, or written.", OF_PROJECTION),
+    REBUILDS: Kept("counter", "Rebuilds by outcome: swapped, differing, failed.", ("projection", "outcome")),
 }
-OF_A_PROJECTION = ("claude_tiu_checkpoint", "claude_tiu_projector")
-Values = dict[str, float]
+GAUGES = [name for name, kept in METRICS.items() if kept.kind == "gauge"]
+Values = dict[str, dict[str, float]]
+"""Of each gauge its value, by projection; under no name, where it is of none."""
+
+
+class Counted(Observer):
+    """Counts and measures what it is told of."""
+
+    def __init__(self) -> None:
+        from prometheus_client import Counter, Histogram
+
+        def histogram(name: str) -> Histogram:
+            kept = METRICS[name]
+            return Histogram(name, kept.says, kept.labels, buckets=kept.bounds, registry=None)
+
+        def counter(name: str) -> Counter:
+            kept = METRICS[name]
+            return Counter(name, kept.says, kept.labels, registry=None)
+
+        self._commands, self._command_seconds = counter(COMMANDS), histogram(COMMAND_SECONDS)
+        self._refusals, self._events = counter(REFUSALS), counter(EVENTS)
+        self._append_seconds, self._append_units = histogram(APPEND_SECONDS), histogram(APPEND_UNITS)
+        self._batch_seconds, self._batch_events = histogram(BATCH_SECONDS), histogram(BATCH_EVENTS)
+        self._failed_batches, self._rebuilds = counter(FAILED_BATCHES), counter(REBUILDS)
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in vars(self).values():
+            yield from metric.collect()
+
+    def executing(self, execution: Execution) -> Callable[[], None]:
+        began = perf_counter()
+
+        def end() -> None:
+            took, became = perf_counter() - began, execution.became
+            types = [type_of(command) for command in execution.commands]
+            for name in types:
+                self._commands.labels(name, became).inc()
+            if types:
+                self._command_seconds.labels(types[0] if len({*types}) == 1 else "several").observe(took)
+            if isinstance(execution.error, Refused):
+                self._refusals.labels(execution.error.code).inc()
+
+        return end
+
+    def appended(self, append: Append) -> None:
+        for unit, outcome in zip(append.units, append.outcomes, strict=False):
+            if isinstance(outcome, Stored):
+                for event in unit.events:
+                    self._events.labels(event.topic if event.topic in KNOWN else "unknown").inc()
+        self._append_seconds.observe((append.ended - append.began) / 1e9)
+        if append.led:
+            self._append_units.observe(append.group)
+
+    def projected(self, batch: Batch) -> None:
+        if batch.error is not None:
+            self._failed_batches.labels(batch.projection).inc()
+            return
+        self._batch_seconds.labels(batch.projection).observe((batch.ended - batch.began) / 1e9)
+        self._batch_events.labels(batch.projection).observe(batch.events)
+
+    def rebuilt(self, rebuilding: Rebuilding) -> None:
+        outcome = "failed"
+        if isinstance(rebuilding.error, TablesDiffer):
+            outcome = "differing"
+        elif rebuilding.error is None:
+            outcome = "swapped"
+        self._rebuilds.labels(rebuilding.projection, outcome).inc()
 
 
 class TiuCollector:
@@ -48,74 +176,87 @@ class TiuCollector:
         self._wait = wait
         self._lock = Lock()
         self._reader = ThreadPoolExecutor(1, "tiu-metrics")
-        self._reading: Future[Standing] | None = None
+        self._reading: Future[list[Standing]] | None = None
+        self.counted = Counted()
 
     def describe(self) -> Iterator[Metric]:
-        """Yield every gauge without a value: nothing is asked of the database."""
+        """Yield every metric, the gauges without a value: nothing is asked of the database."""
         for name in GAUGES:
             yield _gauge(name)
+        yield from self.counted.collect()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the gauges as they are now."""
-        for name, value in {**self._of_the_database(), **self._of_this_process()}.items():
-            yield _gauge(name, value)
+        """Yield the metrics as they are now."""
+        for name, values in {**self._of_the_database(), **self._of_this_process()}.items():
+            yield _gauge(name, values)
+        yield from self.counted.collect()
 
     def _of_the_database(self) -> Values:
         try:
-            standing = self._read().result(self._wait)
+            standings = self._read().result(self._wait)
         except Exception:  # noqa: BLE001 - whatever it is, a scrape says so by claude_tiu_up
-            return {"claude_tiu_up": 0}
-        since = standing.lag.parked_since
-        return {
-            "claude_tiu_up": 1,
-            "claude_tiu_log_position": standing.lag.last_position,
-            "claude_tiu_checkpoint_position": standing.lag.position,
-            "claude_tiu_projector_lag_events": standing.behind,
-            "claude_tiu_projector_parked_units": standing.lag.parked,
-            "claude_tiu_projector_parked_since_seconds": since.timestamp() if since else 0,
-            "claude_tiu_checkpoint_refused": bool(standing.refused),
+            return {"claude_tiu_up": {"": 0}}
+        found: Values = {
+            "claude_tiu_up": {"": 1},
+            "claude_tiu_log_position": {"": max(standing.lag.last_position for standing in standings)},
         }
+        for standing in standings:
+            lag, since = standing.lag, standing.lag.parked_since
+            for name, value in {
+                "claude_tiu_checkpoint_position": lag.position,
+                "claude_tiu_projector_lag_events": standing.behind,
+                "claude_tiu_projector_parked_units": lag.parked,
+                "claude_tiu_projector_parked_since_seconds": since.timestamp() if since else 0,
+                "claude_tiu_checkpoint_refused": bool(standing.refused),
+            }.items():
+                found.setdefault(name, {})[lag.projection] = value
+        return found
 
-    def _read(self) -> Future[Standing]:
+    def _read(self) -> Future[list[Standing]]:
         """Read in a thread of its own, so that a scrape need not wait for its end; one at a time, however many ask."""
         with self._lock:
             if self._reading is None or self._reading.done():
-                self._reading = self._reader.submit(self._tiu.projector.standing)
+                self._reading = self._reader.submit(self._standings)
             return self._reading
 
+    def _standings(self) -> list[Standing]:
+        return [side.projector.standing() for side in self._tiu.sides.values()]
+
     def _of_this_process(self) -> Values:
+        projectors = {name: side.projector for name, side in self._tiu.sides.items()}
         values: Values = {
-            "claude_tiu_projector_active": self._tiu.projector.active,
-            "claude_tiu_projector_stopped": self._tiu.projector.failure is not None,
+            "claude_tiu_projector_active": {name: found.active for name, found in projectors.items()},
+            "claude_tiu_projector_stopped": {name: found.failure is not None for name, found in projectors.items()},
         }
         if pool := self._tiu.monitor.pool():
-            values["claude_tiu_pool_size"] = pool.size
-            values["claude_tiu_pool_available"] = pool.available
-            values["claude_tiu_pool_requests_waiting"] = pool.requests_waiting
+            values["claude_tiu_pool_size"] = {"": pool.size}
+            values["claude_tiu_pool_available"] = {"": pool.available}
+            values["claude_tiu_pool_requests_waiting"] = {"": pool.requests_waiting}
         return values
 
 
-def _gauge(name: str, value: float | None = None) -> Metric:
+def _gauge(name: str, values: Mapping[str, float] = MappingProxyType({})) -> Metric:
     from prometheus_client.core import GaugeMetricFamily
 
-    labels = {"projection": READ_MODEL.name} if name.startswith(OF_A_PROJECTION) else {}
-    gauge = GaugeMetricFamily(name, GAUGES[name], labels=list(labels))
-    if value is not None:
-        gauge.add_metric(list(labels.values()), value)
+    gauge = GaugeMetricFamily(name, METRICS[name].says, labels=METRICS[name].labels)
+    for projection, value in values.items():
+        gauge.add_metric([projection] if METRICS[name].labels else [], value)
     return gauge
 
 
-def register_metrics(tiu: Tiu, registry: CollectorRegistry | None = None) -> TiuCollector:
-    """Register the gauges of a connection, with prometheus_client's default registry if none is given.
+def register_metrics(tiu: Tiu | AsyncTiu, registry: CollectorRegistry | None = None) -> TiuCollector:
+    """Register the metrics of a connection, with prometheus_client's default registry if none is given.
 
-    Unregister what is returned when the connection is closed. Raises MissingExtra without the extra `prometheus`, and
-    ValueError where the registry has the gauges of a connection already.
+    What the connection does is counted from now on. Unregister what is returned when the connection is closed. Raises
+    MissingExtra without the extra `prometheus`, and ValueError where the registry has a connection's metrics already.
     """
     try:
         from prometheus_client import REGISTRY
     except ImportError:
         raise MissingExtra("metrics need prometheus-client: pip install 'claude-tiu[prometheus]'") from None
-    collector = TiuCollector(tiu)
+    sync = tiu.sync if isinstance(tiu, AsyncTiu) else tiu
+    collector = TiuCollector(sync)
     untyped: Any = collector  # it has what a Collector has; that base class is in the extra
     (REGISTRY if registry is None else registry).register(untyped)
+    sync.observing.add(collector.counted)
     return collector

@@ -29,6 +29,8 @@ from .errors import (
 )
 from .event_store import READ_BYTES, EventStore, Listener, Log, LogEvent
 from .leases import Lease
+from .logs import fields
+from .observing import Batch, Observing, begun
 from .parking import Discarding, Known, ParkedUnit, known_of, reason_of
 from .projected import Projected
 from .read_store import Checkpoint, ReadStore
@@ -59,7 +61,9 @@ class Projector:
         *,
         batch_size: int = BATCH_SIZE,
         parks: bool = False,
+        observing: Observing | None = None,
     ) -> None:
+        self._observing = observing or Observing()
         self._tables = Projected(events, reads, projection)
         self._aside = SettingAside(self._tables, self._project_all, parks=parks)
         self._events = events
@@ -72,6 +76,11 @@ class Projector:
         self._role: bool | None = None
         """Whether it was told to be active."""
         self._looked = 0.0
+
+    @property
+    def name(self) -> str:
+        """The name of its projection."""
+        return self._projection.name
 
     @property
     def position(self) -> int:
@@ -135,7 +144,8 @@ class Projector:
         """Project events; those that cannot be projected together, by halves: what stands before the one that fails is
         not held up by it."""
         try:
-            self._project(events)
+            with self._observing.batch(self._projection, self._events, events):
+                self._project(events)
         except CheckpointMoved:
             self._tables.load()
         except CheckpointRefused:
@@ -234,17 +244,19 @@ class Projector:
         try:
             if not self._tables.loaded:
                 self._tables.load()
-            for written, after in self._pipeline(pool, stop):
+            for batch, after in self._pipeline(pool, stop):
                 self._tables.written(after)
-                yield written
+                self._observing.projected(batch)
+                yield batch.events
         except Exception as error:  # noqa: BLE001 - it comes again where it is told properly
             self._tables.loaded = False
-            log.debug("projector goes on step by step: %s", error)
+            extra = fields("projector.step_by_step", projection=self.name, error=error)
+            log.debug("projector goes on step by step: %s", error, extra=extra)
 
-    def _pipeline(self, pool: ThreadPoolExecutor, stop: Callable[[], bool]) -> Iterator[tuple[int, Checkpoint]]:
-        """Yield how many events each batch had, and its checkpoint, once it is written."""
+    def _pipeline(self, pool: ThreadPoolExecutor, stop: Callable[[], bool]) -> Iterator[tuple[Batch, Checkpoint]]:
+        """Yield each batch, and its checkpoint, once it is written."""
         before = self._tables.checkpoint
-        writing: tuple[Future[None], int, Checkpoint] | None = None
+        writing: tuple[Future[None], Batch, Checkpoint] | None = None
         reading = pool.submit(self._read, self.position)
         full = True
         while full:
@@ -253,11 +265,12 @@ class Projector:
             if full:
                 reading = pool.submit(self._read, events[-1].position)
             if events:
+                batch = begun(self._projection, self._events, events)
                 steps, after = self._fold(events, keys, before)
                 if writing:
                     yield _done(*writing)
                 written = pool.submit(self._tables.write, before, steps, after)
-                writing, before = (written, len(events), after), after
+                writing, before = (written, batch, after), after
         if writing:
             yield _done(*writing)
 
@@ -324,10 +337,12 @@ class Projector:
                     elif done == self._batch_size:
                         self.hurry(stop.is_set)
                 except LeaseLost as error:
-                    log.warning("projector stands by: %s", error)
+                    extra = fields("projector.stands_by", projection=self.name, error=error)
+                    log.warning("projector stands by: %s", error, extra=extra)
                     self.leave()
                 except StoreUnavailable as error:
-                    log.warning("projector waits for its store: %s", error)
+                    extra = fields("projector.waits", projection=self.name, error=error)
+                    log.warning("projector waits for its store: %s", error, extra=extra)
                     self._tables.loaded = False
                     stop.wait(RETRY_SECONDS)
         except Exception as error:
@@ -443,10 +458,10 @@ class Projector:
             return self.position >= position
 
 
-def _done(written: Future[None], count: int, after: Checkpoint) -> tuple[int, Checkpoint]:
+def _done(written: Future[None], batch: Batch, after: Checkpoint) -> tuple[Batch, Checkpoint]:
     """Wait for a batch to be written."""
     written.result()
-    return count, after
+    return batch, after
 
 
 def poll_for(position: int, timeout: float, lag: Callable[[], Lag]) -> None:

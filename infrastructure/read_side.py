@@ -76,7 +76,7 @@ class ReadSide:
         self._projection = projection
         self._where, self._settings = where, settings
         self._events, self._reads, self._execute = events, reads, execute
-        self.projector = Projector(events, reads, projection, parks=settings.parks)
+        self.projector = Projector(events, reads, projection, parks=settings.parks, observing=events.observing)
         """What keeps the tables; it runs by itself unless the connection was made with project=False."""
         self.leases = leases_of(events, reads, settings)
         """Which of several projectors is active."""

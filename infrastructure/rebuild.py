@@ -191,6 +191,11 @@ class Rebuild:
     def run(self, *, accept: bool) -> RebuildReport:
         """Load, compare, finish and swap. Raises TablesDiffer where the tables are not the same, unless `accept`; and
         what the steps raise. Whatever is raised, what is loaded stays."""
+        with self._events.observing.rebuild(self._projection.name) as rebuilding:
+            rebuilding.report = report = self._run(accept=accept)
+        return report
+
+    def _run(self, *, accept: bool) -> RebuildReport:
         started = time.monotonic()
         with self._shadow.alone():
             self._shadow.check()

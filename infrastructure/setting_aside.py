@@ -12,6 +12,7 @@ from ..projections.parking import Parking
 from .errors import CheckpointMoved, ProjectionFailed
 from .event_hash import NO_EVENT
 from .event_store import Log, LogEvent
+from .logs import fields
 from .parking import NOTHING, Discarding, Known, LeftOut, known_of, reason_of, writes_of
 from .projected import Projected
 from .read_store import Checkpoint, ReadStore
@@ -59,7 +60,15 @@ class SettingAside:
         except CheckpointMoved:
             tables.load()
             return
-        self.tell("parked %s", unit)
+        extra = fields(
+            "unit.parked",
+            projection=tables.projection.name,
+            unit_id=unit.unit_id,
+            position=event.position,
+            topic=event.topic,
+            error=failure.__cause__ or failure,
+        )
+        self.tell("parked %s", unit, extra=extra)
         tables.written(after)
 
     def _leave_out(self, event: LogEvent, left_out: LeftOut) -> None:

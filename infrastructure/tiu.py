@@ -92,6 +92,8 @@ class Tiu:
         self.database = str(where)
         """The URL of the database, without secrets."""
         self.events, self._reads = open_stores(where, settings)
+        self.observing = self.events.observing
+        """Who is told of what this connection does."""
         self.read = Queries(self._reads)
         """The questions that the read tables answer."""
         self.monitor = monitor_of(self.events)

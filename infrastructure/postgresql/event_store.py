@@ -40,6 +40,7 @@ from ..event_store import (
 from ..group_commit import GroupCommit, are_independent
 from ..group_load import GroupLoad
 from ..keys import KeyRing
+from ..observing import Observing
 from ..sql import for_psycopg, statements
 from .appending import append, append_one, changes_json, is_small
 from .connections import Connection, Connections, Held, connect, shown, translated
@@ -66,7 +67,8 @@ class PostgreSQLEventStore(EventStore):
         self.key_ring = key_ring or KeyRing()
         self.connections = connections
         self._connections: Connections | Held = connections
-        self._group = GroupCommit(slots=SLOTS, timeout=connections.timeout)
+        self.observing = Observing()
+        self._group = GroupCommit(slots=SLOTS, timeout=connections.timeout, observing=self.observing)
         self._loads = GroupLoad(slots=1, timeout=connections.timeout)
         self._to_flush = False
         self._crowded_until = 0.0
@@ -235,6 +237,9 @@ class PostgreSQLEventStore(EventStore):
 
     def read_hashes(self, after: int, limit: int) -> list[bytes]:
         return [hash_ for (hash_,) in self._all("read_hashes", after=after, limit=limit)]
+
+    def correlations(self, first: int, last: int, limit: int) -> list[str]:
+        return [id_ for (id_,) in self._all("correlations", first=first, last=last, limit=limit)]
 
     def read_rows_of_project(self, project_id: UUID, after: int, limit: int) -> list[EventRow]:
         values = {"project_id": project_id, "after": after, "limit": limit, "bytes": READ_BYTES}

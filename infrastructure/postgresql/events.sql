@@ -71,6 +71,11 @@ FROM events WHERE position > :after ORDER BY position LIMIT :limit
 -- name: read_hashes
 SELECT hash FROM events WHERE position > :after ORDER BY position LIMIT :limit
 
+-- name: correlations
+SELECT correlation_id FROM events
+WHERE position BETWEEN :first AND :last AND correlation_id IS NOT NULL
+GROUP BY correlation_id ORDER BY min(position) LIMIT :limit
+
 -- name: read_rows_of_project
 SELECT position, stream_id, version, topic, state, recorded_at, command_id, command_digest,
        correlation_id, causation_id, actor, project_id, key_id, previous_hash, hash

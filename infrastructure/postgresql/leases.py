@@ -12,6 +12,7 @@ import psycopg
 from ..errors import StoreUnavailable
 from ..event_store import Listener
 from ..leases import Holder, Lease, Leases, this_process
+from ..logs import fields
 from ..sql import for_psycopg, statements
 from .connections import Connection, Connections
 from .event_store import PostgreSQLListener
@@ -99,9 +100,13 @@ class PostgreSQLLease(Lease):
         try:
             ended = connection.execute(self._sql["end_writers"], {"name": self.name}).fetchall()
         except psycopg.errors.InsufficientPrivilege as error:
-            log.warning("%s: a session of another role holds the checkpoint: %s", self.name, error.diag.message_primary)
+            extra = fields("lease.held_up", projection=self.name, error=error)
+            why = error.diag.message_primary
+            log.warning("%s: a session of another role holds the checkpoint: %s", self.name, why, extra=extra)
             return
-        log.warning("%s: ended sessions that wrote under a lease that has run out: %s", self.name, dict(ended))
+        found = dict(ended)
+        extra = fields("lease.sessions_ended", projection=self.name, sessions=len(found))
+        log.warning("%s: ended sessions that wrote under a lease that has run out: %s", self.name, found, extra=extra)
 
     def keep(self) -> None:
         super().keep()

@@ -41,6 +41,7 @@ from ..event_store import (
 )
 from ..group_commit import GroupCommit, are_independent
 from ..keys import KeyRing
+from ..observing import Observing
 from ..sql import sequences, statements
 from .connections import Connections, Held, open_database, translated
 from .encoded import encoded_row
@@ -114,7 +115,8 @@ class SQLiteEventStore(EventStore):
         self.connections = Connections(path, timeout=timeout)
         self._connections: Connections | Held = self.connections
         self._timeout = timeout
-        self._group = GroupCommit(slots=1, timeout=timeout)
+        self.observing = Observing()
+        self._group = GroupCommit(slots=1, timeout=timeout, observing=self.observing)
         self._wipes = False
         self._listeners: weakref.WeakSet[SQLiteListener] = weakref.WeakSet()
         with self._connections.reading() as connection:
@@ -262,6 +264,9 @@ class SQLiteEventStore(EventStore):
 
     def read_hashes(self, after: int, limit: int) -> list[bytes]:
         return [hash_ for (hash_,) in self._all("read_hashes", after=after, limit=limit)]
+
+    def correlations(self, first: int, last: int, limit: int) -> list[str]:
+        return [id_ for (id_,) in self._all("correlations", first=first, last=last, limit=limit)]
 
     def read_rows_of_project(self, project_id: UUID, after: int, limit: int) -> list[EventRow]:
         return self._rows_within("read_rows_of_project", project_id=str(project_id), after=after, limit=limit)

@@ -26,6 +26,7 @@ from claude_tiu.projections.tables import PRIVATE_TABLES, READ_TABLES
 from tests.docs.markdown import code, page, prose, table
 from tests.docs.meanings import SETTINGS, TABLES
 from tests.docs.messages_reference import commands_page, events_page
+from tests.docs.observability_reference import observability_page
 from tests.docs.python_reference import python_page, testing_page
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -238,6 +239,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "tables.md": tables_page,
     "errors.md": errors_page,
     "settings.md": settings_page,
+    "observability.md": observability_page,
     "python.md": python_page,
     "testing.md": testing_page,
 }

@@ -110,6 +110,10 @@ def test_how_to_monitor_runs_on_postgresql(tmp_path: Path, pg_empty: str) -> Non
     assert run_page(DOCS / "how-to" / "monitor.md", tmp_path, DB=pg_empty) > 5
 
 
+def test_how_to_observe_runs(tmp_path: Path) -> None:
+    assert run_page(DOCS / "how-to" / "observe.md", tmp_path) > 6
+
+
 def test_how_to_audit_runs_on_sqlite(tmp_path: Path) -> None:
     assert run_page(DOCS / "how-to" / "audit.md", tmp_path, DB="sqlite:///app.db") > 4
 

@@ -52,7 +52,7 @@ FACES = [
 ]
 OF_ITS_OWN = {"sync"}
 """What leads from the asynchronous face to the other."""
-INNER = {"events", "projector", "monitor", "leases", "sides"}
+INNER = {"events", "projector", "monitor", "leases", "observing", "sides"}
 """What the synchronous one lets the command line look into; it is there by `sync`."""
 
 

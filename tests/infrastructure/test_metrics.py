@@ -1,34 +1,48 @@
-"""The gauges for Prometheus: what they say, and that a scrape never raises and never waits for long."""
+"""The metrics for Prometheus: what they say, and that a scrape never raises and never waits for long."""
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from claude_tiu import MissingExtra, Tiu, connect, register_metrics
-from claude_tiu.infrastructure.metrics import GAUGES, TiuCollector
+from claude_tiu import (
+    ClaimNextTask,
+    CreateProject,
+    MissingExtra,
+    NotFound,
+    NotUnique,
+    RegisterAgent,
+    StartTask,
+    Tiu,
+    aconnect,
+    connect,
+    register_metrics,
+)
+from claude_tiu.infrastructure.metrics import GAUGES, METRICS, TiuCollector
 from claude_tiu.infrastructure.settings import Settings
 from claude_tiu.projections.read_model import READ_MODEL
-from tests.support.history import create_user
+from tests.support.board import BOARD, migrate
+from tests.support.history import PROJECT, create_user, plan
 from tests.support.stores import Backend, PostgreSQLBackend, append, event
 
-HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "monitor.md"
 POOL = {"claude_tiu_pool_size", "claude_tiu_pool_available", "claude_tiu_pool_requests_waiting"}
 PROCESS = {"claude_tiu_up", "claude_tiu_projector_active", "claude_tiu_projector_stopped"}
 
 
 def scraped(collector: TiuCollector) -> dict[str, float]:
     """Return the gauges that have a value."""
-    return {sample.name: sample.value for metric in collector.collect() for sample in metric.samples}
+    found = (sample for metric in collector.collect() if metric.type == "gauge" for sample in metric.samples)
+    return {sample.name: sample.value for sample in found}
 
 
 def parked(found: dict[str, float]) -> tuple[float, float]:
@@ -78,13 +92,120 @@ def test_lag_and_positions(tiu: Tiu, registry: CollectorRegistry) -> None:
 def test_every_gauge_is_described_and_has_a_value(tiu: Tiu, backend: Backend) -> None:
     collector = TiuCollector(tiu)
 
-    assert [metric.name for metric in collector.describe()] == list(GAUGES)
+    assert [metric.name for metric in collector.describe()] == [name.removesuffix("_total") for name in METRICS]
+    assert [metric.type for metric in collector.describe()] == [kept.kind for kept in METRICS.values()]
     assert all(metric.documentation for metric in collector.describe())
     assert set(scraped(collector)) == set(GAUGES) - (POOL if backend.name == "sqlite" else set())
 
 
-def test_the_how_to_lists_every_gauge() -> None:
-    assert [name for name in GAUGES if f"| `{name}` |" not in HOW_TO.read_text(encoding="utf-8")] == []
+class TestCounts:
+    """What is counted of a connection's own work."""
+
+    @pytest.fixture
+    def value(self, tiu: Tiu, registry: CollectorRegistry) -> Callable[..., float | None]:
+        register_metrics(tiu, registry)
+
+        def value(name: str, **labels: str) -> float | None:
+            return registry.get_sample_value(f"claude_tiu_{name}", labels)
+
+        return value
+
+    def test_commands_by_what_became_of_them(self, tiu: Tiu, value: Callable[..., float | None]) -> None:
+        command = create_user(command_id=uuid4())
+        tiu.execute(command)
+        tiu.execute(command)
+        for _ in range(3):
+            with pytest.raises(NotUnique):
+                tiu.execute(create_user())
+        with pytest.raises(TypeError):
+            tiu.execute("something of somebody")  # type: ignore[arg-type]
+        outcomes = ("accepted", "repeated", "refused", "contended", "failed")
+        counted = [value("commands_total", command="CreateUser", outcome=outcome) for outcome in outcomes]
+        assert counted == [1, 1, 3, None, None]
+        assert value("commands_total", command="unknown", outcome="failed") == 1
+        assert value("refusals_total", refusal="not_unique") == 3
+        assert value("command_duration_seconds_count", command="CreateUser") == 5
+        took = value("command_duration_seconds_sum", command="CreateUser")
+        assert took is not None
+        assert 0 < took < 60
+
+    def test_a_unit_counts_each_command_and_is_timed_as_one(self, tiu: Tiu, value: Callable[..., float | None]) -> None:
+        tiu.execute_all([create_user("ada"), create_user("bob")])
+        with pytest.raises(NotFound):
+            tiu.execute_all([create_user("eve"), CreateProject(user_id=uuid4(), name="Billing")])
+        assert value("commands_total", command="CreateUser", outcome="accepted") == 2
+        assert value("commands_total", command="CreateUser", outcome="refused") == 1
+        assert value("commands_total", command="CreateProject", outcome="refused") == 1
+        assert value("command_duration_seconds_count", command="CreateUser") == 1
+        assert value("command_duration_seconds_count", command="several") == 1
+
+    def test_events_and_appends(self, tiu: Tiu, value: Callable[..., float | None]) -> None:
+        tiu.execute_all([create_user("ada"), create_user("bob")])
+        with pytest.raises(NotUnique):
+            tiu.execute(create_user())
+        assert value("events_appended_total", topic="user.created.v1") == 2
+        assert value("append_duration_seconds_count") == value("append_group_units_count") == 2
+        assert value("append_group_units_sum") == 2
+        append(tiu.events, event(topic="something.of_somebody.v1"))
+        assert value("events_appended_total", topic="unknown") == 1
+
+    def test_what_an_exclusive_command_appends_is_counted_once_it_is_stored(
+        self, tiu: Tiu, value: Callable[..., float | None]
+    ) -> None:
+        tiu.execute_all([*plan()])
+        agent = tiu.execute(RegisterAgent(name="worker", agent_type="tester")).id
+        with pytest.raises(NotFound):
+            tiu.execute_all([ClaimNextTask(agent_id=agent, project_id=PROJECT), StartTask(task_id=uuid4())])
+        assert value("events_appended_total", topic="task.assigned.v1") is None
+        tiu.execute(ClaimNextTask(agent_id=agent, project_id=PROJECT))
+        assert value("events_appended_total", topic="task.assigned.v1") == 1
+
+    def test_batches_and_rebuilds(self, tiu: Tiu, value: Callable[..., float | None]) -> None:
+        tiu.execute_all([create_user(f"user-{number}") for number in range(7)])
+        tiu.catch_up()
+        tiu.rebuild()
+        assert value("projector_batch_events_sum", projection="read_model") == 7
+        assert value("projector_batch_duration_seconds_count", projection="read_model") == 1
+        assert value("projector_failed_batches_total", projection="read_model") is None
+        assert value("rebuilds_total", projection="read_model", outcome="swapped") == 1
+
+    def test_batches_that_fail(self, backend: Backend, registry: CollectorRegistry) -> None:
+        with connect(backend.url, project=False) as tiu:
+            register_metrics(tiu, registry)
+            append(tiu.events, event(topic="nobody.knows.v1"))
+            tiu.catch_up()
+        labels = {"projection": "read_model"}
+        assert registry.get_sample_value("claude_tiu_projector_failed_batches_total", labels) == 1
+
+
+def test_each_projection_has_its_own(backend: Backend, registry: CollectorRegistry) -> None:
+    migrate(backend, BOARD)
+    with connect(backend.url, project=False, projections=[BOARD]) as tiu:
+        register_metrics(tiu, registry)
+        tiu.execute_all([*plan()])
+        tiu.projection(BOARD.name).catch_up()
+
+        def both(name: str) -> list[float | None]:
+            names = (READ_MODEL.name, BOARD.name)
+            return [registry.get_sample_value(f"claude_tiu_{name}", {"projection": of}) for of in names]
+
+        last = tiu.lag().last_position
+        assert both("projector_lag_events") == [last, 0]
+        assert both("checkpoint_position") == [0, last]
+        assert both("projector_batch_events_sum") == [None, last]
+        assert both("projector_active") == both("projector_stopped") == [0, 0]
+
+
+def test_of_an_asynchronous_connection(backend: Backend, registry: CollectorRegistry) -> None:
+    async def story() -> None:
+        async with aconnect(backend.url, project=False) as tiu:
+            register_metrics(tiu, registry)
+            await asyncio.gather(*(tiu.execute(create_user(f"user-{number}")) for number in range(40)))
+
+    asyncio.run(story())
+    labels = {"command": "CreateUser", "outcome": "accepted"}
+    assert registry.get_sample_value("claude_tiu_commands_total", labels) == 40
+    assert registry.get_sample_value("claude_tiu_append_group_units_sum") == 40
 
 
 def test_the_text_that_is_scraped(tiu: Tiu, registry: CollectorRegistry) -> None:
@@ -226,6 +347,7 @@ def test_without_the_extra_it_is_named(tiu: Tiu, monkeypatch: pytest.MonkeyPatch
         register_metrics(tiu)
 
 
-def test_the_extra_is_not_imported_before_it_is_asked_for() -> None:
-    code = "import sys, claude_tiu.infrastructure.cli; sys.exit('prometheus_client' in sys.modules)"
+def test_extras_are_not_imported_before_they_are_asked_for() -> None:
+    extras = "{'prometheus_client', 'opentelemetry'}"
+    code = f"import sys, claude_tiu.infrastructure.cli; sys.exit(not {extras}.isdisjoint(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

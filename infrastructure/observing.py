@@ -1,0 +1,247 @@
+"""What a connection does, told to those who observe it: tracing.py and metrics.py.
+
+Where nobody does, each place costs a look at an attribute. What an observer raises is logged, and harms nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from ..domain.errors import Refused
+from ..domain.messages import Command
+from ..domain.registry import COMMANDS
+from ..projections.projection import Projection
+from .errors import Contended, ProjectionFailed, StoreUnavailable
+from .logs import fields
+
+if TYPE_CHECKING:  # they are told of, and tell
+    from .decision import Answer
+    from .event_store import Log, LogEvent, Outcome, Unit
+    from .rebuild import RebuildReport
+
+Became = Literal["accepted", "repeated", "refused", "contended", "failed"]
+"""What became of commands: `repeated` ones were stored before, and `failed` are those that no rule refused."""
+
+log = logging.getLogger(__name__)
+
+
+class Executed(NamedTuple):
+    """What commands that are stored were answered."""
+
+    answers: list[Answer]
+    repeated: bool
+    attempts: int
+    """How often they were decided."""
+
+
+@dataclass(slots=True)
+class Execution:
+    """Commands that are executed as one unit; at its end with what became of them."""
+
+    commands: Sequence[Command]
+    correlation_id: str | None = None
+    """What those of them get that have none: an observer may set it where the execution begins."""
+    executed: Executed | None = None
+    error: BaseException | None = None
+
+    @property
+    def became(self) -> Became:
+        match self.error:
+            case None:
+                return "repeated" if self.executed and self.executed.repeated else "accepted"
+            case Refused():
+                return "refused"
+            case Contended():
+                return "contended"
+        return "failed"
+
+
+def type_of(command: Command) -> str:
+    """Return the name of a command's type: one of those that there are, whatever somebody would have executed."""
+    name = type(command).__name__
+    return name if COMMANDS.get(name) is type(command) else "unknown"
+
+
+class Append(NamedTuple):
+    """What one caller appended."""
+
+    units: Sequence[Unit]
+    outcomes: Sequence[Outcome]
+    """Empty where it failed."""
+    group: int
+    """How many units, with those of other callers, were stored in the same transaction."""
+    led: bool
+    """It is this caller's thread that stored them."""
+    began: int
+    ended: int
+    """In nanoseconds of Unix time. What a caller waited for others is in it."""
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Events that are projected in one transaction, or could not be."""
+
+    projection: str
+    log: Log
+    first_position: int
+    last_position: int
+    events: int
+    began: int
+    ended: int = 0
+    """In nanoseconds of Unix time."""
+    error: BaseException | None = None
+
+
+def begun(projection: Projection, log: Log, events: Sequence[LogEvent]) -> Batch:
+    """Return a batch that begins to be projected now."""
+    return Batch(projection.name, log, events[0].position, events[-1].position, len(events), time.time_ns())
+
+
+@dataclass(slots=True)
+class Rebuilding:
+    """A rebuild, when it has ended."""
+
+    projection: str
+    began: int
+    ended: int = 0
+    """In nanoseconds of Unix time."""
+    report: RebuildReport | None = None
+    """None where it did not come to its end."""
+    error: BaseException | None = None
+
+
+class Observer:
+    """What may be observed, each in the thread that does it. This one ignores everything."""
+
+    def executing(self, execution: Execution) -> Callable[[], None]:
+        """Commands begin to be executed; what is returned is called when they were, or were not."""
+        return _nothing
+
+    def appended(self, append: Append) -> None:
+        """Units were appended, or could not be."""
+
+    def projected(self, batch: Batch) -> None:
+        """A batch was projected, or could not be."""
+
+    def rebuilt(self, rebuilding: Rebuilding) -> None:
+        """A rebuild has ended."""
+
+
+def _nothing() -> None:
+    pass
+
+
+class _Several(Observer):
+    """Tells several observers. What one raises is logged, the first time, and stops nothing."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+        self._failed: set[Observer] = set()
+
+    def executing(self, execution: Execution) -> Callable[[], None]:
+        ends: list[tuple[Observer, Callable[[], None]]] = []
+        for observer in self._observers:
+            with self._harmless(observer):
+                ends.append((observer, observer.executing(execution)))
+
+        def end() -> None:
+            for observer, ended in reversed(ends):
+                with self._harmless(observer):
+                    ended()
+
+        return end
+
+    def appended(self, append: Append) -> None:
+        for observer in self._observers:
+            with self._harmless(observer):
+                observer.appended(append)
+
+    def projected(self, batch: Batch) -> None:
+        for observer in self._observers:
+            with self._harmless(observer):
+                observer.projected(batch)
+
+    def rebuilt(self, rebuilding: Rebuilding) -> None:
+        for observer in self._observers:
+            with self._harmless(observer):
+                observer.rebuilt(rebuilding)
+
+    @contextmanager
+    def _harmless(self, observer: Observer) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - what is observed goes on
+            if observer not in self._failed:
+                self._failed.add(observer)
+                name = type(observer).__name__
+                extra = fields("observer.failed", observer=name, error=error)
+                log.error("%s failed, and may miss more: %r", name, error, extra=extra)
+
+
+class Observing:
+    """Who observes a connection: shared by all that works for it."""
+
+    def __init__(self) -> None:
+        self.observer: Observer | None = None
+        self._observers: tuple[Observer, ...] = ()
+
+    def add(self, observer: Observer) -> None:
+        """Let an observer know of what begins from now on."""
+        self._observers += (observer,)
+        self.observer = _Several(self._observers)
+
+    def execute(
+        self, commands: Sequence[Command], execute: Callable[[Sequence[Command], str | None], Executed]
+    ) -> list[Answer]:
+        """Return what `execute` answers, which is given the commands and the correlation of those that have none."""
+        observer = self.observer
+        if observer is None:
+            return execute(commands, None).answers
+        execution = Execution([*commands])
+        end = observer.executing(execution)
+        try:
+            execution.executed = execute(execution.commands, execution.correlation_id)
+        except BaseException as error:
+            execution.error = error
+            raise
+        finally:
+            end()
+        return execution.executed.answers
+
+    @contextmanager
+    def batch(self, projection: Projection, log: Log, events: Sequence[LogEvent]) -> Iterator[None]:
+        """Tell of a batch that is projected meanwhile, or cannot be; not of one that another has moved on."""
+        batch = begun(projection, log, events)
+        try:
+            yield
+        except (ProjectionFailed, StoreUnavailable) as error:
+            batch.error = error
+            self.projected(batch)
+            raise
+        self.projected(batch)
+
+    def projected(self, batch: Batch) -> None:
+        """Tell of a batch that was written, or could not be."""
+        if self.observer is not None:
+            batch.ended = time.time_ns()
+            self.observer.projected(batch)
+
+    @contextmanager
+    def rebuild(self, projection: str) -> Iterator[Rebuilding]:
+        """Tell of a rebuild when it has ended; its report is put into what is given."""
+        rebuilding = Rebuilding(projection, time.time_ns())
+        try:
+            yield rebuilding
+        except BaseException as error:
+            rebuilding.error = error
+            raise
+        finally:
+            if self.observer is not None:
+                rebuilding.ended = time.time_ns()
+                self.observer.rebuilt(rebuilding)

@@ -1,0 +1,248 @@
+"""Spans for OpenTelemetry, of one connection: `pip install 'claude-tiu[opentelemetry]'`.
+
+docs/reference/observability.md lists them. No span has a payload, or anything that is a person's own; of an error it
+has the code, or the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..domain.errors import Refused
+from .async_tiu import AsyncTiu
+from .errors import MissingExtra, StoreUnavailable
+from .event_store import EventStore
+from .logs import error_type
+from .observing import Append, Batch, Execution, Observer, Rebuilding, type_of
+from .tiu import Tiu
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link, Span, SpanContext, TracerProvider
+
+LINKS = 32
+"""To how many traces a batch is linked at most: those of its first events."""
+SEVERAL = "commands"
+"""What stands for the types of commands in the name of their span, where there are several."""
+
+COMMAND = "tiu.command"
+COMMANDS = "tiu.commands"
+OUTCOME = "tiu.outcome"
+REFUSAL = "tiu.refusal"
+ATTEMPTS = "tiu.attempts"
+STREAM = "tiu.stream"
+POSITION = "tiu.position"
+APPEND_SECONDS = "tiu.append.seconds"
+APPEND_UNITS = "tiu.append.units"
+PROJECTION = "tiu.projection"
+FIRST_POSITION = "tiu.first_position"
+LAST_POSITION = "tiu.last_position"
+EVENTS = "tiu.events"
+SWAPPED = "tiu.swapped"
+ERROR = "error.type"
+DATABASE = "db.system.name"
+OPERATION = "db.operation.name"
+COLLECTION = "db.collection.name"
+BATCH_SIZE = "db.operation.batch.size"
+MESSAGING = "messaging.system"
+DESTINATION = "messaging.destination.name"
+CONSUMER = "messaging.consumer.group.name"
+OPERATION_TYPE = "messaging.operation.type"
+MESSAGES = "messaging.batch.message_count"
+
+ATTRIBUTES = {
+    COMMAND: "the command's type; of several commands a list of their types",
+    COMMANDS: "how many commands were executed as one unit, where it is not one",
+    OUTCOME: "`accepted`, `repeated` (stored before), `refused`, `contended` or `failed`",
+    REFUSAL: "the code of the error by which it was refused",
+    ATTEMPTS: "how often it was decided",
+    STREAM: "the id that the (last) command was answered",
+    POSITION: "the position that the (last) command was answered",
+    APPEND_SECONDS: "how long its append took, with what it waited for others",
+    APPEND_UNITS: "how many units were stored in the same transaction, those of others among them",
+    PROJECTION: "whose batch, or tables",
+    FIRST_POSITION: "where the batch begins",
+    LAST_POSITION: "where it ends",
+    EVENTS: "of how many events the tables were made",
+    SWAPPED: "whether they were put in place",
+    ERROR: "the error's code, else its class",
+    DATABASE: "`postgresql` or `sqlite`",
+    OPERATION: "`append`",
+    COLLECTION: "`events`",
+    BATCH_SIZE: "how many units were stored in one transaction",
+    MESSAGING: "`claude_tiu`",
+    DESTINATION: "`events`",
+    CONSUMER: "the projection",
+    OPERATION_TYPE: "`process`",
+    MESSAGES: "how many events the batch has",
+}
+
+
+class Kind(NamedTuple):
+    """A kind of span: what it is of, and which attributes it may have."""
+
+    says: str
+    attributes: tuple[str, ...]
+
+
+_OF_COMMANDS = (COMMAND, COMMANDS, OUTCOME, REFUSAL, ATTEMPTS, STREAM, POSITION, APPEND_SECONDS, APPEND_UNITS, ERROR)
+_OF_BATCHES = (PROJECTION, FIRST_POSITION, LAST_POSITION, MESSAGING, DESTINATION, CONSUMER, OPERATION_TYPE, MESSAGES)
+SPANS = {
+    "execute COMMAND": Kind(
+        f"A command, or several as one unit (`execute {SEVERAL}`), in the span that is current where it is executed.",
+        _OF_COMMANDS,
+    ),
+    "append events": Kind(
+        "A transaction that stores what several callers brought, in the span of the command whose thread does it; and "
+        "one that stores what belongs to no command.",
+        (DATABASE, OPERATION, COLLECTION, BATCH_SIZE, ERROR),
+    ),
+    "process PROJECTION": Kind(
+        f"A batch of a projector, linked to the first {LINKS} traces that its events come from.",
+        (*_OF_BATCHES, ERROR),
+    ),
+    "rebuild PROJECTION": Kind("A rebuild.", (PROJECTION, EVENTS, SWAPPED, ERROR)),
+}
+"""By name; its last word, in capitals, stands for others."""
+
+Attributes = dict[str, str | int | float | bool | Sequence[str]]
+
+
+class Tracing(Observer):
+    """Makes a span of each thing that it is told of.
+
+    A command without a correlation gets the `traceparent` of the span that is current where it is executed, of its own
+    where none is: so who reads the events finds the trace, and who follows the trace is led on from them.
+    """
+
+    def __init__(self, provider: TracerProvider | None, database: str) -> None:
+        from opentelemetry import context, trace
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        self._contexts, self._api = context, trace
+        self._tracer = trace.get_tracer("claude_tiu", version("claude-tiu"), provider)
+        self._traceparent = TraceContextTextMapPropagator()
+        self._database = database
+        self._facts = context.create_key("claude_tiu.facts")
+
+    def executing(self, execution: Execution) -> Callable[[], None]:
+        current = self._contexts.get_current()
+        outer = self._api.get_current_span(current).get_span_context()
+        types = list(dict.fromkeys(map(type_of, execution.commands)))
+        span = self._tracer.start_span(f"execute {types[0] if len(types) == 1 else SEVERAL}", current)
+        execution.correlation_id = traceparent(outer) or traceparent(span.get_span_context())
+        facts: Attributes = {}
+        inner = self._api.set_span_in_context(span, self._contexts.set_value(self._facts, facts, current))
+        token = self._contexts.attach(inner)
+
+        def end() -> None:
+            self._contexts.detach(token)
+            if span.is_recording():
+                span.set_attributes(facts | _of_execution(execution, types))
+                self._fail(span, execution.error if execution.became in ("contended", "failed") else None)
+            span.end()
+
+        return end
+
+    def appended(self, append: Append) -> None:
+        """A command's own append is told by the command's span. Who stored what others brought has a span of that; and
+        so has what belongs to no command."""
+        facts: Any = self._contexts.get_value(self._facts)
+        if facts is not None:
+            facts[APPEND_SECONDS] = (append.ended - append.began) / 1e9
+            facts[APPEND_UNITS] = append.group
+        if facts is None or (append.led and append.group > len(append.units)):
+            attributes: Attributes = {
+                DATABASE: self._database,
+                OPERATION: "append",
+                COLLECTION: "events",
+                BATCH_SIZE: append.group,
+            }
+            self._past("append events", append, attributes, kind=self._api.SpanKind.CLIENT)
+
+    def projected(self, batch: Batch) -> None:
+        attributes: Attributes = {
+            PROJECTION: batch.projection,
+            FIRST_POSITION: batch.first_position,
+            LAST_POSITION: batch.last_position,
+            MESSAGING: "claude_tiu",
+            DESTINATION: "events",
+            CONSUMER: batch.projection,
+            OPERATION_TYPE: "process",
+            MESSAGES: batch.events,
+        }
+        name, kind = f"process {batch.projection}", self._api.SpanKind.CONSUMER
+        self._past(name, batch, attributes, kind=kind, links=[*self._links(batch)])
+
+    def rebuilt(self, rebuilding: Rebuilding) -> None:
+        attributes: Attributes = {PROJECTION: rebuilding.projection}
+        if (report := rebuilding.report) is not None:
+            attributes |= {EVENTS: report.events, SWAPPED: report.swapped}
+        self._past(f"rebuild {rebuilding.projection}", rebuilding, attributes)
+
+    def _past(
+        self,
+        name: str,
+        told: Append | Batch | Rebuilding,
+        attributes: Attributes,
+        *,
+        kind: Any = None,
+        links: Sequence[Link] = (),
+    ) -> None:
+        """Make a span of what has ended."""
+        kind = self._api.SpanKind.INTERNAL if kind is None else kind
+        span = self._tracer.start_span(name, kind=kind, attributes=attributes, links=links, start_time=told.began)
+        self._fail(span, told.error)
+        span.end(told.ended)
+
+    def _fail(self, span: Span, error: BaseException | None) -> None:
+        if error is not None:
+            span.set_attribute(ERROR, error_type(error))
+            span.set_status(self._api.StatusCode.ERROR, error_type(error))
+
+    def _links(self, batch: Batch) -> Iterator[Link]:
+        """Yield links to the traces that the events of a batch come from."""
+        if isinstance(batch.log, EventStore) and not isinstance(batch.error, StoreUnavailable):
+            for correlation_id in batch.log.correlations(batch.first_position, batch.last_position, LINKS):
+                found = self._api.get_current_span(self._came_from(correlation_id)).get_span_context()
+                if found.is_valid:
+                    yield self._api.Link(found)
+
+    def _came_from(self, correlation_id: str) -> Context:
+        """Return a context of the span that a correlation names; of none, where it names none."""
+        return self._traceparent.extract({"traceparent": correlation_id}, self._contexts.Context())
+
+
+def _of_execution(execution: Execution, types: Sequence[str]) -> Attributes:
+    found: Attributes = {COMMAND: types[0] if len(types) == 1 else types, OUTCOME: execution.became}
+    if len(execution.commands) != 1:
+        found[COMMANDS] = len(execution.commands)
+    if isinstance(execution.error, Refused):
+        found[REFUSAL] = execution.error.code
+    if (executed := execution.executed) is not None and executed.answers:
+        answer = executed.answers[-1]
+        found |= {STREAM: str(answer.id), POSITION: answer.position, ATTEMPTS: executed.attempts}
+    return found
+
+
+def traceparent(context: SpanContext) -> str | None:
+    """Return a span's W3C traceparent; None where it is none."""
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def register_tracing(tiu: Tiu | AsyncTiu, tracer_provider: TracerProvider | None = None) -> None:
+    """Make spans of what a connection does, with OpenTelemetry's global tracer provider if none is given.
+
+    Commands without a correlation_id get the current span's `traceparent` for one. Raises MissingExtra without the
+    extra `opentelemetry`.
+    """
+    sync = tiu.sync if isinstance(tiu, AsyncTiu) else tiu
+    try:
+        tracing = Tracing(tracer_provider, "sqlite" if sync.database.startswith("sqlite:") else "postgresql")
+    except ImportError:
+        raise MissingExtra("spans need opentelemetry-api: pip install 'claude-tiu[opentelemetry]'") from None
+    sync.observing.add(tracing)
