@@ -72,24 +72,32 @@ class Backend(ABC):
     def on_reads(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run a statement where the read tables are."""
 
+    @abstractmethod
+    def each_on_reads(self, statements: Sequence[str]) -> list[list[tuple[Any, ...]]]:
+        """Run statements where the read tables are, on one connection."""
+
     def new_identity(self) -> None:
         """Make a copy of a template a log of its own."""
         self.on_events("UPDATE store SET epoch = ?, reservation_key = ?", uuid4(), os.urandom(32))
 
     def tables(self, projection: Projection) -> dict[str, list[tuple[Any, ...]]]:
         """Return every row of a projection's tables, as the database holds them."""
-        return {
-            table.name: self.on_reads(f"SELECT {', '.join(table.columns)} FROM {table.name} ORDER BY {table.key}")
-            for table in projection.tables
-        }
+        tables = projection.tables
+        found = self.each_on_reads(
+            [f"SELECT {', '.join(table.columns)} FROM {table.name} ORDER BY {table.key}" for table in tables]
+        )
+        return {table.name: rows for table, rows in zip(tables, found, strict=True)}
 
     def rows(self, projection: Projection) -> dict[str, list[Row]]:
         """Return every row of a projection's tables in Python's terms: what the stores can be compared by."""
-        reads = self.reads()
-        found = {}
-        for table in projection.tables:
-            keys = [UUID(str(key)) for (key,) in self.on_reads(f"SELECT {table.key} FROM {table.name}")]
-            found[table.name] = sorted(reads.rows(table, keys), key=lambda row: str(row[table.key]))
+        tables = projection.tables
+        keys = self.each_on_reads([f"SELECT {table.key} FROM {table.name}" for table in tables])
+        found = {table.name: list[Row]() for table in tables}
+        with closing(self._reads()) as reads:
+            for table, some in zip(tables, keys, strict=True):
+                if some:
+                    found[table.name] = reads.rows(table, [UUID(str(key)) for (key,) in some])
+                    found[table.name].sort(key=lambda row: str(row[table.key]))
         return found
 
     def create_tables(self, projection: Projection) -> None:
@@ -140,6 +148,10 @@ class SQLiteBackend(Backend):
     def on_reads(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return _on_sqlite(self.read_path, statement, parameters)
 
+    def each_on_reads(self, statements: Sequence[str]) -> list[list[tuple[Any, ...]]]:
+        with closing(sqlite3.connect(self.read_path, timeout=TIMEOUT)) as connection:
+            return [connection.execute(statement).fetchall() for statement in statements]
+
 
 def _on_sqlite(path: Path, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     values = [str(value) if isinstance(value, UUID) else value for value in parameters]
@@ -176,6 +188,10 @@ class PostgreSQLBackend(Backend):
 
     def on_reads(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self.on_events(statement, *parameters)
+
+    def each_on_reads(self, statements: Sequence[str]) -> list[list[tuple[Any, ...]]]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            return [connection.execute(statement.encode()).fetchall() for statement in statements]
 
     def terminate_connections(self, *, listening: bool | None = None, share: float = 1.0) -> int:
         """Kill the server's end of every other connection to the database (or of those that LISTEN, or do not), or of a
