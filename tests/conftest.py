@@ -8,13 +8,18 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.support.postgres_server import database_url, find_bindir, new_database, temporary_server
+from tests.support.postgres_server import database_url, find_bindir, new_database, ram, temporary_server
 
 # A shared machine's pauses say nothing about the code, hence no deadline.
 settings.register_profile("default", deadline=None, print_blob=True, max_examples=50, stateful_step_count=30)
 settings.register_profile("ci", settings.get_profile("default"), database=None)
 settings.register_profile("long", settings.get_profile("default"), max_examples=1_000, stateful_step_count=100)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
+
+
+# SQLite waits for the disk with each commit, and a test's files are gone with it.
+if (folder := ram(4_096)) is not None and not os.statvfs(folder).f_flag & os.ST_NOEXEC:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ from whether it is away and whether a task is in its hands.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -282,7 +282,7 @@ def fitted(world: World, command: Any) -> Command:
 
 def after(world: World, unit: Sequence[Command]) -> World | str:
     """The world after a unit; or the code of the rule that forbids one of its commands, where it is told."""
-    world = deepcopy(world)
+    world = pickle.loads(pickle.dumps(world))  # noqa: S301 - our own; deepcopy takes ten times as long
     try:
         for command in unit:
             world.take(command)

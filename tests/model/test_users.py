@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -150,7 +150,7 @@ class World:
 
 def after(world: World, unit: Sequence[Command]) -> World | None:
     """The world after a unit; None where a rule forbids one of its commands, as things stand by then."""
-    world = deepcopy(world)
+    world = pickle.loads(pickle.dumps(world))  # noqa: S301 - our own; deepcopy takes ten times as long
     try:
         for command in unit:
             world.take(command)

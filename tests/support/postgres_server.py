@@ -80,7 +80,7 @@ def temporary_server(bindir: Path, *options: str, folder: Path | None = None) ->
     It gives up durability for speed; `options` come last and win, so "fsync=on" gives it back. With `folder`, its data
     lie there, in a folder of their own: on the disk, where durability is to be measured.
     """
-    base = Path(tempfile.mkdtemp(prefix="pg-", dir=folder or _ram()))
+    base = Path(tempfile.mkdtemp(prefix="pg-", dir=folder or ram(512)))
     data, log = base / "data", base / "log"
     user: dict[str, Any] = {}
 
@@ -125,10 +125,11 @@ def temporary_server(bindir: Path, *options: str, folder: Path | None = None) ->
         shutil.rmtree(base, ignore_errors=True)
 
 
-def _ram() -> Path | None:
-    ram = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
-    fits = ram.is_dir() and os.access(ram, os.W_OK) and shutil.disk_usage(ram).free > 512 << 20
-    return ram if fits else None
+def ram(megabytes: int) -> Path | None:
+    """Return a folder in RAM, if there is one with so much room."""
+    folder = Path("/dev/shm")  # noqa: S108 - whoever writes makes a private folder in it
+    fits = folder.is_dir() and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > megabytes << 20
+    return folder if fits else None
 
 
 @contextmanager
