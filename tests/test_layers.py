@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PURE = ("domain", "projections")
-CHECKED = (*PURE, "infrastructure", "testing", "tests")
+CHECKED = (*PURE, "infrastructure", "testing", "tests", "examples")
 MAX_LINES = 500
 
 # Named anywhere, called or not: `default_factory=uuid4` is a call too, later.

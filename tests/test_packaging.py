@@ -47,6 +47,10 @@ def test_every_data_file_is_in_the_wheel_and_nothing_else() -> None:
     assert listed == found
 
 
+def test_the_example_is_not_in_the_wheel() -> None:
+    assert not any("example" in name for name in (*SETUPTOOLS["packages"], *SETUPTOOLS["package-data"]))
+
+
 def test_no_other_module_lies_at_the_root() -> None:
     assert [path.name for path in ROOT.glob("*.py")] == ["__init__.py"]
 

@@ -37,7 +37,14 @@ def test_the_readme_example_runs_as_it_stands(tmp_path: Path) -> None:
     assert len([line for line in block.text.splitlines() if line.strip()]) <= 14
 
 
-@pytest.mark.parametrize("command", ["pip install . && tiu demo", "pip install -e '.[test]' && pytest"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pip install . && tiu demo",
+        "pip install -e '.[test]' && pytest",
+        "pip install -e '.[example]' && python -m examples.orchestrator",
+    ],
+)
 def test_the_readme_gives_the_commands(command: str) -> None:
     assert command in (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -68,6 +75,10 @@ def test_how_to_create_projects_from_a_template_runs(tmp_path: Path) -> None:
 
 def test_how_to_let_agents_claim_runs(tmp_path: Path) -> None:
     assert run_page(DOCS / "how-to" / "agents.md", tmp_path) > 4
+
+
+def test_how_to_see_it_in_a_service_runs(tmp_path: Path) -> None:
+    assert run_page(DOCS / "how-to" / "example.md", tmp_path) == 1
 
 
 def test_how_to_operate_runs_on_sqlite(tmp_path: Path) -> None:
