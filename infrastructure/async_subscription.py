@@ -58,7 +58,8 @@ class AsyncSubscription(Generic[E]):
             await to_its_end(threads.ask(consumer.open))
             try:
                 while (taken := await threads.ask(consumer.next)) is not None:
-                    yield delivery_of(AsyncDelivery, consumer, taken, _threads=threads)
+                    with consumer.observing.delivery(consumer.name, taken.row):
+                        yield delivery_of(AsyncDelivery, consumer, taken, _threads=threads)
             finally:
                 consumer.interrupt()
                 await to_its_end(threads.ask(consumer.close))

@@ -73,6 +73,7 @@ class Consumer:
 
     def __init__(self, events: EventStore, subscriptions: Subscriptions, wanted: Wanted) -> None:
         self._events, self._subscriptions, self._wanted = events, subscriptions, wanted
+        self.observing = events.observing
         self._using = threading.RLock()
         self._stopped = self._interrupted = False
         self._listener: Listener | None = None

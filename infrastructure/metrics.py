@@ -17,9 +17,10 @@ from ..domain.errors import Refused
 from ..domain.registry import EVENTS as KNOWN
 from .async_tiu import AsyncTiu
 from .checkpoints import Standing
+from .consumers import SubscriptionStatus
 from .errors import MissingExtra, TablesDiffer
 from .event_store import Stored
-from .observing import Append, Batch, Execution, Observer, Rebuilding, type_of
+from .observing import Append, Batch, Delivering, Execution, Observer, Rebuilding, type_of
 from .tiu import Tiu
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ BATCH_SECONDS = "claude_tiu_projector_batch_duration_seconds"
 BATCH_EVENTS = "claude_tiu_projector_batch_events"
 FAILED_BATCHES = "claude_tiu_projector_failed_batches_total"
 REBUILDS = "claude_tiu_rebuilds_total"
+DELIVERIES = "claude_tiu_subscription_deliveries_total"
+DELIVERY_SECONDS = "claude_tiu_subscription_delivery_duration_seconds"
 
-OF_PROJECTION = ("projection",)
+OF_PROJECTION, OF_SUBSCRIPTION = ("projection",), ("subscription",)
 METRICS = {
     "claude_tiu_up": Kept("gauge", "1 where the database answers, 0 where it does not."),
     "claude_tiu_log_position": Kept("gauge", "Position of the last event."),
@@ -79,6 +82,15 @@ METRICS = {
     "claude_tiu_projector_stopped": Kept(
         "gauge", "1 where this connection's projector stopped at a failure, else 0.", OF_PROJECTION
     ),
+    "claude_tiu_subscription_lag_events": Kept(
+        "gauge", "Events that the subscription has yet to look at.", OF_SUBSCRIPTION
+    ),
+    "claude_tiu_subscription_active": Kept(
+        "gauge", "1 where some process consumes the subscription, 0 where none does.", OF_SUBSCRIPTION
+    ),
+    "claude_tiu_subscription_refused": Kept(
+        "gauge", "1 where no consumer goes on from the subscription's checkpoint, else 0.", OF_SUBSCRIPTION
+    ),
     "claude_tiu_pool_size": Kept("gauge", "Connections of this process's pool (PostgreSQL)."),
     "claude_tiu_pool_available": Kept("gauge", "Those of them that are idle (PostgreSQL)."),
     "claude_tiu_pool_requests_waiting": Kept("gauge", "Callers that wait for one (PostgreSQL)."),
@@ -98,10 +110,19 @@ METRICS = {
     BATCH_EVENTS: Kept("histogram", "How many events a batch had.", OF_PROJECTION, MANY),
     FAILED_BATCHES: Kept("counter", "Batches that could not be projected as a whole, or written.", OF_PROJECTION),
     REBUILDS: Kept("counter", "Rebuilds by outcome: swapped, differing, failed.", ("projection", "outcome")),
+    DELIVERIES: Kept(
+        "counter",
+        "Events that were delivered: done (the next was asked for), or broken_off (it is delivered again).",
+        ("subscription", "outcome"),
+    ),
+    DELIVERY_SECONDS: Kept(
+        "histogram", "How long it took until the next delivery was asked for.", OF_SUBSCRIPTION, FAST
+    ),
 }
 GAUGES = [name for name, kept in METRICS.items() if kept.kind == "gauge"]
+Stands = tuple[list[Standing], list[SubscriptionStatus]]
 Values = dict[str, dict[str, float]]
-"""Of each gauge its value, by projection; under no name, where it is of none."""
+"""Of each gauge its value, by projection or subscription; under no name, where it is of none."""
 
 
 class Counted(Observer):
@@ -123,6 +144,7 @@ class Counted(Observer):
         self._append_seconds, self._append_units = histogram(APPEND_SECONDS), histogram(APPEND_UNITS)
         self._batch_seconds, self._batch_events = histogram(BATCH_SECONDS), histogram(BATCH_EVENTS)
         self._failed_batches, self._rebuilds = counter(FAILED_BATCHES), counter(REBUILDS)
+        self._deliveries, self._delivery_seconds = counter(DELIVERIES), histogram(DELIVERY_SECONDS)
 
     def collect(self) -> Iterator[Metric]:
         for metric in vars(self).values():
@@ -159,6 +181,15 @@ class Counted(Observer):
         self._batch_seconds.labels(batch.projection).observe((batch.ended - batch.began) / 1e9)
         self._batch_events.labels(batch.projection).observe(batch.events)
 
+    def delivering(self, delivering: Delivering) -> Callable[[], None]:
+        began = perf_counter()
+
+        def end() -> None:
+            self._deliveries.labels(delivering.subscription, "done" if delivering.done else "broken_off").inc()
+            self._delivery_seconds.labels(delivering.subscription).observe(perf_counter() - began)
+
+        return end
+
     def rebuilt(self, rebuilding: Rebuilding) -> None:
         outcome = "failed"
         if isinstance(rebuilding.error, TablesDiffer):
@@ -176,7 +207,7 @@ class TiuCollector:
         self._wait = wait
         self._lock = Lock()
         self._reader = ThreadPoolExecutor(1, "tiu-metrics")
-        self._reading: Future[list[Standing]] | None = None
+        self._reading: Future[Stands] | None = None
         self.counted = Counted()
 
     def describe(self) -> Iterator[Metric]:
@@ -193,7 +224,7 @@ class TiuCollector:
 
     def _of_the_database(self) -> Values:
         try:
-            standings = self._read().result(self._wait)
+            standings, subscriptions = self._read().result(self._wait)
         except Exception:  # noqa: BLE001 - whatever it is, a scrape says so by claude_tiu_up
             return {"claude_tiu_up": {"": 0}}
         found: Values = {
@@ -210,17 +241,20 @@ class TiuCollector:
                 "claude_tiu_checkpoint_refused": bool(standing.refused),
             }.items():
                 found.setdefault(name, {})[lag.projection] = value
+        found["claude_tiu_subscription_lag_events"] = {status.name: status.behind for status in subscriptions}
+        found["claude_tiu_subscription_active"] = {status.name: bool(status.active) for status in subscriptions}
+        found["claude_tiu_subscription_refused"] = {status.name: bool(status.refused) for status in subscriptions}
         return found
 
-    def _read(self) -> Future[list[Standing]]:
+    def _read(self) -> Future[Stands]:
         """Read in a thread of its own, so that a scrape need not wait for its end; one at a time, however many ask."""
         with self._lock:
             if self._reading is None or self._reading.done():
-                self._reading = self._reader.submit(self._standings)
+                self._reading = self._reader.submit(self._stands)
             return self._reading
 
-    def _standings(self) -> list[Standing]:
-        return [side.projector.standing() for side in self._tiu.sides.values()]
+    def _stands(self) -> Stands:
+        return [side.projector.standing() for side in self._tiu.sides.values()], self._tiu.subscriptions()
 
     def _of_this_process(self) -> Values:
         projectors = {name: side.projector for name, side in self._tiu.sides.items()}
@@ -239,8 +273,8 @@ def _gauge(name: str, values: Mapping[str, float] = MappingProxyType({})) -> Met
     from prometheus_client.core import GaugeMetricFamily
 
     gauge = GaugeMetricFamily(name, METRICS[name].says, labels=METRICS[name].labels)
-    for projection, value in values.items():
-        gauge.add_metric([projection] if METRICS[name].labels else [], value)
+    for of, value in values.items():
+        gauge.add_metric([of] if METRICS[name].labels else [], value)
     return gauge
 
 

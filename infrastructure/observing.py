@@ -21,7 +21,7 @@ from .logs import fields
 
 if TYPE_CHECKING:  # they are told of, and tell
     from .decision import Answer
-    from .event_store import Log, LogEvent, Outcome, Unit
+    from .event_store import EventRow, Log, LogEvent, Outcome, Unit
     from .rebuild import RebuildReport
 
 Became = Literal["accepted", "repeated", "refused", "contended", "failed"]
@@ -116,6 +116,16 @@ class Rebuilding:
     error: BaseException | None = None
 
 
+@dataclass(slots=True)
+class Delivering:
+    """An event that a subscription hands out, until the next is asked for."""
+
+    subscription: str
+    row: EventRow
+    done: bool = False
+    """At its end: the next was asked for; else the iteration ended here, and it is delivered again."""
+
+
 class Observer:
     """What may be observed, each in the thread that does it. This one ignores everything."""
 
@@ -132,6 +142,10 @@ class Observer:
     def rebuilt(self, rebuilding: Rebuilding) -> None:
         """A rebuild has ended."""
 
+    def delivering(self, delivering: Delivering) -> Callable[[], None]:
+        """An event is handed out, in the context of who asked for it; what is returned is called when that is over."""
+        return _nothing
+
 
 def _nothing() -> None:
     pass
@@ -145,10 +159,16 @@ class _Several(Observer):
         self._failed: set[Observer] = set()
 
     def executing(self, execution: Execution) -> Callable[[], None]:
+        return self._begun(lambda observer: observer.executing(execution))
+
+    def delivering(self, delivering: Delivering) -> Callable[[], None]:
+        return self._begun(lambda observer: observer.delivering(delivering))
+
+    def _begun(self, begin: Callable[[Observer], Callable[[], None]]) -> Callable[[], None]:
         ends: list[tuple[Observer, Callable[[], None]]] = []
         for observer in self._observers:
             with self._harmless(observer):
-                ends.append((observer, observer.executing(execution)))
+                ends.append((observer, begin(observer)))
 
         def end() -> None:
             for observer, ended in reversed(ends):
@@ -231,6 +251,20 @@ class Observing:
         if self.observer is not None:
             batch.ended = time.time_ns()
             self.observer.projected(batch)
+
+    @contextmanager
+    def delivery(self, subscription: str, row: EventRow) -> Iterator[None]:
+        """Tell of an event that is handed out meanwhile."""
+        if (observer := self.observer) is None:
+            yield
+            return
+        delivering = Delivering(subscription, row)
+        end = observer.delivering(delivering)
+        try:
+            yield
+            delivering.done = True
+        finally:
+            end()
 
     @contextmanager
     def rebuild(self, projection: str) -> Iterator[Rebuilding]:

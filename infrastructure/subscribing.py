@@ -114,7 +114,8 @@ class Subscription(Generic[E]):
         consumer.open()
         try:
             while (taken := consumer.next()) is not None:
-                yield delivery_of(Delivery, consumer, taken)
+                with consumer.observing.delivery(consumer.name, taken.row):
+                    yield delivery_of(Delivery, consumer, taken)
         finally:
             consumer.close()
 

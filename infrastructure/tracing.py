@@ -11,11 +11,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain.errors import Refused
+from ..domain.messages import event_id
 from .async_tiu import AsyncTiu
 from .errors import MissingExtra, StoreUnavailable
 from .event_store import EventStore
 from .logs import error_type
-from .observing import Append, Batch, Execution, Observer, Rebuilding, type_of
+from .observing import Append, Batch, Delivering, Execution, Observer, Rebuilding, type_of
 from .tiu import Tiu
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ FIRST_POSITION = "tiu.first_position"
 LAST_POSITION = "tiu.last_position"
 EVENTS = "tiu.events"
 SWAPPED = "tiu.swapped"
+SUBSCRIPTION = "tiu.subscription"
+TOPIC = "tiu.topic"
+DONE = "tiu.done"
 ERROR = "error.type"
 DATABASE = "db.system.name"
 OPERATION = "db.operation.name"
@@ -51,6 +55,7 @@ DESTINATION = "messaging.destination.name"
 CONSUMER = "messaging.consumer.group.name"
 OPERATION_TYPE = "messaging.operation.type"
 MESSAGES = "messaging.batch.message_count"
+MESSAGE = "messaging.message.id"
 
 ATTRIBUTES = {
     COMMAND: "the command's type; of several commands a list of their types",
@@ -58,8 +63,8 @@ ATTRIBUTES = {
     OUTCOME: "`accepted`, `repeated` (stored before), `refused`, `contended` or `failed`",
     REFUSAL: "the code of the error by which it was refused",
     ATTEMPTS: "how often it was decided",
-    STREAM: "the id that the (last) command was answered",
-    POSITION: "the position that the (last) command was answered",
+    STREAM: "the id that the (last) command was answered; the delivered event's stream",
+    POSITION: "the position that the (last) command was answered; the delivered event's",
     APPEND_SECONDS: "how long its append took, with what it waited for others",
     APPEND_UNITS: "how many units were stored in the same transaction, those of others among them",
     PROJECTION: "whose batch, or tables",
@@ -67,6 +72,9 @@ ATTRIBUTES = {
     LAST_POSITION: "where it ends",
     EVENTS: "of how many events the tables were made",
     SWAPPED: "whether they were put in place",
+    SUBSCRIPTION: "the subscription's name",
+    TOPIC: "the delivered event's topic",
+    DONE: "whether the next delivery was asked for; else this one comes again",
     ERROR: "the error's code, else its class",
     DATABASE: "`postgresql` or `sqlite`",
     OPERATION: "`append`",
@@ -74,9 +82,10 @@ ATTRIBUTES = {
     BATCH_SIZE: "how many units were stored in one transaction",
     MESSAGING: "`claude_tiu`",
     DESTINATION: "`events`",
-    CONSUMER: "the projection",
+    CONSUMER: "the projection, or the subscription",
     OPERATION_TYPE: "`process`",
     MESSAGES: "how many events the batch has",
+    MESSAGE: "the delivered event's id",
 }
 
 
@@ -103,6 +112,11 @@ SPANS = {
         f"A batch of a projector, linked to the first {LINKS} traces that its events come from.",
         (*_OF_BATCHES, ERROR),
     ),
+    "deliver SUBSCRIPTION": Kind(
+        "An event, from its being handed out until the next is asked for: in the trace that it comes from, if it comes "
+        "from one. Commands that are executed meanwhile get its correlation.",
+        (SUBSCRIPTION, TOPIC, POSITION, STREAM, MESSAGING, DESTINATION, CONSUMER, OPERATION_TYPE, MESSAGE, DONE),
+    ),
     "rebuild PROJECTION": Kind("A rebuild.", (PROJECTION, EVENTS, SWAPPED, ERROR)),
 }
 """By name; its last word, in capitals, stands for others."""
@@ -126,13 +140,15 @@ class Tracing(Observer):
         self._traceparent = TraceContextTextMapPropagator()
         self._database = database
         self._facts = context.create_key("claude_tiu.facts")
+        self._carried = context.create_key("claude_tiu.correlation")
 
     def executing(self, execution: Execution) -> Callable[[], None]:
         current = self._contexts.get_current()
         outer = self._api.get_current_span(current).get_span_context()
         types = list(dict.fromkeys(map(type_of, execution.commands)))
         span = self._tracer.start_span(f"execute {types[0] if len(types) == 1 else SEVERAL}", current)
-        execution.correlation_id = traceparent(outer) or traceparent(span.get_span_context())
+        carried: Any = self._contexts.get_value(self._carried, current)
+        execution.correlation_id = carried or traceparent(outer) or traceparent(span.get_span_context())
         facts: Attributes = {}
         inner = self._api.set_span_in_context(span, self._contexts.set_value(self._facts, facts, current))
         token = self._contexts.attach(inner)
@@ -176,6 +192,39 @@ class Tracing(Observer):
         name, kind = f"process {batch.projection}", self._api.SpanKind.CONSUMER
         self._past(name, batch, attributes, kind=kind, links=[*self._links(batch)])
 
+    def delivering(self, delivering: Delivering) -> Callable[[], None]:
+        """The span goes on with the trace that the event comes from, and commands given meanwhile with its correlation;
+        to a span that is current already it is linked."""
+        row, current = delivering.row, self._contexts.get_current()
+        origin = (row.correlation_id and self._came_from(row.correlation_id)) or current
+        around = self._api.get_current_span(current).get_span_context()
+        links = [self._api.Link(around)] if origin is not current and around.is_valid else []
+        attributes: Attributes = {
+            SUBSCRIPTION: delivering.subscription,
+            TOPIC: row.topic,
+            POSITION: row.position,
+            STREAM: str(row.stream_id),
+            MESSAGING: "claude_tiu",
+            DESTINATION: "events",
+            CONSUMER: delivering.subscription,
+            OPERATION_TYPE: "process",
+            MESSAGE: str(event_id(row.stream_id, row.version)),
+        }
+        name, kind = f"deliver {delivering.subscription}", self._api.SpanKind.CONSUMER
+        span = self._tracer.start_span(name, origin, kind, attributes, links)
+        inner = self._api.set_span_in_context(
+            span, self._contexts.set_value(self._carried, row.correlation_id, current)
+        )
+        self._contexts.attach(inner)
+
+        def end() -> None:
+            if self._contexts.get_current() is inner:  # the next may be asked for in another context than this one was
+                self._contexts.attach(current)
+            span.set_attribute(DONE, delivering.done)
+            span.end()
+
+        return end
+
     def rebuilt(self, rebuilding: Rebuilding) -> None:
         attributes: Attributes = {PROJECTION: rebuilding.projection}
         if (report := rebuilding.report) is not None:
@@ -211,7 +260,7 @@ class Tracing(Observer):
                     yield self._api.Link(found)
 
     def _came_from(self, correlation_id: str) -> Context:
-        """Return a context of the span that a correlation names; of none, where it names none."""
+        """Return a context of the span that a correlation names; an empty one, where it names none."""
         return self._traceparent.extract({"traceparent": correlation_id}, self._contexts.Context())
 
 

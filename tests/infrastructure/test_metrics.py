@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ from claude_tiu import (
     RegisterAgent,
     StartTask,
     Tiu,
+    UserCreated,
     aconnect,
     connect,
     register_metrics,
@@ -95,6 +97,7 @@ def test_every_gauge_is_described_and_has_a_value(tiu: Tiu, backend: Backend) ->
     assert [metric.name for metric in collector.describe()] == [name.removesuffix("_total") for name in METRICS]
     assert [metric.type for metric in collector.describe()] == [kept.kind for kept in METRICS.values()]
     assert all(metric.documentation for metric in collector.describe())
+    tiu.subscribe("mails")
     assert set(scraped(collector)) == set(GAUGES) - (POOL if backend.name == "sqlite" else set())
 
 
@@ -168,6 +171,19 @@ class TestCounts:
         assert value("projector_batch_duration_seconds_count", projection="read_model") == 1
         assert value("projector_failed_batches_total", projection="read_model") is None
         assert value("rebuilds_total", projection="read_model", outcome="swapped") == 1
+
+    def test_subscriptions(self, tiu: Tiu, value: Callable[..., float | None]) -> None:
+        tiu.execute_all([create_user("ada"), create_user("bob"), create_user("eve")])
+        for delivery in tiu.subscribe("mails", UserCreated):
+            if delivery.position == 2:
+                break
+        gc.collect()
+        assert value("subscription_deliveries_total", subscription="mails", outcome="done") == 1
+        assert value("subscription_deliveries_total", subscription="mails", outcome="broken_off") == 1
+        assert value("subscription_delivery_duration_seconds_count", subscription="mails") == 2
+        assert value("subscription_lag_events", subscription="mails") == 2
+        assert value("subscription_active", subscription="mails") == 0
+        assert value("subscription_refused", subscription="mails") == 0
 
     def test_batches_that_fail(self, backend: Backend, registry: CollectorRegistry) -> None:
         with connect(backend.url, project=False) as tiu:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 import threading
@@ -14,7 +15,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from claude_tiu import (
     ChangeEmail,
@@ -29,6 +30,7 @@ from claude_tiu import (
     RenameUser,
     StoreUnavailable,
     Tiu,
+    UserCreated,
     WrongStatus,
     aconnect,
     connect,
@@ -339,6 +341,92 @@ class TestBatches:
         assert found == {"tiu.projection": "read_model", "tiu.events": report.events, "tiu.swapped": True}
 
 
+class TestDeliveries:
+    @pytest.fixture
+    def users(self, backend: Backend, spans: Spans) -> Iterator[tuple[Tiu, Any]]:
+        """A connection with a user who was created in a request, and the request."""
+        with connect(backend.url, project=False) as tiu:
+            register_tracing(tiu, spans.provider)
+            with spans.tracer.start_as_current_span("request") as request:
+                tiu.execute(create_user(user_id=USER))
+            yield tiu, request
+
+    def test_it_goes_on_with_the_trace_of_its_event(self, users: tuple[Tiu, Any], spans: Spans) -> None:
+        tiu, request = users
+        for delivery in tiu.subscribe("mails", UserCreated, until_end=True):
+            assert delivery.correlation_id == traceparent_of(request)
+            tiu.execute(CreateProject(user_id=delivery.stream_id, name="First"))
+        span = spans.one("deliver mails")
+        assert (parent_of(span), span.kind) == (id_of(request), SpanKind.CONSUMER)
+        assert attributes(span) == {
+            "tiu.subscription": "mails",
+            "tiu.topic": "user.created.v1",
+            "tiu.position": 1,
+            "tiu.stream": str(USER),
+            "messaging.system": "claude_tiu",
+            "messaging.destination.name": "events",
+            "messaging.consumer.group.name": "mails",
+            "messaging.operation.type": "process",
+            "messaging.message.id": str(delivery.id),
+            "tiu.done": True,
+        }
+        assert parent_of(spans.one("execute CreateProject")) == id_of(span)
+        assert correlations(tiu) == [traceparent_of(request)] * 2
+        assert not get_current_span().get_span_context().is_valid, "nothing is left behind"
+
+    def test_awaited_as_well(self, users: tuple[Tiu, Any], spans: Spans, backend: Backend) -> None:
+        async def story() -> None:
+            async with aconnect(backend.url, project=False) as tiu:
+                register_tracing(tiu, spans.provider)
+                async for delivery in tiu.subscribe("mails", UserCreated, until_end=True):
+                    await tiu.execute(CreateProject(user_id=delivery.stream_id, name="First"))
+                assert not get_current_span().get_span_context().is_valid
+
+        tiu, request = users
+        asyncio.run(story())
+        span = spans.one("deliver mails")
+        assert parent_of(span) == id_of(request)
+        assert parent_of(spans.one("execute CreateProject")) == id_of(span)
+        assert correlations(tiu) == [traceparent_of(request)] * 2
+
+    def test_a_span_that_is_current_is_linked_to(self, users: tuple[Tiu, Any], spans: Spans) -> None:
+        tiu, request = users
+        with spans.tracer.start_as_current_span("worker") as worker:
+            for _ in tiu.subscribe("mails", UserCreated, until_end=True):
+                pass
+            assert get_current_span() is worker
+        span = spans.one("deliver mails")
+        assert parent_of(span) == id_of(request)
+        assert [link.context.span_id for link in span.links] == [id_of(worker)]
+
+    def test_any_correlation_is_carried_on(self, tiu: Tiu, spans: Spans) -> None:
+        first = tiu.execute(create_user("bob", correlation_id="order-7"))
+        with spans.tracer.start_as_current_span("worker") as worker:
+            for delivery in tiu.subscribe("mails", UserCreated, from_=first.position, until_end=True):
+                tiu.execute(CreateProject(user_id=delivery.stream_id, name="First"))
+        assert correlations(tiu)[first.position :] == ["order-7"]
+        span = spans.one("deliver mails")
+        assert (parent_of(span), span.links) == (id_of(worker), ())
+
+    def test_one_that_is_broken_off_is_not_done(self, users: tuple[Tiu, Any], spans: Spans) -> None:
+        tiu, _ = users
+        for _ in tiu.subscribe("mails", UserCreated, until_end=True):
+            break
+        gc.collect()
+        assert attributes(spans.one("deliver mails"))["tiu.done"] is False
+        assert not get_current_span().get_span_context().is_valid
+
+    def test_ended_elsewhere_it_leaves_the_context_alone(self, users: tuple[Tiu, Any], spans: Spans) -> None:
+        tiu, _ = users
+        deliveries = iter(tiu.subscribe("mails", UserCreated, until_end=True))
+        with spans.tracer.start_as_current_span("one"):
+            next(deliveries)
+        with spans.tracer.start_as_current_span("another") as another:
+            assert list(deliveries) == []
+            assert get_current_span() is another
+        assert attributes(spans.one("deliver mails"))["tiu.done"] is True
+
+
 def test_nothing_of_a_persons_own_is_in_a_span(tiu: Tiu, spans: Spans) -> None:
     secrets = ("grace.hopper", "hopper@navy.example", PASSWORD_HASH, "cobol", "192.0.2.77")
     user = tiu.execute(create_user("grace.hopper", email="hopper@navy.example", actor="grace.hopper"))
@@ -350,7 +438,9 @@ def test_nothing_of_a_persons_own_is_in_a_span(tiu: Tiu, spans: Spans) -> None:
     ]
     tiu.execute_all(told)
     tiu.catch_up()
-    assert len(spans.all()) == 4
+    for _ in tiu.subscribe("mails", until_end=True):
+        pass
+    assert len(spans.all()) > 4
     assert [text for text in spans.texts() if any(secret in text for secret in secrets)] == []
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import islice
 from uuid import uuid4
 
-from claude_tiu import CompleteTask, CreateProject, StoreUnavailable, Tiu, TiuError
+from claude_tiu import CompleteTask, CreateProject, StoreUnavailable, TaskAdded, Tiu, TiuError
 from tests.support.history import USER, create_user, plan, work
 from tests.support.stores import append, event
 
@@ -26,6 +26,8 @@ def keep_busy(tiu: Tiu) -> None:
     _fail(tiu)
     append(tiu.events, event(topic="nobody.knows.v1"))
     tiu.catch_up()
+    for _ in tiu.subscribe("mails", TaskAdded, until_end=True):
+        pass
     with suppress(ZeroDivisionError):
         tiu.rebuild(progress=_break)
     tiu.rebuild()
