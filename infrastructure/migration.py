@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Protocol
@@ -13,9 +14,10 @@ from .errors import MigrationFailed, NoWayBack
 __all__ = ["Migration", "Target", "failed", "migrations_in", "read_folder", "says_something", "way_back"]
 
 
-def migrations_in(folder: str) -> list[Migration]:
+@cache
+def migrations_in(folder: str) -> Sequence[Migration]:
     """Return the migrations of infrastructure/`folder`, in order."""
-    return read_folder(files(__package__).joinpath(*folder.split("/")))
+    return tuple(read_folder(files(__package__).joinpath(*folder.split("/"))))
 
 
 def read_folder(folder: Traversable) -> list[Migration]:

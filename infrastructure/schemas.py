@@ -54,7 +54,7 @@ def read_migrations(folder: Path | Traversable) -> dict[Store, list[Migration]]:
     return {store: migrations for store, migrations in found.items() if migrations}
 
 
-def migrations_of(projection: Projection, store: Store) -> list[Migration]:
+def migrations_of(projection: Projection, store: Store) -> Sequence[Migration]:
     """Return what makes a projection's tables where they stand: on PostgreSQL beside ours, on SQLite in their file.
 
     Versions of an embedding service's begin with the projection's name: board/001.

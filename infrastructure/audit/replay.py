@@ -18,13 +18,12 @@ from ..event_store import EventStore, Log
 from ..projector import BATCH_SIZE, Projector
 from ..read_store import ReadStore
 from ..rebuild import RebuildProgress, Tell
-from ..schemas import migrations_of
-from ..sqlite.bulk import BulkConnections, complete, forget_uniqueness, strip, things_of_migrations
-from ..sqlite.connections import Connections, make_file, open_database, transaction, translated
+from ..sqlite.bulk import BulkConnections, complete, stripped, things_of_migrations
+from ..sqlite.connections import Connections, make_file, open_database, translated
 from ..sqlite.generations import CurrentFile, Files
+from ..sqlite.images import fill
 from ..sqlite.read_only import ReadOnlyConnections
 from ..sqlite.read_store import SQLiteReadStore
-from ..sqlite.schema import SQLiteFile
 
 TIMEOUT = 60.0
 """How long one of our connections waits for another of ours, in seconds."""
@@ -130,15 +129,9 @@ def _opened(path: Path) -> Connections:
 
 
 def _make_tables(path: Path, projection: Projection, sharing: Collection[Table]) -> None:
-    file = SQLiteFile(path, migrations_of(projection, "sqlite"), TIMEOUT)
     with closing(open_database(path, timeout=TIMEOUT, synchronous="OFF")) as connection, translated(path):
+        fill(connection, stripped(projection, sharing))
         connection.execute("PRAGMA journal_mode = WAL")
-        with transaction(connection):
-            for migration in file.migrations:
-                file.apply(connection, migration)
-            strip(connection, projection)
-            for table in sharing:
-                forget_uniqueness(connection, table)
 
 
 def _load(loader: Projector, log: Log, tell: Tell) -> tuple[int, int]:

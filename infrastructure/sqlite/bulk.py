@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from ...projections.projection import Projection, Table
 from ..errors import ProjectionFailed
+from ..migration import Migration
 from ..rebuild import RebuildProgress, Tell, broken
 from ..schemas import migrations_of
 from ..sql import sequences, statements
 from .connections import Connections, transaction
-from .schema import split
+from .images import IN_MEMORY, image
+from .schema import SQLiteFile
 
 SQL = statements("sqlite/bulk.sql")
 FILL_SEARCH = sequences("sqlite/bulk.sql")["fill_search"]
@@ -62,28 +65,49 @@ def things(connection: sqlite3.Connection) -> Things:
 
 def things_of_migrations(projection: Projection) -> Things:
     """Return what the migrations of a projection's tables make."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        for migration in migrations_of(projection, "sqlite"):
-            for statement in split(migration.up):
-                connection.execute(statement)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.deserialize(image(tuple(migrations_of(projection, "sqlite"))))
         return {**things(connection), **{("table", name): Thing("table", name, name, "") for name in RECORDS}}
 
 
-def strip(connection: sqlite3.Connection, projection: Projection) -> None:
-    """Drop what `complete` makes; what finds a projection's running state stays, and triggers where nothing else does
-    what they do."""
-    private = {table.name for table in projection.tables if table.private}
+def strip(connection: sqlite3.Connection, private: Collection[str]) -> None:
+    """Drop what `complete` makes; what finds running state, in `private` tables, stays, and triggers where nothing else
+    does what they do."""
     left_out = ("index", "trigger") if SEARCHED in things(connection) else ("index",)
     for thing in things(connection).values():
         if thing.type in left_out and thing.table not in private:
             connection.execute(f"DROP {thing.type} {quoted(thing.name)}")
 
 
-def forget_uniqueness(connection: sqlite3.Connection, table: Table) -> None:
+def private_tables(projection: Projection) -> frozenset[str]:
+    """Return the names of the tables that hold a projection's running state."""
+    return frozenset(table.name for table in projection.tables if table.private)
+
+
+def _forget_uniqueness(connection: sqlite3.Connection, table: str) -> None:
     """Let rows of an empty table share values that SQLite holds unique in a column's own definition; the key stays."""
-    made = things(connection)["table", table.name].sql
-    connection.execute(f"DROP TABLE {quoted(table.name)}")
+    made = things(connection)["table", table].sql
+    connection.execute(f"DROP TABLE {quoted(table)}")
     connection.execute(made.replace(" UNIQUE ", " "))
+
+
+def stripped(projection: Projection, sharing: Collection[Table] = ()) -> bytes:
+    """Return a database of a projection's tables as rows are loaded into them: without what `complete` makes. In those
+    that are `sharing`, rows may have the same unique values."""
+    migrations = tuple(migrations_of(projection, "sqlite"))
+    return _stripped(migrations, private_tables(projection), tuple(table.name for table in sharing))
+
+
+@lru_cache(maxsize=32)
+def _stripped(migrations: tuple[Migration, ...], private: frozenset[str], sharing: tuple[str, ...]) -> bytes:
+    file = SQLiteFile(IN_MEMORY, migrations, 0)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for migration in migrations:
+            file.apply(connection, migration)
+        strip(connection, private)
+        for table in sharing:
+            _forget_uniqueness(connection, table)
+        return connection.serialize()
 
 
 def complete(connection: sqlite3.Connection, projection: Projection, wanted: Things, tell: Tell) -> None:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from ...projections.projection import Projection, Row, Table
 from ..read_store import Batch, all_statement
 from ..schemas import migrations_of
 from .connections import transaction, translated
+from .images import IN_MEMORY, fill, image
 from .read_store import ENCODERS, SQLiteReadStore, decoded
-from .schema import split
-
-IN_MEMORY = Path(":memory:")
 
 RawRows = Mapping[str, tuple[Any, ...]]
 """The rows of a table by their keys, as the database holds them."""
@@ -27,9 +24,7 @@ class _Memory:
     def __init__(self, projection: Projection) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
         self._connection.execute("PRAGMA foreign_keys = ON")
-        for migration in migrations_of(projection, "sqlite"):
-            for statement in split(migration.up):
-                self._connection.execute(statement)
+        fill(self._connection, image(tuple(migrations_of(projection, "sqlite"))))
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -20,7 +20,7 @@ from ..read_store import Checkpoint
 from ..rebuild import Shadow, Tell
 from ..schemas import migrations_of
 from ..sql import sequences, statements
-from .bulk import BulkConnections, Things, complete, strip, things, things_of_migrations
+from .bulk import BulkConnections, Things, complete, private_tables, strip, things, things_of_migrations
 from .connections import Connections, open_database, transaction, translated
 from .file_lock import FileLock
 from .generations import CurrentFile, read_path
@@ -131,7 +131,7 @@ class SQLiteShadow(Shadow):
                 values = {"applied_at": applied_at, "rollback_sql": rollback_sql, "created_at": created_at}
                 for statement in RECORD:
                     connection.execute(statement, {"version": version, **values})
-            strip(connection, self._projection)
+            strip(connection, private_tables(self._projection))
 
     def finish(self, tell: Tell) -> None:
         with self._files.reading() as connection:
