@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from ...domain.errors import TiuError
-from . import apply, audit, demo, doctor, migrate, monitor, privacy, projector, retention, schema, show
+from . import apply, audit, demo, doctor, migrate, monitor, privacy, projector, retention, schema, show, subscriptions
 from .output import print_error
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.add_typer(privacy.privacy, name="privacy")
 app.add_typer(projector.projector, name="projector")
 app.add_typer(retention.retention, name="retention")
 app.add_typer(show.show, name="show")
+app.add_typer(subscriptions.subscriptions, name="subscriptions")
 for verb in (monitor.sizes, monitor.slow, monitor.indexes):
     show.show.command()(verb)
 

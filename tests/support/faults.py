@@ -65,6 +65,12 @@ FAULTS: dict[str, Fault] = {
         "the active projector stands still", "`SIGSTOP`, with a lease of 4 s; `SIGCONT` when another is active"
     ),
     "active_ended": Fault("the active projector is told to end", "`SIGTERM` or `SIGINT`, under load"),
+    "subscriber_killed": Fault(
+        "a subscriber dies", "`kill -9` of the active one, under load; another stands by; it does something in a file"
+    ),
+    "subscriber_killed_exactly_once": Fault(
+        "a subscriber dies, exactly once", "the same; what it does is in the transaction of its checkpoint"
+    ),
 }
 """Every kind, in the order of the table."""
 
