@@ -1,4 +1,4 @@
-"""kill -9 of the subscriber at work, under load, another standing by: nothing is missed; exactly once, nothing doubled."""
+"""kill -9 of the subscriber at work, under load, another standing by: it misses nothing, and may double nothing."""
 
 from __future__ import annotations
 

@@ -81,6 +81,14 @@ def test_how_to_see_it_in_a_service_runs(tmp_path: Path) -> None:
     assert run_page(DOCS / "how-to" / "example.md", tmp_path) == 1
 
 
+def test_how_to_subscribe_runs_on_sqlite(tmp_path: Path) -> None:
+    assert run_page(DOCS / "how-to" / "subscribe.md", tmp_path, DB="sqlite:///app.db") > 8
+
+
+def test_how_to_subscribe_runs_on_postgresql(tmp_path: Path, pg_empty: str) -> None:
+    assert run_page(DOCS / "how-to" / "subscribe.md", tmp_path, DB=pg_empty) > 8
+
+
 def test_how_to_operate_runs_on_sqlite(tmp_path: Path) -> None:
     assert run_page(DOCS / "how-to" / "operate.md", tmp_path, DB="sqlite:///app.db") > 3
 
