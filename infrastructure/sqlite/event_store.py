@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, Self
 from uuid import UUID
 
@@ -43,8 +42,9 @@ from ..group_commit import GroupCommit, are_independent
 from ..keys import KeyRing
 from ..observing import Observing
 from ..sql import sequences, statements
-from .connections import Connections, Held, open_database, translated
+from .connections import Connections, Held
 from .encoded import encoded_row
+from .listening import SQLiteListener
 from .values import json_text, stored_id, time_of, time_text, uuid_of, uuid_text
 
 SQL = statements("sqlite/events.sql")
@@ -53,8 +53,6 @@ MAX_VERSION = 2**31 - 1
 MAX_POSITION = 2**63 - 1
 ENCODED = 1_000
 """How many rows of the log are handed on at once."""
-WATCH_SECONDS = 0.02
-"""How often a listener looks whether another process has written."""
 
 
 class Head:
@@ -455,50 +453,3 @@ def _event_row(row: tuple[Any, ...]) -> EventRow:
         previous,
         hash_,
     )
-
-
-class SQLiteListener:
-    """Woken at once by this process's appends; another's are seen by SQLite's count of changes to the file."""
-
-    def __init__(self, path: Path, timeout: float, registry: weakref.WeakSet[SQLiteListener]) -> None:
-        self._path = path
-        self._woken = SimpleQueue[None]()
-        self._connection = open_database(path, timeout=timeout)
-        self._registry = registry
-        self._seen = self._changes()
-
-    def _changes(self) -> int:
-        with translated(self._path):
-            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-
-    def wait(self, timeout: float) -> None:
-        for _ in range(max(1, round(timeout / WATCH_SECONDS))):
-            changes = self._changes()
-            if changes != self._seen or self._is_woken(WATCH_SECONDS):
-                break
-        self._seen = self._changes()
-        self._clear()
-
-    def pause(self, timeout: float) -> None:
-        self._is_woken(timeout)
-        self._clear()
-
-    def _is_woken(self, timeout: float) -> bool:
-        try:
-            self._woken.get(timeout=timeout)
-        except Empty:
-            return False
-        return True
-
-    def _clear(self) -> None:
-        while not self._woken.empty():
-            self._woken.get()
-
-    def wake(self) -> None:
-        """A signal's handler may call it wherever the main thread is: the queue takes no lock."""
-        if self._woken.empty():
-            self._woken.put(None)
-
-    def close(self) -> None:
-        self._registry.discard(self)
-        self._connection.close()
