@@ -6,18 +6,21 @@ and is the same on both stores.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from random import Random
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from claude_tiu import TiuError, connect
+from claude_tiu import Answer, AsyncTiu, Command, TiuError, aconnect, connect
 from claude_tiu.domain.registry import COMMANDS
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.cli.running import Ran, environment, script, tiu
@@ -30,6 +33,9 @@ from tests.support.spoiling import has_text, tell_spoiled
 from tests.support.stores import Backend
 
 Fields = tuple[str, dict[str, Any]]
+Execute = Callable[[Command], Answer]
+Face = Callable[[str], AbstractContextManager[Execute]]
+"""What is given a database's URL, and gives what executes commands in it."""
 
 FEW = settings(max_examples=max(6, settings().max_examples // 6), suppress_health_check=list(HealthCheck))
 
@@ -127,26 +133,59 @@ class TestApply:
         return answers
 
 
+@contextmanager
+def called(url: str) -> Iterator[Execute]:
+    with connect(url, project=False) as tiu:
+        yield tiu.execute
+
+
+@contextmanager
+def awaited(url: str) -> Iterator[Execute]:
+    async def begun() -> AsyncTiu:
+        return await aconnect(url, project=False)
+
+    with asyncio.Runner() as runner:
+        tiu = runner.run(begun())
+        try:
+            yield lambda command: runner.run(tiu.execute(command))
+        finally:
+            runner.run(tiu.close())
+
+
+@contextmanager
+def within_a_transaction(url: str) -> Iterator[Execute]:
+    """Of somebody else's, for all of them: what is refused leaves it as it was."""
+    with connect(url, project=False) as tiu, psycopg.connect(url) as connection:
+        connection.execute("SELECT 1")
+        yield lambda command: tiu.execute_within(connection, [command])[0]
+
+
+FACES = {"sqlite": (called, awaited), "postgresql": (called, awaited, within_a_transaction)}
+
+
 class TestPython:
     @FEW
     @given(data=st.data())
     def test_whatever_a_command_is_made_of(self, history: Told, data: st.DataObject) -> None:
+        """And whichever way it is executed: the answers are the same."""
         given = data.draw(st.lists(lines(history.ids), min_size=1, max_size=16))
         with history.copies() as backends:
-            outcomes = [self.outcome(backend, given) for backend in backends]
+            faces = [data.draw(st.sampled_from(FACES[backend.name])) for backend in backends]
+            outcomes = [self.outcome(backend, face, given) for backend, face in zip(backends, faces, strict=True)]
             assert outcomes[0] == outcomes[1]
             assert_alike(backends)
 
-    def outcome(self, backend: Backend, given: Sequence[Fields]) -> list[str]:
-        with same_ids_and_times(), connect(backend.url, project=False) as tiu:
-            told = []
+    def outcome(self, backend: Backend, face: Face, given: Sequence[Fields]) -> list[str]:
+        told = []
+        with same_ids_and_times(), face(backend.url) as execute:
             for name, fields in given:
                 try:
                     command = COMMANDS[name](**as_python(fields))
                     assert COMMANDS[name].model_validate(as_python(fields)) == command
-                    told.append(str(tiu.execute(command)))
+                    told.append(str(execute(command)))
                 except TiuError as error:
                     told.append(json.dumps(error.as_json()))
+        with connect(backend.url, project=False) as tiu:
             tiu.catch_up_to(tiu.lag().last_position)
         assert_whole(backend)
         return told
