@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,14 +14,16 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 
 from ..domain.errors import TiuError
+from ..projections.projection import Projection
 from ..projections.read_model import READ_MODEL
 from . import migrations
 from .checkpoints import Lag, Standing
 from .errors import BadSettings, NotMigrated
 from .leases import Holder
+from .own import own_projections
 from .postgresql import monitor as postgresql
 from .projector import POLL_SECONDS, Projector
-from .read_side import leases_of
+from .read_side import leases_of, reads_of
 from .settings import Database, Settings, database, load_settings
 from .shadows import shadow_of
 from .sqlite import monitor as sqlite
@@ -108,6 +110,8 @@ class Report:
     migrations: MigrationsCheck
     lag: LagCheck
     rebuild: RebuildCheck
+    projections: Sequence[LagCheck] = ()
+    """Of the service's own projections: how far they are, and whether a rebuild of one has stopped."""
 
 
 def examine(url: str | None = None) -> Report:
@@ -117,7 +121,8 @@ def examine(url: str | None = None) -> Report:
     where, fault = None, None
     if url is not None or not NAMES_A_DATABASE & bad:
         where, fault = _attempt(lambda: database(url, settings))
-    problem = _joined([faults, fault])
+    own, bad_projections = _attempt(lambda: own_projections(settings))
+    problem = _joined([faults, fault, bad_projections])
     configured = SettingsCheck(problem is None, problem, _named_by(url, settings), _values(settings, bad))
     reached = DatabaseCheck(None, "not checked: it is not known which database is meant")
     migrated = MigrationsCheck(None, "not checked: the database was not reached")
@@ -125,12 +130,14 @@ def examine(url: str | None = None) -> Report:
     rebuild = RebuildCheck(None, "not checked: the database was not reached")
     if where is not None:
         reached = _reached(where, settings)
+    projections: list[LagCheck] = []
     if where is not None and reached.version is not None:
-        migrated = _migrated(where, settings)
-        lag = _lag(where, settings, migrated)
-        rebuild = _rebuild(where, settings)
-    ok = all(check.ok for check in (configured, reached, migrated, lag, rebuild))
-    return Report(ok, None if where is None else str(where), configured, reached, migrated, lag, rebuild)
+        migrated = _migrated(where, settings, own or ())
+        lag = _lag(where, settings, migrated, READ_MODEL)
+        rebuild = _rebuild(where, settings, READ_MODEL)
+        projections = [_own(where, settings, migrated, projection) for projection in own or ()]
+    ok = all(check.ok for check in (configured, reached, migrated, lag, rebuild, *projections))
+    return Report(ok, None if where is None else str(where), configured, reached, migrated, lag, rebuild, projections)
 
 
 def _attempt(check: Callable[[], Found]) -> tuple[Found | None, str | None]:
@@ -221,8 +228,8 @@ def _file_facts(path: Path, timeout: float) -> dict[str, Any]:
     return sqlite.facts(path, timeout)
 
 
-def _migrated(where: Database, settings: Settings) -> MigrationsCheck:
-    found, problem = _attempt(lambda: _versions(where, settings.sqlite_timeout))
+def _migrated(where: Database, settings: Settings, own: Sequence[Projection]) -> MigrationsCheck:
+    found, problem = _attempt(lambda: _versions(where, settings.sqlite_timeout, own))
     if found is None:
         return MigrationsCheck(False, problem)
     applied, missing, newer, edited = found
@@ -236,10 +243,12 @@ def _migrated(where: Database, settings: Settings) -> MigrationsCheck:
     return MigrationsCheck(not problems, _joined(problems), applied, missing, newer, edited)
 
 
-def _versions(where: Database, timeout: float) -> tuple[list[str], list[str], list[str], list[str]]:
+def _versions(
+    where: Database, timeout: float, own: Sequence[Projection]
+) -> tuple[list[str], list[str], list[str], list[str]]:
     """Return the versions of a MigrationsCheck; migrations.status would stop at the first that was edited."""
     checksums, known = {}, {}
-    for target in migrations.targets(where, timeout):
+    for target in migrations.targets(where, timeout, own):
         checksums.update({version: checksum for version, (_, _, checksum) in target.recorded().items()})
         known.update({migration.version: migration.checksum for migration in target.migrations})
     missing, newer = sorted(known.keys() - checksums.keys()), sorted(checksums.keys() - known.keys())
@@ -247,20 +256,26 @@ def _versions(where: Database, timeout: float) -> tuple[list[str], list[str], li
     return sorted(checksums), missing, newer, edited
 
 
-def _lag(where: Database, settings: Settings, migrated: MigrationsCheck) -> LagCheck:
-    found, problem = _attempt(lambda: _standings(where, settings))
+def _own(where: Database, settings: Settings, migrated: MigrationsCheck, projection: Projection) -> LagCheck:
+    lag, rebuild = _lag(where, settings, migrated, projection), _rebuild(where, settings, projection)
+    return replace(lag, ok=lag.ok and rebuild.ok, problem=_joined([lag.problem, rebuild.problem]))
+
+
+def _lag(where: Database, settings: Settings, migrated: MigrationsCheck, projection: Projection) -> LagCheck:
+    found, problem = _attempt(lambda: _standings(where, settings, projection))
     if found is None:
         if migrated.missing:
-            return LagCheck(None, "not checked: the database lacks migrations")
-        return LagCheck(False, problem)
+            return LagCheck(None, "not checked: the database lacks migrations", projection.name)
+        return LagCheck(False, problem, projection.name)
     before, now, holder = found
     refused = now.refused.message if now.refused else None
     if refused is None and now.behind and now.lag.position == before.lag.position:
-        problem = f"the read tables have not moved for {MOVING_SECONDS:g} s: is a projector running?"
+        problem = f"the tables of {projection.name} have not moved for {MOVING_SECONDS:g} s: is a projector running?"
     problem = _joined([refused or problem, _parked(now.lag)])
     return LagCheck(
         problem is None,
         problem,
+        projection.name,
         position=now.lag.position,
         last_position=now.lag.last_position,
         behind=now.behind,
@@ -275,15 +290,16 @@ def _parked(lag: Lag) -> str | None:
     if lag.parked_since is None:
         return None
     since = f"{lag.parked_since.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    return f"{lag.parked} unit(s) parked, the first since {since} UTC: `tiu projector parked list` says why"
+    option = "" if lag.projection == READ_MODEL.name else f" --projection {lag.projection}"
+    return f"{lag.parked} unit(s) parked, the first since {since} UTC: `tiu projector parked list{option}` says why"
 
 
-def _standings(where: Database, settings: Settings) -> tuple[Standing, Standing, Holder | None]:
+def _standings(where: Database, settings: Settings, projection: Projection) -> tuple[Standing, Standing, Holder | None]:
     """Return where the read tables stand; where they are behind, what a projector has made of that since; and who it
     is."""
-    events, reads = open_stores(where, settings)
-    with closing(events), closing(reads):
-        projector = Projector(events, reads, READ_MODEL)
+    events, ours = open_stores(where, settings)
+    with closing(events), closing(ours), closing(reads_of(events, settings, projection)) as reads:
+        projector = Projector(events, reads, projection)
         before = now = projector.standing()
         deadline = time.monotonic() + MOVING_SECONDS
         while now.behind and not now.refused and now.lag.position == before.lag.position:
@@ -291,18 +307,21 @@ def _standings(where: Database, settings: Settings) -> tuple[Standing, Standing,
                 break
             time.sleep(LOOK_SECONDS)
             now = projector.standing()
-        return before, now, leases_of(events, reads, settings).holder(READ_MODEL.name)
+        return before, now, leases_of(events, reads, settings).holder(projection.name)
 
 
-def _rebuild(where: Database, settings: Settings) -> RebuildCheck:
-    abandoned, problem = _attempt(lambda: _is_abandoned(where, settings))
+def _rebuild(where: Database, settings: Settings, projection: Projection) -> RebuildCheck:
+    abandoned, problem = _attempt(lambda: _is_abandoned(where, settings, projection))
     if abandoned:
-        problem = "a rebuild has stopped: `tiu projector rebuild` goes on from there, --discard drops what it left"
+        option = "" if projection.name == READ_MODEL.name else f" --projection {projection.name}"
+        problem = (
+            f"a rebuild has stopped: `tiu projector rebuild{option}` goes on from there, --discard drops what it left"
+        )
     return RebuildCheck(problem is None, problem)
 
 
-def _is_abandoned(where: Database, settings: Settings) -> bool:
-    with closing(shadow_of(where, READ_MODEL, settings)) as shadow:
+def _is_abandoned(where: Database, settings: Settings, projection: Projection) -> bool:
+    with closing(shadow_of(where, projection, settings)) as shadow:
         return shadow.abandoned()
 
 

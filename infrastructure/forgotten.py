@@ -39,7 +39,7 @@ class Forgotten:
     def __call__(self, table: Table, live: Values, rebuilt: Values) -> Collection[str]:
         """Return the columns in which one of the rows has what stands in for a value that is gone."""
         if table.name not in STAND_INS:
-            return ()
+            return self._in_another(live, rebuilt)
         column, stand_ins = STAND_INS[table.name]
         user_id = self._by_text.get(live[column])
         if user_id is None or live[column] != rebuilt[column]:
@@ -49,6 +49,23 @@ class Forgotten:
         if gone:
             self.users.add(user_id)
         return gone
+
+    def _in_another(self, live: Values, rebuilt: Values) -> Collection[str]:
+        """A table of a service's own: it does not say whose a row is, but what stands in for a name does."""
+        gone = set[str]()
+        for name in live:
+            for value in (live[name], rebuilt[name]):
+                if value in self._names:
+                    self.users.add(self._names[value])
+                    gone.add(name)
+        return gone
+
+    @cached_property
+    def _names(self) -> dict[Value, UUID]:
+        """What stands in for names and addresses of those forgotten behind the position."""
+        users = self._by_text.values()
+        named = [(user_id, forgotten_values(user_id)) for user_id in users]
+        return {str(values[name]).encode(): user_id for user_id, values in named for name in ("username", "email")}
 
     @cached_property
     def _by_text(self) -> dict[Value, UUID]:

@@ -420,7 +420,7 @@ class Projector:
         while True:
             come = self._has_come(position, deadline)
             try:
-                reached = self._stands_at() if come or not self._is_here else self._tables.position
+                reached = self._stands_at(come) if come or not self._is_here else self._tables.position
                 if reached >= position:
                     parked = {**self._tables.sieve.parked} if come else {unit.unit_id: unit for unit in self.parked()}
                     break
@@ -437,11 +437,11 @@ class Projector:
         if parked:
             require_projected(self._events, self._aside.parking, parked, position)
 
-    def _stands_at(self) -> int:
-        """Return where the stored tables stand: a crash of the server may have taken what was written last, and they
-        may be another's. Raises CheckpointRefused."""
+    def _stands_at(self, come: bool) -> int:
+        """Return where the stored tables stand: a crash of the server may have taken what was written last, and unless
+        this projector has `come` there they may be another's. Raises CheckpointRefused."""
         checkpoint = self._tables.stored()
-        if not self._is_here:
+        if not come:
             self.check(checkpoint)
         return checkpoint.position if checkpoint else 0
 

@@ -36,7 +36,11 @@ for verb in (monitor.sizes, monitor.slow, monitor.indexes):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a verb and exit: 0 where it did what it says, 1 where it could not, 2 where it was called wrongly."""
+    """Run a verb and exit: 0 where it did what it says, 1 where it could not, 2 where it was called wrongly.
+
+    A service's projections may stand in the folder in which it is called.
+    """
+    sys.path.append("")
     sys.exit(_status(arguments))
 
 

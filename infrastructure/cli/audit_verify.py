@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from ...projections.read_model import NAME
 from ..audit.verify import Drift, VerifyReport
 from ..comparison import MAX_ROWS
-from .output import DbOption, JsonOption, console, print_json, print_table, shown
+from .output import DbOption, JsonOption, ProjectionOption, console, print_json, print_table, shown
 from .rebuild import as_id, ended_by_sigterm, told_progress
 from .session import connected
 
@@ -17,7 +18,12 @@ LimitOption = Annotated[
 ]
 
 
-def verify(limit: LimitOption = MAX_ROWS, db: DbOption = None, as_json: JsonOption = False) -> None:
+def verify(
+    limit: LimitOption = MAX_ROWS,
+    projection: ProjectionOption = NAME,
+    db: DbOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Check that every row of every read table is what the events make. The exit status is 1 where one is not.
 
     The events are replayed into a file of its own, up to where the read tables stand, and all rows are compared. Those
@@ -26,7 +32,7 @@ def verify(limit: LimitOption = MAX_ROWS, db: DbOption = None, as_json: JsonOpti
     names.
     """
     with connected(db) as tiu, ended_by_sigterm(), told_progress() as tell:
-        report = tiu.verify(limit=limit, progress=tell)
+        report = tiu.projection(projection).verify(limit=limit, progress=tell)
     if as_json:
         print_json(report)
     else:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import typer
 
-from ..doctor import Check, Report, examine
+from ..doctor import Check, LagCheck, Report, examine
 from .output import DbOption, JsonOption, console, print_json, print_rows, print_table, shown
 
 
@@ -32,8 +32,9 @@ def _print(report: Report) -> None:
         ("settings", report.settings, _of_settings(report)),
         ("database", report.database, _of_database(report)),
         ("migrations", report.migrations, _of_migrations(report)),
-        ("lag", report.lag, _of_lag(report)),
+        ("lag", report.lag, _of_lag(report.lag)),
         ("rebuild", report.rebuild, iter(())),
+        *((f"lag of {own.projection}", own, _of_lag(own)) for own in report.projections),
     ]
     rows = [(name, shown(check.ok), "; ".join(filter(None, [check.problem, *told]))) for name, check, told in checks]
     print_table("Checks", ["check", "well", "found"], rows)
@@ -57,8 +58,7 @@ def _of_migrations(report: Report) -> Iterator[str]:
         yield f"{len(report.migrations.applied)} applied"
 
 
-def _of_lag(report: Report) -> Iterator[str]:
-    lag = report.lag
+def _of_lag(lag: LagCheck) -> Iterator[str]:
     if lag.position is not None:
         yield f"{lag.projection} at position {lag.position} of {lag.last_position}, {lag.behind} behind"
         yield f"active: {lag.active}" if lag.active else "no projector is active"

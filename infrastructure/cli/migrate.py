@@ -9,6 +9,7 @@ import typer
 
 from .. import migrations
 from ..errors import RolesRefused
+from ..own import own_projections
 from ..postgresql.roles import ROLES, apply_roles, script
 from ..settings import database, load_settings
 from .output import DbOption, JsonOption, console, print_json, print_rows
@@ -21,11 +22,14 @@ DownArgument = Annotated[str | None, typer.Argument(metavar="N", help="The versi
 
 @migrate.command()
 def up(version: UpArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Apply the migrations that the database lacks, up to N if given."""
+    """Apply the migrations that the database lacks, up to N if given.
+
+    Those of the projections that PROJECTIONS names go with ours; their versions begin with the projection's name.
+    """
     settings = load_settings()
     where = database(db, settings)
     migrations.make_folder(where)
-    applied = migrations.up(where, settings.sqlite_timeout, through=version)
+    applied = migrations.up(where, settings.sqlite_timeout, through=version, projections=own_projections(settings))
     if as_json:
         print_json({"db": str(where), "applied": applied})
     else:
@@ -38,13 +42,15 @@ def up(version: UpArgument = None, db: DbOption = None, as_json: JsonOption = Fa
 def down(version: DownArgument = None, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Undo the last migration, or every one above N. N itself stays.
 
+    Of an own projection, N begins with its name: board/001, or board/000 for all.
+
     Undoing one empties the read tables: after `migrate up`, the projector fills them again from the events. Events and
     keys are never dropped.
     """
     settings = load_settings()
     where = database(db, settings)
     migrations.require_reachable(where)
-    undone = migrations.down(where, settings.sqlite_timeout, to=version)
+    undone = migrations.down(where, settings.sqlite_timeout, to=version, projections=own_projections(settings))
     if as_json:
         print_json({"db": str(where), "undone": undone})
     else:
@@ -57,7 +63,7 @@ def status(db: DbOption = None, as_json: JsonOption = False) -> None:
     settings = load_settings()
     where = database(db, settings)
     migrations.is_empty(where)  # refuses a folder that is not there
-    steps = migrations.status(where, settings.sqlite_timeout)
+    steps = migrations.status(where, settings.sqlite_timeout, own_projections(settings))
     if as_json:
         print_json({"db": str(where), "migrations": steps})
     else:
@@ -81,16 +87,17 @@ def roles(
     Grant them to the roles that log in. Run it again after each migration: a new table has no grants. With --print, the
     SQL for psql; no database is asked.
     """
-    if print_sql:
-        print(script(drop=drop), end="", flush=True)  # noqa: T201 - SQL as it stands
-        return
     settings = load_settings()
+    own = own_projections(settings)
+    if print_sql:
+        print(script(own, drop=drop), end="", flush=True)  # noqa: T201 - SQL as it stands
+        return
     where = database(db, settings)
     if where.path is not None:
         raise RolesRefused(f"{where}: SQLite has no roles: who may write the file may do everything with it")
     if not drop:
-        migrations.require_migrated(where, settings.sqlite_timeout)
-    apply_roles(where.url, drop=drop)
+        migrations.require_migrated(where, settings.sqlite_timeout, own)
+    apply_roles(where.url, own, drop=drop)
     if as_json:
         print_json({"db": str(where), "dropped" if drop else "made": ROLES})
     else:

@@ -28,6 +28,10 @@ DbOption = Annotated[
         help="sqlite:///PATH or postgresql://…; without it DB_HOST and its like, else SQLITE_PATH.",
     ),
 ]
+ProjectionOption = Annotated[
+    str,
+    typer.Option("--projection", metavar="NAME", help="Whose tables: ours, or those of one that PROJECTIONS names."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 Columns = Mapping[str, str | Callable[[Any], Any]]

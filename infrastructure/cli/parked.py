@@ -7,10 +7,11 @@ from uuid import UUID
 
 import typer
 
+from ...projections.read_model import NAME
 from ..errors import BadSettings
 from ..parking import ParkedUnit
-from ..tiu import Tiu
-from .output import DbOption, JsonOption, console, print_json, print_table
+from ..read_side import ReadSide
+from .output import DbOption, JsonOption, ProjectionOption, console, print_json, print_table
 from .session import connected
 
 parked = typer.Typer(help="See to what could not be projected and waits.", no_args_is_help=True)
@@ -26,10 +27,11 @@ FirstOption = Annotated[
 
 
 @parked.command("list")
-def list_(db: DbOption = None, as_json: JsonOption = False) -> None:
+def list_(projection: ProjectionOption = NAME, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Show what is parked, since when, and why."""
     with connected(db) as tiu:
-        found = [_told(tiu, unit) for unit in tiu.parked()]
+        side = tiu.projection(projection)
+        found = [_told(side, unit) for unit in side.parked()]
     if as_json:
         print_json(found)
     else:
@@ -38,7 +40,11 @@ def list_(db: DbOption = None, as_json: JsonOption = False) -> None:
 
 @parked.command()
 def retry(
-    units: UnitsArgument = None, everything: AllOption = False, db: DbOption = None, as_json: JsonOption = False
+    units: UnitsArgument = None,
+    everything: AllOption = False,
+    projection: ProjectionOption = NAME,
+    db: DbOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Replay parked units from their first event.
 
@@ -48,8 +54,9 @@ def retry(
     if bool(units) == everything:
         raise BadSettings("name the units to try again, or --all")
     with connected(db) as tiu:
-        tried = {unit.unit_id for unit in tiu.parked()} if everything else {*(units or ())}
-        still = [_told(tiu, unit) for unit in tiu.retry_parked(*(units or ()))]
+        side = tiu.projection(projection)
+        tried = {unit.unit_id for unit in side.parked()} if everything else {*(units or ())}
+        still = [_told(side, unit) for unit in side.retry_parked(*(units or ()))]
     if as_json:
         print_json({"retried": sorted(map(str, tried)), "still_parked": still})
     elif still:
@@ -66,6 +73,7 @@ def discard(
     reason: ReasonOption,
     actor: ActorOption = None,
     first: FirstOption = False,
+    projection: ProjectionOption = NAME,
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -75,9 +83,10 @@ def discard(
     itself. The unit goes on with what comes later, and so does what waited for it.
     """
     with connected(db) as tiu:
-        answer = tiu.discard_parked(unit, reason, actor=actor, first=first)
-        tiu.catch_up_to(answer.position)
-        still = [_told(tiu, one) for one in tiu.parked() if one.unit_id == unit]
+        side = tiu.projection(projection)
+        answer = side.discard_parked(unit, reason, actor=actor, first=first)
+        side.catch_up_to(answer.position)
+        still = [_told(side, one) for one in side.parked() if one.unit_id == unit]
     if as_json:
         print_json({"discarded": str(unit), "position": answer.position, "still_parked": still})
         return
@@ -86,8 +95,8 @@ def discard(
         _print(still)
 
 
-def _told(tiu: Tiu, unit: ParkedUnit) -> dict[str, Any]:
-    return {**unit._asdict(), "waiting": tiu.waiting(unit)}
+def _told(side: ReadSide, unit: ParkedUnit) -> dict[str, Any]:
+    return {**unit._asdict(), "waiting": side.waiting(unit)}
 
 
 def _print(found: list[dict[str, Any]]) -> None:

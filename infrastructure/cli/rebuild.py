@@ -13,11 +13,23 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from ...projections.read_model import NAME
 from ..errors import BadSettings, TablesDiffer
+from ..read_side import ReadSide
 from ..rebuild import RebuildProgress, RebuildReport, Tell
-from ..tiu import Tiu
 from ..write_side import rebuild_write_side
-from .output import DbOption, JsonOption, console, errors, plain, print_error, print_json, print_table, shown
+from .output import (
+    DbOption,
+    JsonOption,
+    ProjectionOption,
+    console,
+    errors,
+    plain,
+    print_error,
+    print_json,
+    print_table,
+    shown,
+)
 from .session import connected
 
 LINE_SECONDS = 10.0
@@ -39,6 +51,7 @@ def rebuild(
     accept: AcceptOption = False,
     discard: DiscardOption = False,
     write_side: WriteSideOption = False,
+    projection: ProjectionOption = NAME,
     as_json: JsonOption = False,
 ) -> None:
     """Make the read tables anew, beside the live ones.
@@ -48,16 +61,17 @@ def rebuild(
     goes on from there when it is called again.
     """
     if discard and (accept or write_side):
-        raise BadSettings("--discard: it does no more than that, so it goes with --db and --json alone")
+        raise BadSettings("--discard: it does no more than that, so it goes with --projection, --db and --json alone")
     with connected(db) as tiu:
+        side = tiu.projection(projection)
         if discard:
-            _discard(tiu, as_json)
+            _discard(side, as_json)
             return
         if write_side:
             rebuild_write_side(tiu.events)
         try:
             with ended_by_sigterm(), told_progress() as tell:
-                report = tiu.rebuild(accept=accept, progress=tell)
+                report = side.rebuild(accept=accept, progress=tell)
         except TablesDiffer as error:
             _print(error.report, as_json)
             raise
@@ -67,8 +81,8 @@ def rebuild(
         _print(report, as_json)
 
 
-def _discard(tiu: Tiu, as_json: bool) -> None:
-    discarded = tiu.discard_rebuild()
+def _discard(side: ReadSide, as_json: bool) -> None:
+    discarded = side.discard_rebuild()
     if as_json:
         print_json({"discarded": discarded})
     else:

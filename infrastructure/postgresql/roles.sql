@@ -64,6 +64,12 @@ BEGIN
 END;
 $$
 
+-- name: own_table
+-- Of a table of a projection of an embedding service's; its name is one that `own.require_good` lets through.
+ALTER TABLE {table} OWNER TO tiu_projector;
+GRANT ALL ON {table} TO tiu_projector;
+GRANT SELECT ON {table} TO {readers};
+
 -- name: drop
 -- Take the roles back: the read tables belong to who runs this again. A role stays where other databases know it.
 DO $$

@@ -18,7 +18,17 @@ from tests.support.stores import BACKENDS, Backend, SQLiteBackend, new_backend
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder to be in: what a verb makes by mistake lands there. No setting of this machine names a database."""
-    ours = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "SQLITE_PATH", "MASTER_KEY", "SEALING_KEY")
+    ours = (
+        "DB_HOST",
+        "DB_PORT",
+        "DB_NAME",
+        "DB_USER",
+        "DB_PASSWORD",
+        "SQLITE_PATH",
+        "MASTER_KEY",
+        "SEALING_KEY",
+        "PROJECTIONS",
+    )
     for name in (*ours, "PROJECTOR_ON_POISON", "PROJECTOR_LEASE_SECONDS"):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "here"

@@ -157,7 +157,7 @@ class TestProjectorRun:
     ) -> None:
         """It had said nothing at all then, for as long as it stood by."""
         with connect(db.url, project=False) as tiu:
-            announce_standing_by(tiu, as_json=False)
+            announce_standing_by(tiu.database, tiu.projection("read_model"), as_json=False)
         assert capsys.readouterr().out == "standing by: another process is active; stop with Ctrl-C\n"
 
     def test_a_database_that_is_away_while_it_catches_up_is_waited_for(self, db: Backend) -> None:

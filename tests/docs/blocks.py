@@ -22,7 +22,7 @@ from tests.support.warm import warm_scripts
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SETTINGS = re.compile(r"^(DB_\w+|SQLITE_\w+|POOL_\w+|DB|COLUMNS)$")
+SETTINGS = re.compile(r"^(DB_\w+|SQLITE_\w+|POOL_\w+|DB|COLUMNS|PROJECTIONS)$")
 
 
 class Block(NamedTuple):

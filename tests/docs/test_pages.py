@@ -149,6 +149,19 @@ def test_how_to_see_to_what_is_parked_runs_on_postgresql(tmp_path: Path, pg_empt
     assert run_page(DOCS / "how-to" / "parked.md", tmp_path, DB=pg_empty) > 4
 
 
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_a_projection_that_is_copied_out_of_the_page_works_is_rebuilt_and_verified(
+    store: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = DOCS / "how-to" / "write-a-projection.md"
+    (tmp_path / "board.py").write_text(blocks_of(page)[0].text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "board", raising=False)
+    url = "sqlite:///app.db" if store == "sqlite" else str(request.getfixturevalue("pg_empty"))
+    assert run_page(page, tmp_path, DB=url) == 6
+    sys.modules.pop("board", None)
+
+
 def test_the_pages_that_explain_run(tmp_path: Path) -> None:
     explained = sorted((DOCS / "explanation").glob("*.md"))
     for number, page in enumerate(explained):

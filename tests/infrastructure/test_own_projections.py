@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,12 +33,16 @@ from claude_tiu import (
     Tiu,
     connect,
 )
+from claude_tiu.infrastructure.migration import migrations_in
+from claude_tiu.infrastructure.own import TABLES
+from claude_tiu.infrastructure.postgresql.roles import apply_roles
 from claude_tiu.infrastructure.settings import Settings
 from claude_tiu.projections import Change, Insert, Kind, Projection, Recorded, Rows, Table, Update
 from tests.support.board import BOARD, CARDS, REFERRING, STOPS, migrate
 from tests.support.history import PROJECT, USER, create_user, uid
 from tests.support.stores import Backend, PostgreSQLBackend
 
+INFRASTRUCTURE = Path(__file__).resolve().parents[2] / "infrastructure"
 OTHER = uid("other project")
 TASK, SECOND = uid("a task"), uid("second task")
 
@@ -94,6 +101,7 @@ class TestKept:
             holder = board.holder()
             assert holder is not None
             assert holder.active
+            tiu.wait_for(8)
             assert tiu.projection("read_model").lag() == tiu.lag()
 
     def test_it_is_verified_rebuilt_and_verified(self, backend: Backend) -> None:
@@ -148,6 +156,19 @@ class TestKept:
             assert board.query("SELECT name FROM board_members") == []
             assert board.rebuild().swapped
             assert board.verify().equal
+
+    def test_what_nobody_can_know_any_more_is_no_drift(self, backend: Backend) -> None:
+        """Its tables have not come to the forgetting, and hold a name that the events cannot give."""
+        with opened(backend, BOARD) as tiu:
+            tiu.execute(create_user(user_id=USER))
+            tiu.projection("board").wait_for(1)
+        with connect(backend.url, project=False, projections=[BOARD]) as tiu:
+            tiu.execute(ForgetUser(user_id=USER))
+            report = tiu.projection("board").verify()
+            assert (report.equal, report.forgotten) == (True, (USER,))
+            assert tiu.projection("board").rebuild().swapped
+            tiu.projection("board").catch_up()
+            assert tiu.projection("board").verify().forgotten == ()
 
     def test_one_embedding_process_holds_one_connection_more_for_each(self, postgresql: PostgreSQLBackend) -> None:
         """Six, with ours: the projector of each waits on a connection of its own, and shares the pool."""
@@ -321,3 +342,69 @@ def test_what_is_no_question_is_refused(backend: Backend) -> None:
 def test_a_projection_that_was_not_brought_along_is_named(sqlite: Backend) -> None:
     with connect(sqlite.url, projections=[]) as tiu, pytest.raises(BadProjection, match="no projection 'board' here"):
         tiu.projection("board")
+
+
+def test_the_roles_have_the_rights_on_its_tables_that_they_have_on_ours(postgresql: PostgreSQLBackend) -> None:
+    migrate(postgresql, BOARD)
+    apply_roles(postgresql.url, [BOARD])
+    try:
+        rights = (
+            "SELECT tablename, tableowner, has_table_privilege('tiu_reader', tablename, 'SELECT'),"
+            " has_table_privilege('tiu_auditor', tablename, 'SELECT') FROM pg_tables WHERE tablename IN (?, ?, ?, ?)"
+            " ORDER BY tablename"
+        )
+        assert postgresql.on_reads(rights, "board_cards", "board_counts", "tasks", "task_state") == [
+            ("board_cards", "tiu_projector", True, True),
+            ("board_counts", "tiu_projector", False, True),
+            ("task_state", "tiu_projector", False, True),
+            ("tasks", "tiu_projector", True, True),
+        ]
+    finally:
+        apply_roles(postgresql.url, drop=True)
+
+
+@pytest.mark.parametrize("folder", ["postgresql/migrations", "sqlite/migrations/events", "sqlite/migrations/read"])
+def test_no_table_of_ours_can_be_taken(folder: str) -> None:
+    made = {
+        name
+        for one in migrations_in(folder)
+        for name in re.findall(r"^CREATE TABLE (?:IF NOT EXISTS )?(\w+)", one.up, re.M)
+    }
+    assert made
+    assert made - TABLES == set()
+
+
+KNOWING = {
+    "doctor.py": "tells of it, and then of the others",
+    "forgotten.py": "knows what stands in for what is personal in its rows",
+    "operations.py": "rolls its metrics up",
+    "own.py": "says whose names are taken",
+    "schemas.py": "says where its migrations are",
+    "tiu.py": "opens its read side, and asks it where no other is named",
+}
+"""What knows the read model or its tables, and why; audits of projects, the demo and the command line apart."""
+NAMING = {
+    "postgresql/shadow.py",
+    "sqlite/event_store.py",
+    "sqlite/generations.py",
+    "sqlite/read_store.py",
+    "sqlite/schema.py",
+    "sqlite/shadow.py",
+}
+"""What knows its name: the names of its files and of its schema leave it out, and it is meant where none is named."""
+
+
+def test_what_keeps_tables_knows_no_projection_by_its_name() -> None:
+    """Ours are written with nothing that a service's own could not use."""
+    known = dict[str, set[str]]()
+    for path in sorted(INFRASTRUCTURE.rglob("*.py")):
+        name = str(path.relative_to(INFRASTRUCTURE))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                ("projections.read_model", "projections.tables")
+            ):
+                known.setdefault(name, set()).update(alias.name for alias in node.names)
+    elsewhere = {name: names for name, names in known.items() if not name.startswith(("audit/", "cli/", "demo/"))}
+    assert elsewhere.keys() == KNOWING.keys() | NAMING
+    assert [name for name in NAMING if known[name] != {"NAME"}] == []
+    assert known.keys().isdisjoint({"audit/verify.py", "audit/writers.py", "audit/side_by_side.py"})
