@@ -12,6 +12,7 @@ except ImportError:
 
     raise MissingExtra("claude_tiu.testing needs Hypothesis: pip install 'claude-tiu[test-kit]'") from None
 
+from .checking import check_projection
 from .histories import histories
 from .history import History
 from .names import AT, uid
@@ -26,6 +27,7 @@ __all__ = [
     "History",
     "ThenRows",
     "When",
+    "check_projection",
     "commands",
     "events",
     "given",

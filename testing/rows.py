@@ -15,12 +15,20 @@ from uuid import UUID
 from ..domain.messages import Recorded
 from ..projections.projection import Change, Delete, Insert, Kind, Operation, Projection, Row, Table, Update
 from .exact import exactly
-from .history import line_of
+from .history import History, line_of
 from .operations import OPERATIONS, InMemory, Tables
 
 
 class BrokenProjection(AssertionError):
-    """A projection does what it may not: its tables would not be the same when they are rebuilt."""
+    """A projection does what it may not: its tables would not be the same when they are rebuilt.
+
+    `history` is the one in which it does, where a check found it.
+    """
+
+    history: History | None = None
+
+    def __str__(self) -> str:
+        return super().__str__() + (f"\nin this history:\n{self.history}" if self.history else "")
 
 
 class Projected:
@@ -158,6 +166,10 @@ class Projected:
             raise BrokenProjection(f"a delete of the row {key} of {table.name}, which is not there")
 
     # What is there then
+
+    def by_key(self) -> dict[str, dict[str, Row]]:
+        """Return every row of every table, by the text of its key."""
+        return {name: {str(key): row for key, row in rows.items()} for name, rows in self.tables.items()}
 
     def require_rows(self, table: str, expected: Sequence[Row]) -> None:
         """Raise AssertionError unless a table has exactly these rows, in the columns that they name."""

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from claude_tiu.projections.read_model import READ_MODEL
+from claude_tiu.testing.elsewhere import YEARS
 from tests.support.every_table import tell_all
 from tests.support.replaying import tables_in
-from tests.support.same_bytes import YEARS
 from tests.support.stores import Backend, place_of
 
 ROOT = Path(__file__).parents[2]

@@ -4,49 +4,20 @@ from __future__ import annotations
 
 import datetime
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Self
 
 from claude_tiu.infrastructure.audit.replay import replay
 from claude_tiu.infrastructure.projector import Projector
 from claude_tiu.projections.read_model import READ_MODEL
+from claude_tiu.testing.elsewhere import set_clocks_ahead
 from tests.support.replaying import log_up_to
 from tests.support.stores import Backend, PostgreSQLBackend, SQLiteBackend
-
-REAL = datetime.datetime
-YEARS = 100
-
-
-class LikeReal(type):
-    """Every real time is an instance."""
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, REAL)
-
-
-class LaterTime(REAL, metaclass=LikeReal):
-    """A clock that is a hundred years ahead."""
-
-    @classmethod
-    def now(cls, tz: datetime.tzinfo | None = None) -> Self:
-        now: Any = REAL.now(tz)
-        return now.replace(year=now.year + YEARS)  # type: ignore[no-any-return]
-
-
-def set_clocks_ahead() -> None:
-    """Give this process's code another clock, wherever it looks for one."""
-    real = time.time
-    time.time = lambda: real() + YEARS * 365 * 86_400
-    for name, module in list(sys.modules.items()):
-        if name.startswith("claude_tiu") and vars(module).get("datetime") is REAL:
-            vars(module)["datetime"] = LaterTime
 
 
 def main(name: str, place: str, path: str, batch_size: str) -> None:
     """Replay the log of a backend into a file, and make its own tables anew; print the year that this process has."""
-    set_clocks_ahead()
+    set_clocks_ahead("claude_tiu")
     backend: Backend = SQLiteBackend(Path(place)) if name == "sqlite" else PostgreSQLBackend(place)
     with closing(backend):
         events = backend.events()
