@@ -112,7 +112,7 @@ def ours(url: str, tasks: Sequence[UUID], threads: int, *, warm: bool) -> float:
 
     with connect(url, project=False) as tiu:
         if warm:
-            _load_all(tiu, tasks)
+            load_all(tiu, tasks)
         return rate(len(tasks), lambda: execute(0)) if threads == 1 else in_threads(threads, execute)
 
 
@@ -121,7 +121,7 @@ def awaited(url: str, tasks: Sequence[UUID]) -> float:
 
     async def execute() -> float:
         async with aconnect(url, project=False) as tiu:
-            await asyncio.to_thread(_load_all, tiu.sync, tasks)
+            await asyncio.to_thread(load_all, tiu.sync, tasks)
             room = asyncio.Semaphore(AWAITED)
 
             async def one(task_id: UUID) -> None:
@@ -135,7 +135,7 @@ def awaited(url: str, tasks: Sequence[UUID]) -> float:
     return asyncio.run(execute())
 
 
-def _load_all(tiu: Tiu, tasks: Sequence[UUID]) -> None:
+def load_all(tiu: Tiu, tasks: Sequence[UUID]) -> None:
     for first in range(0, len(tasks), TOLD_AT_ONCE):
         tiu.execute_all([claim_of(task_id) for task_id in tasks[first : first + TOLD_AT_ONCE]])
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.benchmarks import append, auditing, commands, growth, live, projecting, service, verifying
+from tests.benchmarks import append, auditing, commands, growth, live, observing, projecting, service, verifying
 from tests.benchmarks.measuring import Place, Report
 from tests.support.postgres_server import find_bindir, temporary_server
 
@@ -33,6 +33,7 @@ BENCHMARKS = {
     "catch-up": Benchmark(projecting.catch_up, projecting.CATCH_UP_SIZES),
     "live": Benchmark(live.run, live.SIZES),
     "commands": Benchmark(commands.run, commands.SIZES),
+    "observing": Benchmark(observing.run, observing.SIZES),
     "demo": Benchmark(service.demo, service.DEMO_SIZES),
     "connections": Benchmark(service.connections, service.CONNECTIONS_SIZES),
     "growth-append": Benchmark(growth.append, growth.SIZES),
