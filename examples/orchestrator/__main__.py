@@ -73,7 +73,7 @@ def main() -> None:
         migrate_up(chosen.database)
         with socket.create_server((chosen.host, chosen.port)) as listening:
             asyncio.run(run(chosen, listening))
-    except (TiuError, OSError) as error:
+    except (TiuError, OSError, OverflowError) as error:  # the last: no such port
         sys.exit(f"orchestrator: {error}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import os
 import re
@@ -20,10 +21,11 @@ import httpx
 import pytest
 
 import claude_tiu
-from claude_tiu import CompleteProject, connect
+from claude_tiu import ClaimNextTask, CompleteProject, PutBackTask, aconnect, connect
 from claude_tiu.infrastructure.settings import sqlite_url
-from examples.orchestrator.validating import look_at
-from examples.orchestrator.working import made
+from examples.orchestrator.seeding import CREW, PROJECT, seed
+from examples.orchestrator.validating import SUBSCRIPTION, look_at
+from examples.orchestrator.working import Worker, made
 from tests.support.postgres_server import database_url, new_database
 from tests.support.stores import BACKENDS
 
@@ -215,6 +217,17 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def test_an_event_that_is_delivered_again_is_validated_once(service: Service, project: str) -> None:
+    with connect(service.database, project=False) as tiu:
+        tiu.catch_up()
+        reports = tiu.read.reports(UUID(project))
+        end = tiu.subscriptions()[0].position
+        tiu.rewind_subscription(SUBSCRIPTION, 0)
+        wait_until(lambda: tiu.subscriptions()[0].position >= end)
+        tiu.catch_up()
+        assert tiu.read.reports(UUID(project)) == reports
+
+
 def test_refusals_are_problems_with_the_code_of_the_rule(service: Service) -> None:
     id_ = service.create("Refused").json()["id"]
     with connect(service.database, project=False) as tiu:  # another process of the same database
@@ -273,11 +286,40 @@ def test_it_stops_by_sigterm_with_open_streams_and_gives_back_what_its_agents_ho
         asked = time.monotonic()
         service.process.wait(PATIENCE)
         assert time.monotonic() - asked < SLOW / 2
+    asyncio.run(seeded_again(database))
     with connect(database) as tiu:
         tiu.catch_up()
         assert {row.status for row in tiu.read.assignments(UUID(project))} == {"released"}
         assert {task.status for task in tiu.read.tasks(UUID(project))} == {"pending"}
         assert len(tiu.read.projects()) == 1
+
+
+async def seeded_again(database: str) -> None:
+    async with aconnect(database) as tiu:
+        await seed(tiu)
+
+
+def test_an_agent_gives_back_what_it_held_when_the_service_was_killed_and_goes_on_where_a_task_is_taken_from_it(
+    tmp_path: Path,
+) -> None:
+    async def story() -> list[str]:
+        agent, stopping = CREW[0], asyncio.Event()
+        async with aconnect(sqlite_url(tmp_path / "orchestrator.db")) as tiu:
+            await seed(tiu)
+            claim = ClaimNextTask(agent_id=agent.id, project_id=PROJECT)
+            held = await tiu.execute(claim)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(Worker(tiu, agent, 0.1, stopping).run())
+                while (await tiu.get(held.id)).claimed < 20:  # it was given back, and claimed again
+                    await asyncio.sleep(0.01)
+                await tiu.execute(PutBackTask(task_id=held.id))
+                while (await tiu.get(held.id)).status != "completed":
+                    await asyncio.sleep(0.01)
+                stopping.set()
+            await tiu.catch_up()
+            return [row.status for row in await tiu.read.assignments(PROJECT) if row.task_id == held.id]
+
+    assert asyncio.run(asyncio.wait_for(story(), PATIENCE)) == ["completed", "released", "released"]
 
 
 def test_a_function_that_does_nothing_is_found_whatever_the_file_claims() -> None:
