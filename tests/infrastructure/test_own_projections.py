@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,23 +24,30 @@ from claude_tiu import (
     ForgetUser,
     InvalidQuery,
     MigrationChanged,
+    MigrationFailed,
     NotMigrated,
     ProjectionFailed,
     ReadSide,
+    RebuildRefused,
     StartTask,
     TablesDiffer,
+    TaskAdded,
     TaskCompleted,
     Tiu,
     connect,
+    read_migrations,
 )
+from claude_tiu.infrastructure import migrations
 from claude_tiu.infrastructure.migration import migrations_in
 from claude_tiu.infrastructure.own import TABLES
 from claude_tiu.infrastructure.postgresql.roles import apply_roles
-from claude_tiu.infrastructure.settings import Settings
+from claude_tiu.infrastructure.settings import Settings, database
+from claude_tiu.infrastructure.shadows import shadow_of
 from claude_tiu.projections import Change, Insert, Kind, Projection, Recorded, Rows, Table, Update
+from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.board import BOARD, CARDS, REFERRING, STOPS, migrate
 from tests.support.history import PROJECT, USER, create_user, uid
-from tests.support.stores import Backend, PostgreSQLBackend
+from tests.support.stores import VERSIONS, Backend, PostgreSQLBackend
 
 INFRASTRUCTURE = Path(__file__).resolve().parents[2] / "infrastructure"
 OTHER = uid("other project")
@@ -121,6 +128,22 @@ class TestKept:
             tiu.execute(StartTask(task_id=SECOND))
             assert board.catch_up() == 1
             assert board.verify().equal
+
+    def test_its_rebuild_goes_beside_one_of_ours(self, backend: Backend) -> None:
+        with opened(backend, BOARD) as tiu:
+            begin(tiu)
+            board = tiu.projection("board")
+            board.wait_for(5)
+            where, settings = database(backend.url, Settings()), Settings()
+            with closing(shadow_of(where, READ_MODEL, settings)) as ours, ours.alone():
+                ours.make()
+                assert board.rebuild().swapped
+                refused = pytest.raises(RebuildRefused, match="another rebuild is at work")
+                with closing(shadow_of(where, BOARD, settings)) as own, own.alone(), refused:
+                    board.rebuild()
+                assert ours.stands()
+                assert ours.drop()
+            assert cards(board) == {"Ünïcödé": False, "T": False}
 
     def test_what_is_spoilt_is_found_and_replaced_where_it_is_accepted(self, backend: Backend) -> None:
         with opened(backend, BOARD) as tiu:
@@ -285,6 +308,95 @@ class TestMigrated:
 
 
 NO_EVENT: Any = {StartTask: lambda *_: ()}
+
+
+FILES = {
+    "postgresql/001_cards.up.sql": "CREATE TABLE short_cards (id UUID PRIMARY KEY, name TEXT NOT NULL);",
+    "postgresql/001_cards.down.sql": "DROP TABLE short_cards;",
+    "postgresql/002_an_index.up.sql": "CREATE INDEX short_cards_name ON short_cards (name);",
+    "postgresql/002_an_index.down.sql": "DROP INDEX short_cards_name;",
+    "sqlite/001_cards.up.sql": "CREATE TABLE short_cards (id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL) STRICT;",
+    "sqlite/001_cards.down.sql": "DROP TABLE short_cards;",
+    "sqlite/002_an_index.up.sql": "CREATE INDEX short_cards_name ON short_cards (name);",
+    "sqlite/002_an_index.down.sql": "DROP INDEX short_cards_name;",
+}
+
+
+class TestMigrationsOfItsOwn:
+    """A service's files, as ours are."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        for name, text in FILES.items():
+            (tmp_path / "short" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "short" / name).write_text(text, encoding="utf-8")
+        return tmp_path / "short"
+
+    def projection(self, folder: Path) -> Projection:
+        def added(recorded: Recorded, event: Any, rows: Rows) -> Iterator[Change]:
+            yield Insert("short_cards", {"id": recorded.stream_id, "name": event.name})
+
+        table = Table("short_cards", "id", {"id": Kind.UUID, "name": Kind.TEXT})
+        return Projection("short", 1, (table,), {TaskAdded: added}, migrations=read_migrations(folder))
+
+    def test_are_applied_and_recorded_beside_ours(self, backend: Backend, folder: Path) -> None:
+        short = self.projection(folder)
+        where = database(backend.url, Settings())
+        assert migrate(backend, short)[-2:] == ["short/001", "short/002"]
+        found = {step.version: step for step in migrations.status(where, projections=[short])}
+        assert found["short/002"].description == "an index"
+        assert found["short/002"].applied_at is not None
+        assert [step.version for step in migrations.status(where)] == VERSIONS, "who does not know it is not told"
+
+    def test_its_index_is_there_after_a_rebuild(self, backend: Backend, folder: Path) -> None:
+        short = self.projection(folder)
+        with opened(backend, short) as tiu:
+            begin(tiu)
+            side = tiu.projection("short")
+            side.wait_for(5)
+            assert side.rebuild().swapped
+            assert side.verify().equal
+            catalogue = "sqlite_master" if backend.name == "sqlite" else "pg_indexes"
+            column = "name" if backend.name == "sqlite" else "indexname"
+            asked = f"SELECT {column} AS name FROM {catalogue} WHERE {column} = 'short_cards_name'"
+            assert side.query(asked) == [{"name": "short_cards_name"}]
+
+    def test_undoing_one_empties_its_tables_and_they_are_filled_again(self, backend: Backend, folder: Path) -> None:
+        short = self.projection(folder)
+        with opened(backend, short) as tiu:
+            begin(tiu)
+            tiu.projection("short").wait_for(5)
+        where = database(backend.url, Settings())
+        assert migrations.down(where, to="short/001", projections=[short]) == ["short/002"]
+        with pytest.raises(NotMigrated, match="lacks migration short/002"):
+            connect(backend.url, projections=[short])
+        with opened(backend, short) as tiu:
+            tiu.projection("short").wait_for(5)
+            assert tiu.projection("short").verify().rows == 2
+        assert migrations.down(where, to="short/0", projections=[short])[:2] == ["short/002", "short/001"]
+        migrations.require_migrated(where)
+
+    def test_one_that_reads_differently_by_now_is_refused(self, backend: Backend, folder: Path) -> None:
+        migrate(backend, self.projection(folder))
+        (folder / backend.name / "002_an_index.up.sql").write_text("SELECT 1;", encoding="utf-8")
+        with pytest.raises(MigrationChanged, match="migration short/002 was applied with other contents"):
+            connect(backend.url, projections=[self.projection(folder)])
+
+    def test_a_folder_without_any_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(BadProjection, match="has no migrations: they are postgresql/"):
+            read_migrations(tmp_path)
+
+    def test_one_that_fails_leaves_nothing(self, backend: Backend, folder: Path) -> None:
+        (folder / backend.name / "002_an_index.up.sql").write_text(
+            "CREATE INDEX i ON nowhere (name);", encoding="utf-8"
+        )
+        with pytest.raises(MigrationFailed, match="migration short/002 could not be applied"):
+            migrate(backend, self.projection(folder))
+        where = database(backend.url, Settings())
+        lacking = [
+            one.version for one in migrations.status(where, projections=[self.projection(folder)]) if not one.applied_at
+        ]
+        assert lacking == ["short/002"]
 
 
 @pytest.mark.parametrize(
