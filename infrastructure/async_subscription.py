@@ -55,14 +55,16 @@ class AsyncSubscription(Generic[E]):
         """Raises what a Subscription does."""
         consumer, threads = self._consumer, Threads(1)
         try:
-            await to_its_end(threads.ask(consumer.open))
+            opened = threads.ask(consumer.open)
             try:
+                await to_its_end(opened)
                 while (taken := await threads.ask(consumer.next)) is not None:
                     with consumer.observing.delivery(consumer.name, taken.row):
                         yield delivery_of(AsyncDelivery, consumer, taken, _threads=threads)
             finally:
-                consumer.interrupt()
-                await to_its_end(threads.ask(consumer.close))
+                if opened.exception() is None:  # else it is another iteration's
+                    consumer.interrupt()
+                    await to_its_end(threads.ask(consumer.close))
         finally:
             threads.end()
 

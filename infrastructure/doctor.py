@@ -18,6 +18,7 @@ from ..projections.projection import Projection
 from ..projections.read_model import READ_MODEL
 from . import migrations
 from .checkpoints import Lag, Standing
+from .consumers import Consumers, SubscriptionStatus, subscriptions_of
 from .errors import BadSettings, NotMigrated
 from .leases import Holder
 from .own import own_projections
@@ -29,7 +30,7 @@ from .shadows import shadow_of
 from .sqlite import monitor as sqlite
 from .sqlite.generations import read_path
 from .sqlite.schema import SQLiteFile
-from .tiu import open_stores
+from .tiu import open_events, open_stores
 
 MOVING_SECONDS = 2 * POLL_SECONDS
 """How long tables that are behind may stand still before that is wrong: a projector looks once in POLL_SECONDS."""
@@ -101,6 +102,24 @@ class RebuildCheck(Check):
 
 
 @dataclass(frozen=True)
+class SubscriptionFound:
+    name: str
+    position: int
+    behind: int
+    """How many events it has not looked at."""
+    active: str | None
+    """Which process consumes it."""
+    refused: str | None
+
+
+@dataclass(frozen=True)
+class SubscriptionsCheck(Check):
+    """Whether each subscription has all, or somebody consumes it."""
+
+    found: Sequence[SubscriptionFound] = ()
+
+
+@dataclass(frozen=True)
 class Report:
     ok: bool
     """Whether everything was checked, and is well."""
@@ -110,6 +129,7 @@ class Report:
     migrations: MigrationsCheck
     lag: LagCheck
     rebuild: RebuildCheck
+    subscriptions: SubscriptionsCheck
     projections: Sequence[LagCheck] = ()
     """Of the service's own projections: how far they are, and whether a rebuild of one has stopped."""
 
@@ -128,6 +148,7 @@ def examine(url: str | None = None) -> Report:
     migrated = MigrationsCheck(None, "not checked: the database was not reached")
     lag = LagCheck(None, "not checked: the database was not reached")
     rebuild = RebuildCheck(None, "not checked: the database was not reached")
+    subscriptions = SubscriptionsCheck(None, "not checked: the database was not reached")
     if where is not None:
         reached = _reached(where, settings)
     projections: list[LagCheck] = []
@@ -135,9 +156,11 @@ def examine(url: str | None = None) -> Report:
         migrated = _migrated(where, settings, own or ())
         lag = _lag(where, settings, migrated, READ_MODEL)
         rebuild = _rebuild(where, settings, READ_MODEL)
+        subscriptions = _subscriptions(where, settings, migrated)
         projections = [_own(where, settings, migrated, projection) for projection in own or ()]
-    ok = all(check.ok for check in (configured, reached, migrated, lag, rebuild, *projections))
-    return Report(ok, None if where is None else str(where), configured, reached, migrated, lag, rebuild, projections)
+    checks = (configured, reached, migrated, lag, rebuild, subscriptions)
+    ok = all(check.ok for check in (*checks, *projections))
+    return Report(ok, None if where is None else str(where), *checks, projections)
 
 
 def _attempt(check: Callable[[], Found]) -> tuple[Found | None, str | None]:
@@ -282,8 +305,12 @@ def _lag(where: Database, settings: Settings, migrated: MigrationsCheck, project
         refused=refused,
         parked=now.lag.parked,
         parked_since=now.lag.parked_since,
-        active=f"process {holder.pid} on {holder.host}" if holder and holder.active else None,
+        active=_active(holder),
     )
+
+
+def _active(holder: Holder | None) -> str | None:
+    return f"process {holder.pid} on {holder.host}" if holder and holder.active else None
 
 
 def _parked(lag: Lag) -> str | None:
@@ -308,6 +335,33 @@ def _standings(where: Database, settings: Settings, projection: Projection) -> t
             time.sleep(LOOK_SECONDS)
             now = projector.standing()
         return before, now, leases_of(events, reads, settings).holder(projection.name)
+
+
+def _subscriptions(where: Database, settings: Settings, migrated: MigrationsCheck) -> SubscriptionsCheck:
+    statuses, problem = _attempt(lambda: _statuses(where, settings))
+    if statuses is None:
+        if migrated.missing:
+            return SubscriptionsCheck(None, "not checked: the database lacks migrations")
+        return SubscriptionsCheck(False, problem)
+    found = [
+        SubscriptionFound(one.name, one.position, one.behind, _active(one.active), one.refused) for one in statuses
+    ]
+    problem = _joined([one.refused or _forsaken(one) for one in found])
+    return SubscriptionsCheck(problem is None, problem, found)
+
+
+def _forsaken(one: SubscriptionFound) -> str | None:
+    if one.behind <= 0 or one.active:
+        return None
+    return (
+        f"{one.name} is {one.behind} events behind, and nobody consumes it: is its service running? "
+        f"`tiu subscriptions remove {one.name}` forgets it"
+    )
+
+
+def _statuses(where: Database, settings: Settings) -> list[SubscriptionStatus]:
+    with closing(open_events(where, settings)) as events:
+        return Consumers(events, subscriptions_of(events, settings)).statuses()
 
 
 def _rebuild(where: Database, settings: Settings, projection: Projection) -> RebuildCheck:

@@ -35,6 +35,7 @@ def _print(report: Report) -> None:
         ("lag", report.lag, _of_lag(report.lag)),
         ("rebuild", report.rebuild, iter(())),
         *((f"lag of {own.projection}", own, _of_lag(own)) for own in report.projections),
+        ("subscriptions", report.subscriptions, _of_subscriptions(report)),
     ]
     rows = [(name, shown(check.ok), "; ".join(filter(None, [check.problem, *told]))) for name, check, told in checks]
     print_table("Checks", ["check", "well", "found"], rows)
@@ -62,3 +63,8 @@ def _of_lag(lag: LagCheck) -> Iterator[str]:
     if lag.position is not None:
         yield f"{lag.projection} at position {lag.position} of {lag.last_position}, {lag.behind} behind"
         yield f"active: {lag.active}" if lag.active else "no projector is active"
+
+
+def _of_subscriptions(report: Report) -> Iterator[str]:
+    if report.subscriptions.found:
+        yield ", ".join(f"{one.name} at position {one.position}" for one in report.subscriptions.found)

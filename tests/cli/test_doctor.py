@@ -64,7 +64,8 @@ class TestAllIsWell:
         before = contents(shared)
         report = well("--db", shared.url)
 
-        assert list(report) == ["ok", "db", "settings", "database", "migrations", "lag", "rebuild", "projections"]
+        checks = ["settings", "database", "migrations", "lag", "rebuild", "subscriptions", "projections"]
+        assert list(report) == ["ok", "db", *checks]
         assert verdicts(report) == [True] * 4
         assert report["settings"]["named_by"] == "--db"
         assert report["migrations"]["applied"] == VERSIONS
