@@ -15,6 +15,7 @@ except ImportError:
 from .checking import check_projection
 from .histories import histories
 from .history import History
+from .model.machine import machine_for
 from .names import AT, uid
 from .rows import BrokenProjection
 from .scenario import Given, ThenRows, When, given
@@ -32,5 +33,6 @@ __all__ = [
     "events",
     "given",
     "histories",
+    "machine_for",
     "uid",
 ]

@@ -241,7 +241,7 @@ class _Crashing:
 
 def rows_of(reads: ReadStore, table: Table) -> dict[str, Row]:
     """Return every row of a table as it is stored, by key, in Python's terms."""
-    found = reads.query(f"SELECT {table.key} AS id FROM {table.name}", {})  # noqa: S608 - names of a description
+    found = reads.query(f"SELECT {table.key} AS id FROM {table.name}", {})
     keys: Collection[UUID] = [UUID(str(row["id"])) for row in found]
     rows = reads.rows(table, keys)
     return {str(row[table.key]): {name: fitting(table, name, row[name]) for name in row} for row in rows}

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import claude_tiu
 from claude_tiu import Command, Refused
-from tests.model.machine import batch_sizes
+from claude_tiu.testing.model.machine import batch_sizes
 from tests.model.stores import PostgreSQL, SQLite, Store, exactly
 from tests.support.history import START, USER, create_user, uid
 

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.model import commands
-from tests.model.machine import ask_store, assert_same_tables, batch_sizes, fitted, machine_on
+from claude_tiu.testing.model import commands
+from claude_tiu.testing.model.machine import ask_store, assert_same_tables, batch_sizes, fitted, machine_on
+from claude_tiu.testing.model.world import World
 from tests.model.stores import ALL_TABLES, PostgreSQL, SQLite, exactly
-from tests.model.world import World
 
 FEWER = settings(max_examples=max(4, settings().max_examples // 10), suppress_health_check=list(HealthCheck))
 

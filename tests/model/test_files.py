@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from claude_tiu import CreateProject, CreateUser
-from tests.model.commands import NASTY, PROJECTS, START, USERS, free_json, near_times, percentages
-from tests.model.door import micro_percents, normal_json
-from tests.model.machine import ask_store, batch_sizes
-from tests.model.model import Asked
+from claude_tiu.testing.model.commands import NASTY, PROJECTS, START, USERS, free_json, near_times, percentages
+from claude_tiu.testing.model.door import micro_percents, normal_json
+from claude_tiu.testing.model.machine import ask_store, batch_sizes
+from claude_tiu.testing.model.model import Asked
 from tests.model.stores import PostgreSQL, SQLite, Store, exactly
 
 HASH = "$2b$12$" + "./ABCxyz0" * 5 + "./ABCxyz"

@@ -18,7 +18,7 @@ from claude_tiu import Command, DiscardParkedEvents, Refused
 from claude_tiu.domain.retention import RETENTION_ID
 from claude_tiu.infrastructure.projector import Projector
 from claude_tiu.projections.read_model import READ_MODEL
-from tests.model.machine import batch_sizes
+from claude_tiu.testing.model.machine import batch_sizes
 from tests.model.stores import PostgreSQL, SQLite, Store
 from tests.support.keeping import KINDS, PASSES, Move, drawn, history
 from tests.support.poison import Poisoned

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from claude_tiu import Command, Refused
 from claude_tiu.infrastructure.mapper import decode
 from claude_tiu.projections.read_model import READ_MODEL
-from tests.model.machine import batch_sizes
+from claude_tiu.testing.model.machine import batch_sizes
 from tests.model.stores import PostgreSQL, SQLite, Store, exactly
 from tests.projections.operating import Operated
 from tests.support.keeping import KINDS, PASSES, Move, drawn, history

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import claude_tiu
 from claude_tiu import Command, CreateProject, Refused
-from tests.model.machine import batch_sizes
+from claude_tiu.testing.model.machine import batch_sizes
 from tests.model.stores import PostgreSQL, SQLite, Store, exactly
 from tests.support.history import PASSWORD_HASH, START, uid
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.model import commands
-from tests.model.machine import ask_store, batch_sizes, fitted
+from claude_tiu.testing.model import commands
+from claude_tiu.testing.model.machine import ask_store, batch_sizes, fitted
+from claude_tiu.testing.model.world import World
 from tests.model.stores import PostgreSQL, SQLite
-from tests.model.world import World
 
 FEWER = settings(max_examples=max(6, settings().max_examples // 10), suppress_health_check=list(HealthCheck))
 

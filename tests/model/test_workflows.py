@@ -33,7 +33,7 @@ from claude_tiu import (
 )
 from claude_tiu.projections.projection import Kind
 from claude_tiu.projections.read_model import READ_MODEL
-from tests.model.machine import batch_sizes
+from claude_tiu.testing.model.machine import batch_sizes
 from tests.model.stores import PostgreSQL, SQLite, Store, exactly
 from tests.support.flows import flows
 from tests.support.history import PROJECT, USER, create_user, uid

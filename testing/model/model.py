@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any, NamedTuple, NoReturn
 from uuid import UUID, uuid5
 
-from tests.model.door import STANDARD_METRICS, Invalid, let_in
-from tests.model.world import FULL, Answer, Dependency, Issue, Owned, Run, Task, World, event_id
+from .door import STANDARD_METRICS, Invalid, let_in
+from .world import FULL, Answer, Dependency, Issue, Owned, Run, Task, World, event_id
 
 BINDING = ("blocks", "requires")
 ENVELOPE = ("command_id", "actor", "correlation_id", "causation_id", "expected_version")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-import claude_tiu
-from claude_tiu import InvalidCommand, Refused
-from claude_tiu.domain.registry import command_json, parse_command
-from tests.model import commands
-from tests.model.model import TASK_MOVES, Asked, Refusal, execute
-from tests.model.stores import Store, exactly
-from tests.model.world import Answer, World
+from ...domain.errors import InvalidCommand, Refused
+from ...domain.registry import COMMANDS, command_json, parse_command
+from ...infrastructure.settings import sqlite_url
+from ...infrastructure.tiu import Tiu, connect
+from ..exact import exactly
+from . import commands
+from .model import TASK_MOVES, Asked, Refusal, execute
+from .store import OpenStore, Store
+from .world import Answer, World
 
 Outcome = list[Answer] | frozenset[str]
 """The answers of a unit; or the codes of the rules that may be named for its refusal."""
@@ -28,7 +33,7 @@ batch_sizes = st.sampled_from([1, 2, 3, 5, 8, 1_000])
 def ask_store(store: Store, unit: Sequence[Asked]) -> list[Answer] | str:
     """Give a unit to a store: its answers, or the code of its refusal."""
     try:
-        built = [getattr(claude_tiu, asked.name)(**asked.fields) for asked in unit]
+        built = [COMMANDS[asked.name](**asked.fields) for asked in unit]
         return [Answer(*answer) for answer in store.tiu.execute_all(built)]
     except (InvalidCommand, Refused) as refusal:
         return refusal.code
@@ -218,7 +223,7 @@ class Machine(RuleBasedStateMachine):
     def as_json(self, command: Asked) -> None:
         """Commands are data: through JSON and back, they are the same."""
         try:
-            built = getattr(claude_tiu, command.name)(**command.fields)
+            built = COMMANDS[command.name](**command.fields)
         except InvalidCommand:
             return
         assert parse_command(command_json(built)) == built
@@ -258,3 +263,22 @@ def machine_on(new_store: Callable[[], Store]) -> Any:
     return type(
         f"MachineOn{getattr(new_store, '__name__', 'Store')}", (Machine,), {"new_store": staticmethod(new_store)}
     )
+
+
+def machine_for(opened: Callable[[], AbstractContextManager[Tiu]] | None = None) -> type[RuleBasedStateMachine]:
+    """Return a state machine of Hypothesis that gives any commands to a store and to a model of the rules, and holds
+    answers, refusals and every row of the main tables of the one against the other.
+
+    `opened` gives a connection to an empty, migrated database, made with project=False; it is closed at the end of each
+    run, and what it leaves is `opened`'s to remove. Without, it is a new SQLite file. Run it with
+    `hypothesis.stateful.run_state_machine_as_test(machine_for(...))`, or as a test: `machine_for(...).TestCase`.
+    """
+    found: type[RuleBasedStateMachine] = machine_on(lambda: OpenStore(opened or new_sqlite))
+    return found
+
+
+@contextmanager
+def new_sqlite() -> Iterator[Tiu]:
+    """Give a connection to a new database in a temporary folder."""
+    with TemporaryDirectory(prefix="tiu-") as folder, connect(sqlite_url(Path(folder, "tiu.db")), project=False) as tiu:
+        yield tiu

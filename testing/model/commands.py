@@ -10,8 +10,8 @@ from uuid import UUID, uuid5
 
 from hypothesis import strategies as st
 
-from tests.model.door import ENUMERATIONS, INT32_MAX
-from tests.model.model import ISSUE_MOVES, PROJECT_MOVES, TASK_MOVES, Asked
+from .door import ENUMERATIONS, INT32_MAX
+from .model import ISSUE_MOVES, PROJECT_MOVES, TASK_MOVES, Asked
 
 Strategy = st.SearchStrategy[Any]
 

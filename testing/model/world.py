@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
-from tests.model.door import INT32_MAX, ISSUE_TYPES, SEVERITIES, STANDARD_METRICS
+from .door import INT32_MAX, ISSUE_TYPES, SEVERITIES, STANDARD_METRICS
 
 FULL = 10**8
 """100 percent, in micro-percents."""
