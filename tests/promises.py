@@ -14,14 +14,14 @@ from typing import Any
 import typer
 
 import claude_tiu
-from claude_tiu import TiuError, testing
+from claude_tiu import TiuError, projections, testing
 from claude_tiu.domain.registry import COMMANDS, EVENTS
 from claude_tiu.infrastructure import migrations
 from claude_tiu.infrastructure.cli.app import app
 from claude_tiu.infrastructure.settings import Settings, sqlite_url
 from claude_tiu.infrastructure.sqlite.generations import read_path
 from claude_tiu.projections.tables import READ_TABLES
-from tests.docs.python_reference import REACHED, fields_of, signature_of
+from tests.docs.python_reference import ALIASES, REACHED, fields_of, signature_of
 
 PROMISES = Path(__file__).parent / "golden" / "promises.json"
 
@@ -32,6 +32,7 @@ def present() -> Promises:
     """Return what is there: by kind, a name and what it is."""
     return {
         "python": dict(_described({name: getattr(claude_tiu, name) for name in claude_tiu.__all__} | REACHED)),
+        "projections": dict(_described({name: getattr(projections, name) for name in projections.__all__})),
         "testing": dict(_described({name: getattr(testing, name) for name in testing.__all__})),
         "commands": {name: _schema(model.model_json_schema()) for name, model in COMMANDS.items()},
         "events": {topic: _schema(model.model_json_schema()) for topic, model in EVENTS.items()},
@@ -49,7 +50,7 @@ def _described(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         elif inspect.isclass(value) and issubclass(value, claude_tiu.Command | claude_tiu.Event | TiuError):
             yield name, "class"
         elif not inspect.isclass(value):
-            yield name, type(value).__name__
+            yield name, "type" if name in ALIASES else type(value).__name__
         else:
             yield name, fields_of(value) | dict(_methods(value))
 

@@ -27,7 +27,7 @@ from tests.docs.markdown import code, page, prose, table
 from tests.docs.meanings import SETTINGS, TABLES
 from tests.docs.messages_reference import commands_page, events_page
 from tests.docs.observability_reference import observability_page
-from tests.docs.python_reference import python_page, testing_page
+from tests.docs.python_reference import projections_page, python_page, testing_page
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
@@ -241,6 +241,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "observability.md": observability_page,
     "python.md": python_page,
+    "projections.md": projections_page,
     "testing.md": testing_page,
 }
 

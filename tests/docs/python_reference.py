@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from enum import Enum
 from typing import Any
 
 import claude_tiu
+import claude_tiu.projections
 import claude_tiu.testing
 from claude_tiu import Command, Event, TiuError
 from claude_tiu.infrastructure.audit.as_of import AsOf
@@ -17,6 +19,14 @@ from tests.docs.markdown import code, page, prose
 
 REACHED: dict[str, type] = {"Queries": Queries, "AsOf": AsOf, "Monitor": Monitor, "Lag": Lag}
 """What is no public name, but what public ones lead to."""
+
+
+ALIASES = {
+    "Change": "an `Insert`, an `Update`, a `Delete` or an `Operation`",
+    "Handler": "a function of (`Recorded`, the event, `Rows`) that gives changes, in order",
+    "Row": "a mapping of columns to values",
+}
+"""The names of types that are no classes."""
 
 
 def python_page() -> str:
@@ -50,6 +60,22 @@ def testing_page() -> str:
     )
 
 
+def projections_page() -> str:
+    """Return docs/reference/projections.md."""
+    values = {name: getattr(claude_tiu.projections, name) for name in claude_tiu.projections.__all__}
+    functions = {name: value for name, value in values.items() if inspect.isfunction(value)}
+    classes = {name: value for name, value in values.items() if inspect.isclass(value)}
+    assert values.keys() == functions.keys() | classes.keys() | ALIASES.keys()
+    return page(
+        "Projections",
+        "`import claude_tiu.projections` gives what a projection of a service's own is written with: ours are written "
+        "with the same. [How to write one](../how-to/write-a-projection.md) shows it at work.",
+        *(f"## {name}\n\n{_called(name, value)}" for name, value in functions.items()),
+        *(f"## {name}\n\n{_described(value)}" for name, value in classes.items()),
+        "## Types\n\n" + "\n".join(f"- {code(name)}: {says}" for name, says in ALIASES.items()),
+    )
+
+
 def _has_its_own_page(value: Any) -> bool:
     return inspect.isclass(value) and issubclass(value, Command | Event | TiuError)
 
@@ -64,6 +90,8 @@ def _described(kind: type) -> str:
 
 def members_of(kind: type) -> Iterator[str]:
     """Yield a public class's fields, properties and methods, each as a line of a list."""
+    if issubclass(kind, Enum):
+        yield from (f"- {code(name)}" for name in kind.__members__)
     for name, text in fields_of(kind).items():
         yield "- " + code(f"{name}: {text}")
     for name, value in sorted(vars(kind).items()):
