@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from ..domain.errors import Refused
 from ..domain.messages import Command
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # they are told of, and tell
     from .event_store import EventRow, Log, LogEvent, Outcome, Unit
     from .rebuild import RebuildReport
 
+T = TypeVar("T")
 Became = Literal["accepted", "repeated", "refused", "contended", "failed"]
 """What became of commands: `repeated` ones were stored before, and `failed` are those that no rule refused."""
 
@@ -146,6 +147,9 @@ class Observer:
         """An event is handed out, in the context of who asked for it; what is returned is called when that is over."""
         return _nothing
 
+    def close(self) -> None:
+        """The connection is closed."""
+
 
 def _nothing() -> None:
     pass
@@ -159,49 +163,57 @@ class _Several(Observer):
         self._failed: set[Observer] = set()
 
     def executing(self, execution: Execution) -> Callable[[], None]:
-        return self._begun(lambda observer: observer.executing(execution))
+        return self._begun([observer.executing for observer in self._observers], execution)
 
     def delivering(self, delivering: Delivering) -> Callable[[], None]:
-        return self._begun(lambda observer: observer.delivering(delivering))
+        return self._begun([observer.delivering for observer in self._observers], delivering)
 
-    def _begun(self, begin: Callable[[Observer], Callable[[], None]]) -> Callable[[], None]:
+    def _begun(self, begin: Sequence[Callable[[T], Callable[[], None]]], told: T) -> Callable[[], None]:
         ends: list[tuple[Observer, Callable[[], None]]] = []
-        for observer in self._observers:
-            with self._harmless(observer):
-                ends.append((observer, begin(observer)))
+        for observer, begun in zip(self._observers, begin, strict=True):
+            try:
+                ends.append((observer, begun(told)))
+            except Exception as error:  # noqa: BLE001 - what is observed goes on
+                self._tell(observer, error)
 
         def end() -> None:
             for observer, ended in reversed(ends):
-                with self._harmless(observer):
+                try:
                     ended()
+                except Exception as error:  # noqa: BLE001 - what is observed goes on
+                    self._tell(observer, error)
 
         return end
 
     def appended(self, append: Append) -> None:
-        for observer in self._observers:
-            with self._harmless(observer):
-                observer.appended(append)
+        self._each([observer.appended for observer in self._observers], append)
 
     def projected(self, batch: Batch) -> None:
-        for observer in self._observers:
-            with self._harmless(observer):
-                observer.projected(batch)
+        self._each([observer.projected for observer in self._observers], batch)
 
     def rebuilt(self, rebuilding: Rebuilding) -> None:
-        for observer in self._observers:
-            with self._harmless(observer):
-                observer.rebuilt(rebuilding)
+        self._each([observer.rebuilt for observer in self._observers], rebuilding)
 
-    @contextmanager
-    def _harmless(self, observer: Observer) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - what is observed goes on
-            if observer not in self._failed:
-                self._failed.add(observer)
-                name = type(observer).__name__
-                extra = fields("observer.failed", observer=name, error=error)
-                log.error("%s failed, and may miss more: %r", name, error, extra=extra)
+    def close(self) -> None:
+        for observer in self._observers:
+            try:
+                observer.close()
+            except Exception as error:  # noqa: BLE001 - what is observed goes on
+                self._tell(observer, error)
+
+    def _each(self, tell: Sequence[Callable[[T], None]], told: T) -> None:
+        for observer, one in zip(self._observers, tell, strict=True):
+            try:
+                one(told)
+            except Exception as error:  # noqa: BLE001 - what is observed goes on
+                self._tell(observer, error)
+
+    def _tell(self, observer: Observer, error: Exception) -> None:
+        if observer not in self._failed:
+            self._failed.add(observer)
+            name = type(observer).__name__
+            extra = fields("observer.failed", observer=name, error=error)
+            log.error("%s failed, and may miss more: %r", name, error, extra=extra)
 
 
 class Observing:
@@ -215,6 +227,11 @@ class Observing:
         """Let an observer know of what begins from now on."""
         self._observers += (observer,)
         self.observer = _Several(self._observers)
+
+    def close(self) -> None:
+        """Tell that the connection is closed."""
+        if self.observer is not None:
+            self.observer.close()
 
     def execute(
         self, commands: Sequence[Command], execute: Callable[[Sequence[Command], str | None], Executed]

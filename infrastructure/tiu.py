@@ -353,6 +353,7 @@ class Tiu:
         self.events.close()
         for side in self.sides.values():
             side._join()
+        self.observing.close()
 
     def __enter__(self) -> Self:
         return self

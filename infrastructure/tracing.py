@@ -6,13 +6,16 @@ has the code, or the class.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain.errors import Refused
 from ..domain.messages import event_id
 from .async_tiu import AsyncTiu
+from .behind import Behind
 from .errors import MissingExtra, StoreUnavailable
 from .event_store import EventStore
 from .logs import error_type
@@ -127,6 +130,9 @@ Attributes = dict[str, str | int | float | bool | Sequence[str]]
 class Tracing(Observer):
     """Makes a span of each thing that it is told of.
 
+    That of a command is made behind it, where another is around it: amid a command it takes several times what it takes
+    among others of its kind. So the command's is not current meanwhile; the one around it is.
+
     A command without a correlation gets the `traceparent` of the span that is current where it is executed, of its own
     where none is: so who reads the events finds the trace, and who follows the trace is led on from them.
     """
@@ -139,44 +145,72 @@ class Tracing(Observer):
         self._tracer = trace.get_tracer("claude_tiu", version("claude-tiu"), provider)
         self._traceparent = TraceContextTextMapPropagator()
         self._database = database
-        self._facts = context.create_key("claude_tiu.facts")
+        self._appends = context.create_key("claude_tiu.appends")
+        self._behind = Behind()
         self._carried = context.create_key("claude_tiu.correlation")
 
     def executing(self, execution: Execution) -> Callable[[], None]:
         current = self._contexts.get_current()
         outer = self._api.get_current_span(current).get_span_context()
-        types = list(dict.fromkeys(map(type_of, execution.commands)))
-        span = self._tracer.start_span(f"execute {types[0] if len(types) == 1 else SEVERAL}", current)
+        if not outer.is_valid:
+            return self._executing_by_itself(execution, current)
         carried: Any = self._contexts.get_value(self._carried, current)
-        execution.correlation_id = carried or traceparent(outer) or traceparent(span.get_span_context())
-        facts: Attributes = {}
-        inner = self._api.set_span_in_context(span, self._contexts.set_value(self._facts, facts, current))
-        token = self._contexts.attach(inner)
+        execution.correlation_id = carried or traceparent(outer)
+        appends: list[Append] = []
+        token = self._contexts.attach(self._contexts.set_value(self._appends, appends, current))
+        began = time.time_ns()
+
+        def make(ended: int) -> None:
+            span = self._tracer.start_span(_name(execution), current, start_time=began)
+            self._end(span, execution, appends, self._api.set_span_in_context(span, current), ended)
 
         def end() -> None:
             self._contexts.detach(token)
-            if span.is_recording():
-                span.set_attributes(facts | _of_execution(execution, types))
-                self._fail(span, execution.error if execution.became in ("contended", "failed") else None)
-            span.end()
+            self._behind.do(partial(make, time.time_ns()))
 
         return end
+
+    def _executing_by_itself(self, execution: Execution, current: Context) -> Callable[[], None]:
+        """In no span: that of the commands is made at once, since their correlation is its own."""
+        span = self._tracer.start_span(_name(execution), current)
+        carried: Any = self._contexts.get_value(self._carried, current)
+        execution.correlation_id = carried or traceparent(span.get_span_context())
+        appends: list[Append] = []
+        inner = self._api.set_span_in_context(span, current)
+        token = self._contexts.attach(self._contexts.set_value(self._appends, appends, inner))
+
+        def end() -> None:
+            self._contexts.detach(token)
+            self._end(span, execution, appends, inner, time.time_ns())
+
+        return end
+
+    def _end(self, span: Span, execution: Execution, appends: Sequence[Append], inner: Context, ended: int) -> None:
+        if span.is_recording():
+            span.set_attributes(_of_execution(execution, appends))
+            self._fail(span, execution.error if execution.became in ("contended", "failed") else None)
+        span.end(ended)
+        for append in appends:
+            if append.led and append.group > len(append.units):
+                self._append(append, inner)
 
     def appended(self, append: Append) -> None:
         """A command's own append is told by the command's span. Who stored what others brought has a span of that; and
         so has what belongs to no command."""
-        facts: Any = self._contexts.get_value(self._facts)
-        if facts is not None:
-            facts[APPEND_SECONDS] = (append.ended - append.began) / 1e9
-            facts[APPEND_UNITS] = append.group
-        if facts is None or (append.led and append.group > len(append.units)):
-            attributes: Attributes = {
-                DATABASE: self._database,
-                OPERATION: "append",
-                COLLECTION: "events",
-                BATCH_SIZE: append.group,
-            }
-            self._past("append events", append, attributes, kind=self._api.SpanKind.CLIENT)
+        appends: Any = self._contexts.get_value(self._appends)
+        if appends is None:
+            self._append(append, self._contexts.get_current())
+        else:
+            appends.append(append)
+
+    def _append(self, append: Append, context: Context) -> None:
+        attributes: Attributes = {
+            DATABASE: self._database,
+            OPERATION: "append",
+            COLLECTION: "events",
+            BATCH_SIZE: append.group,
+        }
+        self._past("append events", append, attributes, kind=self._api.SpanKind.CLIENT, context=context)
 
     def projected(self, batch: Batch) -> None:
         attributes: Attributes = {
@@ -239,10 +273,11 @@ class Tracing(Observer):
         *,
         kind: Any = None,
         links: Sequence[Link] = (),
+        context: Context | None = None,
     ) -> None:
         """Make a span of what has ended."""
         kind = self._api.SpanKind.INTERNAL if kind is None else kind
-        span = self._tracer.start_span(name, kind=kind, attributes=attributes, links=links, start_time=told.began)
+        span = self._tracer.start_span(name, context, kind, attributes, links, told.began)
         self._fail(span, told.error)
         span.end(told.ended)
 
@@ -263,9 +298,25 @@ class Tracing(Observer):
         """Return a context of the span that a correlation names; an empty one, where it names none."""
         return self._traceparent.extract({"traceparent": correlation_id}, self._contexts.Context())
 
+    def flush(self) -> None:
+        """Return when the spans of all that has been done are made."""
+        self._behind.flush()
 
-def _of_execution(execution: Execution, types: Sequence[str]) -> Attributes:
+    def close(self) -> None:
+        self._behind.flush()
+
+
+def _name(execution: Execution) -> str:
+    types = {*map(type_of, execution.commands)}
+    return f"execute {types.pop() if len(types) == 1 else SEVERAL}"
+
+
+def _of_execution(execution: Execution, appends: Sequence[Append]) -> Attributes:
+    types = list(dict.fromkeys(map(type_of, execution.commands)))
     found: Attributes = {COMMAND: types[0] if len(types) == 1 else types, OUTCOME: execution.became}
+    if appends:
+        found[APPEND_SECONDS] = (appends[-1].ended - appends[-1].began) / 1e9
+        found[APPEND_UNITS] = appends[-1].group
     if len(execution.commands) != 1:
         found[COMMANDS] = len(execution.commands)
     if isinstance(execution.error, Refused):
@@ -283,9 +334,10 @@ def traceparent(context: SpanContext) -> str | None:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
-def register_tracing(tiu: Tiu | AsyncTiu, tracer_provider: TracerProvider | None = None) -> None:
+def register_tracing(tiu: Tiu | AsyncTiu, tracer_provider: TracerProvider | None = None) -> Tracing:
     """Make spans of what a connection does, with OpenTelemetry's global tracer provider if none is given.
 
+    Those of commands are made a moment later: `flush()` of what is returned waits for them, and so does closing.
     Commands without a correlation_id get the current span's `traceparent` for one. Raises MissingExtra without the
     extra `opentelemetry`.
     """
@@ -295,3 +347,4 @@ def register_tracing(tiu: Tiu | AsyncTiu, tracer_provider: TracerProvider | None
     except ImportError:
         raise MissingExtra("spans need opentelemetry-api: pip install 'claude-tiu[opentelemetry]'") from None
     sync.observing.add(tracing)
+    return tracing

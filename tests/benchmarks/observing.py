@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextvars import Context, copy_context
 from timeit import repeat
 from typing import Any, NamedTuple, cast
 from uuid import UUID
@@ -82,6 +83,7 @@ def _round(url: str, size: Size, threads: int, *, warm: bool) -> dict[str, Spent
     wall, cpu = dict.fromkeys(CONTESTANTS, 0.0), dict.fromkeys(CONTESTANTS, 0.0)
     with ExitStack() as opened:
         connections = {name: opened.enter_context(contestant(name, url)) for name in CONTESTANTS}
+        within = copy_context()  # in the span of a request
         own = {name: tasks[number :: len(CONTESTANTS)] for number, name in enumerate(CONTESTANTS)}
         for name, tiu in connections.items():
             if warm:
@@ -90,12 +92,12 @@ def _round(url: str, size: Size, threads: int, *, warm: bool) -> dict[str, Spent
             for name in (*CONTESTANTS[turn % 4 :], *CONTESTANTS[: turn % 4]):
                 some = own[name][turn * size.commands : (turn + 1) * size.commands]
                 started = time.process_time()
-                wall[name] += len(some) / _claim(connections[name], some, threads)
+                wall[name] += len(some) / _claim(connections[name], some, threads, within)
                 cpu[name] += time.process_time() - started
     return {name: Spent(mine / wall[name], cpu[name] / mine) for name in CONTESTANTS}
 
 
-def _claim(tiu: Tiu, tasks: Sequence[UUID], threads: int) -> float:
+def _claim(tiu: Tiu, tasks: Sequence[UUID], threads: int, within: Context) -> float:
     commands = [claim_of(task_id) for task_id in tasks]
 
     def execute(number: int) -> int:
@@ -103,7 +105,7 @@ def _claim(tiu: Tiu, tasks: Sequence[UUID], threads: int) -> float:
             tiu.execute(command)
         return len(commands[number::threads])
 
-    return in_threads(threads, execute)
+    return in_threads(threads, lambda number: within.copy().run(execute, number))
 
 
 @contextmanager
@@ -118,7 +120,8 @@ def contestant(name: str, url: str) -> Iterator[Tiu]:
                 provider = TracerProvider(shutdown_on_exit=False)
                 provider.add_span_processor(BatchSpanProcessor(Nowhere()))
                 register_tracing(tiu, provider)
-                yield tiu
+                with provider.get_tracer("service").start_as_current_span("request"):
+                    yield tiu
                 provider.shutdown()
                 return
             case "counted":

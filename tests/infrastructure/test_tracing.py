@@ -66,7 +66,7 @@ def _is_named(span: ReadableSpan, name: str) -> bool:
 def tiu(backend: Backend, spans: Spans) -> Iterator[Tiu]:
     with connect(backend.url, project=False) as tiu:
         tiu.execute_all([*plan()])
-        register_tracing(tiu, spans.provider)
+        spans.trace(tiu)
         yield tiu
 
 
@@ -160,7 +160,7 @@ class TestCommands:
 
     def test_in_a_transaction_of_the_hosts(self, postgresql: PostgreSQLBackend, spans: Spans) -> None:
         with connect(postgresql.url, project=False) as tiu, psycopg.connect(postgresql.url) as host:
-            register_tracing(tiu, spans.provider)
+            spans.trace(tiu)
             with spans.tracer.start_as_current_span("order") as order, host.transaction():
                 tiu.execute_within(host, [create_user()])
             assert correlations(tiu) == [traceparent_of(order)]
@@ -205,7 +205,7 @@ class TestCorrelation:
 
         async def story() -> list[tuple[int, str | None]]:
             async with aconnect(backend.url, project=False) as tiu:
-                register_tracing(tiu, spans.provider)
+                spans.trace(tiu)
                 return await asyncio.gather(*(request(tiu, number) for number in range(20)))
 
         told = dict(asyncio.run(story()))
@@ -283,7 +283,7 @@ class TestAppends:
 class TestBatches:
     def test_a_batch_is_linked_to_where_its_events_come_from(self, backend: Backend, spans: Spans) -> None:
         with connect(backend.url, project=False) as tiu:
-            register_tracing(tiu, spans.provider)
+            spans.trace(tiu)
             requests = []
             for name in ("ada", "bob"):
                 with spans.tracer.start_as_current_span("request") as request:
@@ -310,7 +310,7 @@ class TestBatches:
 
     def test_links_are_bounded(self, backend: Backend, spans: Spans) -> None:
         with connect(backend.url, project=False) as tiu:
-            register_tracing(tiu, spans.provider)
+            spans.trace(tiu)
             for number in range(LINKS + 3):
                 tiu.execute(create_user(f"user-{number}"))
             tiu.catch_up()
@@ -318,7 +318,7 @@ class TestBatches:
 
     def test_whole_batches_are_told_one_by_one(self, backend: Backend, spans: Spans) -> None:
         with connect(backend.url, project=False) as tiu:
-            register_tracing(tiu, spans.provider)
+            spans.trace(tiu)
             tiu.execute_all([create_user(f"user-{number}") for number in range(5)])
             tiu.projector._batch_size = 2
             assert tiu.catch_up() == 5
@@ -327,7 +327,7 @@ class TestBatches:
 
     def test_one_that_cannot_be_projected_is_an_error(self, backend: Backend, spans: Spans) -> None:
         with connect(backend.url, project=False, settings=Settings(projector_on_poison="stop")) as tiu:
-            register_tracing(tiu, spans.provider)
+            spans.trace(tiu)
             append(tiu.events, event(topic="nobody.knows.v1"))
             with pytest.raises(Exception, match=r"nobody\.knows"):
                 tiu.projector.step()
@@ -346,7 +346,7 @@ class TestDeliveries:
     def users(self, backend: Backend, spans: Spans) -> Iterator[tuple[Tiu, Any]]:
         """A connection with a user who was created in a request, and the request."""
         with connect(backend.url, project=False) as tiu:
-            register_tracing(tiu, spans.provider)
+            spans.trace(tiu)
             with spans.tracer.start_as_current_span("request") as request:
                 tiu.execute(create_user(user_id=USER))
             yield tiu, request
@@ -377,7 +377,7 @@ class TestDeliveries:
     def test_awaited_as_well(self, users: tuple[Tiu, Any], spans: Spans, backend: Backend) -> None:
         async def story() -> None:
             async with aconnect(backend.url, project=False) as tiu:
-                register_tracing(tiu, spans.provider)
+                spans.trace(tiu)
                 async for delivery in tiu.subscribe("mails", UserCreated, until_end=True):
                     await tiu.execute(CreateProject(user_id=delivery.stream_id, name="First"))
                 assert not get_current_span().get_span_context().is_valid

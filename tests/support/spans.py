@@ -9,6 +9,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from claude_tiu import AsyncTiu, Tiu, register_tracing
+from claude_tiu.infrastructure.tracing import Tracing
+
 
 class Spans:
     """A provider that samples everything, and what came of it."""
@@ -18,8 +21,15 @@ class Spans:
         self.provider = TracerProvider()
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.tracer = self.provider.get_tracer("service")
+        self._traced: list[Tracing] = []
+
+    def trace(self, tiu: Tiu | AsyncTiu) -> None:
+        """Have spans made of what a connection does."""
+        self._traced.append(register_tracing(tiu, self.provider))
 
     def all(self) -> Sequence[ReadableSpan]:
+        for tracing in self._traced:
+            tracing.flush()
         return self._exporter.get_finished_spans()
 
     def named(self, name: str) -> list[ReadableSpan]:
