@@ -15,9 +15,11 @@ import pytest
 
 from claude_tiu import (
     AddTask,
+    ArchiveProject,
     BadProjection,
     CheckpointRefused,
     ClaimProgress,
+    CompleteProject,
     CompleteTask,
     CreateProject,
     EventParked,
@@ -163,6 +165,17 @@ class TestKept:
             board.wait_for(9)
             assert board.verify().equal
 
+    def test_an_operation_brings_its_own_sql(self, backend: Backend) -> None:
+        with opened(backend, BOARD) as tiu:
+            begin(tiu)
+            board = tiu.projection("board")
+            board.wait_for(
+                tiu.execute_all([CompleteProject(project_id=PROJECT), ArchiveProject(project_id=PROJECT)])[-1]
+            )
+            assert cards(board) == {"T": False}
+            assert board.verify().equal
+            assert board.rebuild().differences == ()
+
     def test_a_connection_without_a_projector_waits_for_anothers(self, backend: Backend) -> None:
         with opened(backend, BOARD) as tiu, connect(backend.url, project=False, projections=[BOARD]) as other:
             begin(other)
@@ -249,6 +262,8 @@ class TestParked:
             (task,) = tiu.read.tasks(PROJECT)
             assert task.status == "completed"
             assert (board.verify().equal, tiu.verify().equal) == (True, True)
+            with tiu.as_of(position=answer.position) as then:  # made anew, of events alone
+                assert [row.status for row in then.read.tasks(PROJECT)] == ["completed"]
             assert board.rebuild().differences == ()
 
     def test_what_refers_to_what_is_parked_waits_behind_it(self, backend: Backend) -> None:
@@ -370,9 +385,12 @@ class TestMigrationsOfItsOwn:
         assert migrations.down(where, to="short/001", projections=[short]) == ["short/002"]
         with pytest.raises(NotMigrated, match="lacks migration short/002"):
             connect(backend.url, projections=[short])
-        with opened(backend, short) as tiu:
-            tiu.projection("short").wait_for(5)
-            assert tiu.projection("short").verify().rows == 2
+        migrate(backend, short)
+        with connect(backend.url, project=False, projections=[short]) as tiu:
+            side = tiu.projection("short")
+            assert (side.lag().position, side.query("SELECT * FROM short_cards")) == (0, [])
+            assert side.catch_up() == 5
+            assert side.verify().rows == 2
         assert migrations.down(where, to="short/0", projections=[short])[:2] == ["short/002", "short/001"]
         migrations.require_migrated(where)
 
