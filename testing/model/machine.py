@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -273,7 +274,7 @@ def machine_for(opened: Callable[[], AbstractContextManager[Tiu]] | None = None)
     run, and what it leaves is `opened`'s to remove. Without, it is a new SQLite file. Run it with
     `hypothesis.stateful.run_state_machine_as_test(machine_for(...))`, or as a test: `machine_for(...).TestCase`.
     """
-    found: type[RuleBasedStateMachine] = machine_on(lambda: OpenStore(opened or new_sqlite))
+    found: type[RuleBasedStateMachine] = machine_on(partial(OpenStore, opened or new_sqlite))
     return found
 
 
