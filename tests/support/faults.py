@@ -66,7 +66,8 @@ FAULTS: dict[str, Fault] = {
     ),
     "active_ended": Fault("the active projector is told to end", "`SIGTERM` or `SIGINT`, under load"),
     "subscriber_killed": Fault(
-        "a subscriber dies", "`kill -9` of the active one, under load; another stands by; it does something in a file"
+        "a subscriber dies",
+        "`kill -9` of the active one, under load; another stands by; what comes again within the bound is not counted",
     ),
     "subscriber_killed_exactly_once": Fault(
         "a subscriber dies, exactly once", "the same; what it does is in the transaction of its checkpoint"
