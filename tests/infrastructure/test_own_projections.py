@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,87 +13,33 @@ from typing import Any
 import pytest
 
 from claude_tiu import (
-    AddTask,
     ArchiveProject,
     BadProjection,
     CheckpointRefused,
-    ClaimProgress,
     CompleteProject,
-    CompleteTask,
-    CreateProject,
     EventParked,
     ForgetUser,
     InvalidQuery,
-    MigrationChanged,
-    MigrationFailed,
-    NotMigrated,
     ProjectionFailed,
-    ReadSide,
     RebuildRefused,
     StartTask,
     TablesDiffer,
-    TaskAdded,
     TaskCompleted,
-    Tiu,
     connect,
-    read_migrations,
 )
-from claude_tiu.infrastructure import migrations
 from claude_tiu.infrastructure.migration import migrations_in
 from claude_tiu.infrastructure.own import TABLES
 from claude_tiu.infrastructure.postgresql.roles import apply_roles
 from claude_tiu.infrastructure.settings import Settings, database
 from claude_tiu.infrastructure.shadows import shadow_of
-from claude_tiu.projections import Change, Insert, Kind, Projection, Recorded, Rows, Table, Update
+from claude_tiu.projections import Change, Insert, Kind, Projection, Table, Update
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.board import BOARD, CARDS, REFERRING, STOPS, migrate
-from tests.support.history import PROJECT, USER, create_user, uid
-from tests.support.stores import VERSIONS, Backend, PostgreSQLBackend
+from tests.support.boarding import OTHER, SECOND, TASK, begin, cards, finish, opened, raising
+from tests.support.history import PROJECT, USER, create_user
+from tests.support.stores import Backend, PostgreSQLBackend
 
 INFRASTRUCTURE = Path(__file__).resolve().parents[2] / "infrastructure"
-OTHER = uid("other project")
-TASK, SECOND = uid("a task"), uid("second task")
-
-
-@contextmanager
-def opened(backend: Backend, *projections: Projection, **settings: Any) -> Iterator[Tiu]:
-    migrate(backend, *projections)
-    with connect(backend.url, projections=projections, settings=Settings(**settings)) as tiu:
-        yield tiu
-
-
-def begin(tiu: Tiu) -> None:
-    """A user, two projects, and a task in each."""
-    tiu.execute_all(
-        [
-            create_user(user_id=USER),
-            CreateProject(project_id=PROJECT, user_id=USER, name="P"),
-            CreateProject(project_id=OTHER, user_id=USER, name="O"),
-            AddTask(task_id=TASK, project_id=PROJECT, name="Ünïcödé"),
-            AddTask(task_id=SECOND, project_id=OTHER, name="T"),
-        ]
-    )
-
-
-def finish(tiu: Tiu, task_id: Any = TASK) -> int:
-    done = [StartTask(task_id=task_id), ClaimProgress(task_id=task_id, claimed=50), CompleteTask(task_id=task_id)]
-    return tiu.execute_all(done)[-1].position
-
-
-def cards(side: ReadSide) -> dict[str, bool]:
-    return {row["name"]: bool(row["done"]) for row in side.query("SELECT name, done FROM board_cards")}
-
-
-def raising(projection: Projection, kind: Any, when: Callable[[Recorded], bool]) -> Projection:
-    """The same with a handler that raises."""
-    handler = projection.handlers[kind]
-
-    def handle(recorded: Recorded, event: Any, rows: Rows) -> Iterator[Change]:
-        if when(recorded):
-            raise RuntimeError("secret")
-        yield from handler(recorded, event, rows)
-
-    return replace(projection, handlers={**projection.handlers, kind: handle})
 
 
 class TestKept:
@@ -306,115 +251,7 @@ class TestVersions:
             assert board.verify().equal
 
 
-class TestMigrated:
-    def test_its_tables_must_be_made_first(self, postgresql: PostgreSQLBackend) -> None:
-        with pytest.raises(NotMigrated, match="board/001"):
-            connect(postgresql.url, projections=[BOARD])
-        assert migrate(postgresql, BOARD) == ["board/001", "board/parking"]
-        assert migrate(postgresql, BOARD) == []
-        connect(postgresql.url, projections=[BOARD]).close()
-        connect(postgresql.url).close()  # whoever does not know it is not kept out
-
-    def test_other_tables_than_were_made_are_refused(self, backend: Backend) -> None:
-        migrate(backend, BOARD)
-        more = replace(CARDS, columns={**CARDS.columns, "more": Kind.TEXT})
-        with pytest.raises(MigrationChanged, match=r"board/001 was applied with other contents.*needs migrations"):
-            connect(backend.url, projections=[replace(STOPS, tables=(more,))])
-
-
 NO_EVENT: Any = {StartTask: lambda *_: ()}
-
-
-FILES = {
-    "postgresql/001_cards.up.sql": "CREATE TABLE short_cards (id UUID PRIMARY KEY, name TEXT NOT NULL);",
-    "postgresql/001_cards.down.sql": "DROP TABLE short_cards;",
-    "postgresql/002_an_index.up.sql": "CREATE INDEX short_cards_name ON short_cards (name);",
-    "postgresql/002_an_index.down.sql": "DROP INDEX short_cards_name;",
-    "sqlite/001_cards.up.sql": "CREATE TABLE short_cards (id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL) STRICT;",
-    "sqlite/001_cards.down.sql": "DROP TABLE short_cards;",
-    "sqlite/002_an_index.up.sql": "CREATE INDEX short_cards_name ON short_cards (name);",
-    "sqlite/002_an_index.down.sql": "DROP INDEX short_cards_name;",
-}
-
-
-class TestMigrationsOfItsOwn:
-    """A service's files, as ours are."""
-
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        for name, text in FILES.items():
-            (tmp_path / "short" / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "short" / name).write_text(text, encoding="utf-8")
-        return tmp_path / "short"
-
-    def projection(self, folder: Path) -> Projection:
-        def added(recorded: Recorded, event: Any, rows: Rows) -> Iterator[Change]:
-            yield Insert("short_cards", {"id": recorded.stream_id, "name": event.name})
-
-        table = Table("short_cards", "id", {"id": Kind.UUID, "name": Kind.TEXT})
-        return Projection("short", 1, (table,), {TaskAdded: added}, migrations=read_migrations(folder))
-
-    def test_are_applied_and_recorded_beside_ours(self, backend: Backend, folder: Path) -> None:
-        short = self.projection(folder)
-        where = database(backend.url, Settings())
-        assert migrate(backend, short)[-2:] == ["short/001", "short/002"]
-        found = {step.version: step for step in migrations.status(where, projections=[short])}
-        assert found["short/002"].description == "an index"
-        assert found["short/002"].applied_at is not None
-        assert [step.version for step in migrations.status(where)] == VERSIONS, "who does not know it is not told"
-
-    def test_its_index_is_there_after_a_rebuild(self, backend: Backend, folder: Path) -> None:
-        short = self.projection(folder)
-        with opened(backend, short) as tiu:
-            begin(tiu)
-            side = tiu.projection("short")
-            side.wait_for(5)
-            assert side.rebuild().swapped
-            assert side.verify().equal
-            catalogue = "sqlite_master" if backend.name == "sqlite" else "pg_indexes"
-            column = "name" if backend.name == "sqlite" else "indexname"
-            asked = f"SELECT {column} AS name FROM {catalogue} WHERE {column} = 'short_cards_name'"
-            assert side.query(asked) == [{"name": "short_cards_name"}]
-
-    def test_undoing_one_empties_its_tables_and_they_are_filled_again(self, backend: Backend, folder: Path) -> None:
-        short = self.projection(folder)
-        with opened(backend, short) as tiu:
-            begin(tiu)
-            tiu.projection("short").wait_for(5)
-        where = database(backend.url, Settings())
-        assert migrations.down(where, to="short/001", projections=[short]) == ["short/002"]
-        with pytest.raises(NotMigrated, match="lacks migration short/002"):
-            connect(backend.url, projections=[short])
-        migrate(backend, short)
-        with connect(backend.url, project=False, projections=[short]) as tiu:
-            side = tiu.projection("short")
-            assert (side.lag().position, side.query("SELECT * FROM short_cards")) == (0, [])
-            assert side.catch_up() == 5
-            assert side.verify().rows == 2
-        assert migrations.down(where, to="short/0", projections=[short])[:2] == ["short/002", "short/001"]
-        migrations.require_migrated(where)
-
-    def test_one_that_reads_differently_by_now_is_refused(self, backend: Backend, folder: Path) -> None:
-        migrate(backend, self.projection(folder))
-        (folder / backend.name / "002_an_index.up.sql").write_text("SELECT 1;", encoding="utf-8")
-        with pytest.raises(MigrationChanged, match="migration short/002 was applied with other contents"):
-            connect(backend.url, projections=[self.projection(folder)])
-
-    def test_a_folder_without_any_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(BadProjection, match="has no migrations: they are postgresql/"):
-            read_migrations(tmp_path)
-
-    def test_one_that_fails_leaves_nothing(self, backend: Backend, folder: Path) -> None:
-        (folder / backend.name / "002_an_index.up.sql").write_text(
-            "CREATE INDEX i ON nowhere (name);", encoding="utf-8"
-        )
-        with pytest.raises(MigrationFailed, match="migration short/002 could not be applied"):
-            migrate(backend, self.projection(folder))
-        where = database(backend.url, Settings())
-        lacking = [
-            one.version for one in migrations.status(where, projections=[self.projection(folder)]) if not one.applied_at
-        ]
-        assert lacking == ["short/002"]
 
 
 @pytest.mark.parametrize(
