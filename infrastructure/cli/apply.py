@@ -28,7 +28,7 @@ def apply(
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Execute commands, one a line of JSON; print one answer a line.
+    """Execute commands, one a line of JSON; print their answers.
 
     A line is an object {"command": NAME, …}, and is stored wholly or not at all. One that is refused is answered with
     its error, later ones go on, and the exit status is 1. Output is JSON with and without --json. The read tables are

@@ -59,7 +59,7 @@ class Outcome:
 
 
 def demo(facts: FactsOption = None, db: NewDbOption = None, as_json: JsonOption = False) -> None:
-    """Turn the history of a code base into a project, and show it.
+    """Turn a code base's history into a project, and show it.
 
     The project gets tasks, claims and validation runs; what is shown comes from the read tables."""
     started = time.perf_counter()

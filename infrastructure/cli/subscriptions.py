@@ -18,7 +18,7 @@ PositionArgument = Annotated[int, typer.Argument(metavar="POSITION", help="A pos
 
 @subscriptions.command("list")
 def list_(db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Show every subscription: where it stands, how many events it has not looked at, and who consumes it."""
+    """Show every subscription, and where it stands. How many events it has not looked at, and who consumes it."""
     with connected(db) as tiu:
         found = tiu.subscriptions()
     if as_json:
@@ -45,7 +45,7 @@ def list_(db: DbOption = None, as_json: JsonOption = False) -> None:
 
 @subscriptions.command()
 def skip(name: NameArgument, position: PositionArgument, db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Let a subscription go on behind POSITION: what it has not consumed up to there, it never will."""
+    """Let a subscription go on behind POSITION. What it has not consumed up to there, it never will."""
     with connected(db) as tiu:
         tiu.skip_subscription(name, position)
     _moved(name, position, as_json)
@@ -53,7 +53,7 @@ def skip(name: NameArgument, position: PositionArgument, db: DbOption = None, as
 
 @subscriptions.command()
 def rewind(name: NameArgument, position: PositionArgument, db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Let a subscription go on behind an earlier POSITION (0: from the first event): what follows comes again."""
+    """Let a subscription go back to POSITION. What follows comes again; 0: from the first event."""
     with connected(db) as tiu:
         tiu.rewind_subscription(name, position)
     _moved(name, position, as_json)

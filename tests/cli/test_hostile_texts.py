@@ -13,6 +13,7 @@ import pytest
 import typer
 from rich.color import ColorSystem
 
+from claude_tiu import connect
 from claude_tiu.domain.registry import COMMANDS
 from claude_tiu.infrastructure.cli import output
 from claude_tiu.infrastructure.cli.app import app
@@ -92,6 +93,10 @@ def calls(project: str, run: str, parked: str, folder: Path) -> dict[str, list[t
         "projector parked retry": [("--all",)],
         "projector parked discard": [(parked, "--reason", EVIL), (EVIL, "--reason", EVIL)],
         "apply": [(bad,), (EVIL,)],
+        "subscriptions list": [()],
+        "subscriptions rewind": [("mails", 1), (EVIL, 1)],
+        "subscriptions skip": [("mails", 2), (EVIL, 2)],
+        "subscriptions remove": [("mails",), (EVIL,)],
         "projector run": [("--once",)],
         "projector rebuild": [("--accept",)],
         "retention run": [("--dry-run",), ()],
@@ -112,6 +117,8 @@ def evil(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         assert {name for name in COMMANDS if has_text(name)} <= told
         append(backend.events(), event(uid("evil topic"), topic=EVIL, correlation_id="evil/1", actor=EVIL))
         Projector(backend.events(), backend.reads(), READ_MODEL, parks=True).catch_up()
+        with connect(backend.url, project=False) as tiu_:
+            next(iter(tiu_.subscribe("mails")))
         yield backend
 
 

@@ -64,6 +64,10 @@ def test_the_verbs_are_these() -> None:
         "show search",
         "show sizes",
         "show slow",
+        "subscriptions list",
+        "subscriptions remove",
+        "subscriptions rewind",
+        "subscriptions skip",
     ]
 
 

@@ -123,6 +123,7 @@ BUT_GENERATIONS = {
     "store": "epoch, reservation_key",
     "checkpoints": "projection, version, epoch, position, event_hash",
     "leases": "name",
+    "read_files": "projection",
 }
 """The columns of the tables that count how often the read tables were made, and who made them."""
 
