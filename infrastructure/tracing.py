@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -145,7 +146,9 @@ class Tracing(Observer):
         self._tracer = trace.get_tracer("claude_tiu", version("claude-tiu"), provider)
         self._traceparent = TraceContextTextMapPropagator()
         self._database = database
-        self._appends = context.create_key("claude_tiu.appends")
+        self._appends: ContextVar[list[Append] | None] = ContextVar("claude_tiu.appends", default=None)
+        self._around: tuple[SpanContext, str | None] | None = None
+        """The span that was around the last commands, and its `traceparent`: a request has several."""
         self._behind = Behind()
         self._carried = context.create_key("claude_tiu.correlation")
 
@@ -155,20 +158,27 @@ class Tracing(Observer):
         if not outer.is_valid:
             return self._executing_by_itself(execution, current)
         carried: Any = self._contexts.get_value(self._carried, current)
-        execution.correlation_id = carried or traceparent(outer)
+        execution.correlation_id = carried or self._traceparent_of(outer)
         appends: list[Append] = []
-        token = self._contexts.attach(self._contexts.set_value(self._appends, appends, current))
+        token = self._appends.set(appends)
         began = time.time_ns()
 
         def make(ended: int) -> None:
-            span = self._tracer.start_span(_name(execution), current, start_time=began)
-            self._end(span, execution, appends, self._api.set_span_in_context(span, current), ended)
+            attributes = _of_execution(execution, appends)
+            span = self._tracer.start_span(_name(execution), current, attributes=attributes, start_time=began)
+            self._end(span, execution, appends, current, ended)
 
         def end() -> None:
-            self._contexts.detach(token)
+            self._appends.reset(token)
             self._behind.do(partial(make, time.time_ns()))
 
         return end
+
+    def _traceparent_of(self, around: SpanContext) -> str | None:
+        last = self._around
+        if last is None or last[0] is not around:
+            self._around = last = (around, traceparent(around))
+        return last[1]
 
     def _executing_by_itself(self, execution: Execution, current: Context) -> Callable[[], None]:
         """In no span: that of the commands is made at once, since their correlation is its own."""
@@ -176,28 +186,30 @@ class Tracing(Observer):
         carried: Any = self._contexts.get_value(self._carried, current)
         execution.correlation_id = carried or traceparent(span.get_span_context())
         appends: list[Append] = []
-        inner = self._api.set_span_in_context(span, current)
-        token = self._contexts.attach(self._contexts.set_value(self._appends, appends, inner))
+        gathering = self._appends.set(appends)
+        token = self._contexts.attach(self._api.set_span_in_context(span, current))
 
         def end() -> None:
             self._contexts.detach(token)
-            self._end(span, execution, appends, inner, time.time_ns())
+            self._appends.reset(gathering)
+            if span.is_recording():
+                span.set_attributes(_of_execution(execution, appends))
+            self._end(span, execution, appends, current, time.time_ns())
 
         return end
 
-    def _end(self, span: Span, execution: Execution, appends: Sequence[Append], inner: Context, ended: int) -> None:
-        if span.is_recording():
-            span.set_attributes(_of_execution(execution, appends))
-            self._fail(span, execution.error if execution.became in ("contended", "failed") else None)
+    def _end(self, span: Span, execution: Execution, appends: Sequence[Append], around: Context, ended: int) -> None:
+        if execution.error is not None and execution.became in ("contended", "failed"):
+            self._fail(span, execution.error)
         span.end(ended)
         for append in appends:
             if append.led and append.group > len(append.units):
-                self._append(append, inner)
+                self._append(append, self._api.set_span_in_context(span, around))
 
     def appended(self, append: Append) -> None:
         """A command's own append is told by the command's span. Who stored what others brought has a span of that; and
         so has what belongs to no command."""
-        appends: Any = self._contexts.get_value(self._appends)
+        appends = self._appends.get()
         if appends is None:
             self._append(append, self._contexts.get_current())
         else:
@@ -307,12 +319,18 @@ class Tracing(Observer):
 
 
 def _name(execution: Execution) -> str:
-    types = {*map(type_of, execution.commands)}
-    return f"execute {types.pop() if len(types) == 1 else SEVERAL}"
+    types = _types(execution)
+    return f"execute {types[0] if len(types) == 1 else SEVERAL}"
+
+
+def _types(execution: Execution) -> list[str]:
+    if len(execution.commands) == 1:
+        return [type_of(execution.commands[0])]
+    return list(dict.fromkeys(map(type_of, execution.commands)))
 
 
 def _of_execution(execution: Execution, appends: Sequence[Append]) -> Attributes:
-    types = list(dict.fromkeys(map(type_of, execution.commands)))
+    types = _types(execution)
     found: Attributes = {COMMAND: types[0] if len(types) == 1 else types, OUTCOME: execution.became}
     if appends:
         found[APPEND_SECONDS] = (appends[-1].ended - appends[-1].began) / 1e9
