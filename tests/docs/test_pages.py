@@ -6,10 +6,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
+import claude_tiu
 from tests.docs.blocks import DOCS, ROOT, blocks_of, environment, run_page
+from tests.support.history import create_user, uid
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -67,6 +71,19 @@ def test_how_to_embed_runs(tmp_path: Path) -> None:
 
 def test_how_to_test_runs(tmp_path: Path) -> None:
     assert run_page(DOCS / "how-to" / "test.md", tmp_path) > 2
+
+
+def test_commands_in_a_transaction_of_the_services_own_run_as_shown(pg_url: str) -> None:
+    (block,) = [block for block in blocks_of(DOCS / "how-to" / "embed.md") if block.language == "py"]
+    names: dict[str, Any] = {name: getattr(claude_tiu, name) for name in ("AddTask", "CreateProject")}
+    names |= {"psycopg": psycopg, "url": pg_url, "order_id": 7, "user_id": uid("user"), "project_id": uid("project")}
+    with psycopg.connect(pg_url, autocommit=True) as orders, claude_tiu.connect(pg_url) as tiu:
+        orders.execute("CREATE TABLE orders (id integer, state text)")
+        orders.execute("INSERT INTO orders VALUES (7, 'new')")
+        tiu.execute(create_user(user_id=uid("user")))
+        exec(compile(block.text, "embed.md", "exec"), names | {"tiu": tiu})  # noqa: S102 - the page's own code is tested
+        found = orders.execute("SELECT state, t.name FROM orders, tasks t").fetchall()
+    assert found == [("planned", "Deliver it")]
 
 
 def test_how_to_create_projects_from_a_template_runs(tmp_path: Path) -> None:
