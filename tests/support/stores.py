@@ -21,6 +21,7 @@ from claude_tiu.infrastructure.postgresql.connections import Connections
 from claude_tiu.infrastructure.postgresql.event_store import PostgreSQLEventStore
 from claude_tiu.infrastructure.postgresql.read_store import PostgreSQLReadStore
 from claude_tiu.infrastructure.read_store import ReadStore
+from claude_tiu.infrastructure.schemas import TYPES
 from claude_tiu.infrastructure.settings import Database, sqlite_url
 from claude_tiu.infrastructure.sqlite.event_store import SQLiteEventStore
 from claude_tiu.infrastructure.sqlite.generations import read_path
@@ -112,16 +113,7 @@ class Backend(ABC):
 
 class SQLiteBackend(Backend):
     name = "sqlite"
-    column_types = {  # noqa: RUF012 - never changed
-        Kind.UUID: "TEXT",
-        Kind.TEXT: "TEXT",
-        Kind.INTEGER: "INTEGER",
-        Kind.EXACT: "TEXT",
-        Kind.DOUBLE: "REAL",
-        Kind.FLAG: "INTEGER",
-        Kind.JSON: "TEXT",
-        Kind.TIME: "TEXT",
-    }
+    column_types = TYPES["sqlite"]
 
     def __init__(self, path: Path) -> None:
         super().__init__(sqlite_url(path))
@@ -161,16 +153,7 @@ def _on_sqlite(path: Path, statement: str, parameters: Sequence[Any]) -> list[tu
 
 class PostgreSQLBackend(Backend):
     name = "postgresql"
-    column_types = {  # noqa: RUF012 - never changed
-        Kind.UUID: "UUID",
-        Kind.TEXT: "TEXT",
-        Kind.INTEGER: "BIGINT",
-        Kind.EXACT: "NUMERIC",
-        Kind.DOUBLE: "DOUBLE PRECISION",
-        Kind.FLAG: "BOOLEAN",
-        Kind.JSON: "JSONB",
-        Kind.TIME: "TIMESTAMP WITH TIME ZONE",
-    }
+    column_types = TYPES["postgresql"]
 
     def _connections(self) -> Connections:
         return Connections(self.url, max_size=5, timeout=TIMEOUT, recycle=3600)
