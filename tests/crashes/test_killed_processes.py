@@ -19,14 +19,15 @@ from tests.support.stores import Backend
 CLIENTS = 3
 
 
-@pytest.mark.parametrize(("kills", "seed"), forms(5))
-def test_a_writer_leaves_all_or_nothing_of_what_it_was_storing(backend: Backend, kills: int, seed: int) -> None:
-    seconds, cut, faults = [], 0, NONE
+@pytest.mark.parametrize(("cuts", "seed"), forms(5))
+def test_a_writer_leaves_all_or_nothing_of_what_it_was_storing(backend: Backend, cuts: int, seed: int) -> None:
+    """Until so many died without an answer; others got theirs as they were killed."""
+    seconds, cut, faults = list[float](), 0, NONE
     with Arena(backend.url, seed) as arena, connect(backend.url, project=False) as tiu:
         for number in range(CLIENTS):
             arena.add_client(project=number == 0)
         arena.add_projector()
-        for _ in range(kills):
+        while cut < cuts:
             victim, killed = arena.kill_a_client()
             arena.retry(tiu, sorted(victim.open))
             arena.wait_for_tables(tiu)
@@ -36,8 +37,8 @@ def test_a_writer_leaves_all_or_nothing_of_what_it_was_storing(backend: Backend,
             with arena.paused():
                 arena.retry_answered(tiu, 5)
                 faults |= arena.check(tiu)
-    assert cut > kills / 2, "most were at work"
-    record("writer_killed", backend.name, tried=kills, **faults.counts(), seconds=seconds)
+            assert len(seconds) <= 10 * cuts, "they are always answered"
+    record("writer_killed", backend.name, tried=len(seconds), **faults.counts(), seconds=seconds)
     assert faults == NONE, f"seed {seed}"
 
 

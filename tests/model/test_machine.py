@@ -16,9 +16,10 @@ from claude_tiu.testing.model.machine import machine_on
 from tests.model.stores import SQLite
 
 
-@pytest.mark.timeout(7_200)  # the long profile's; the default takes half a minute
+@pytest.mark.timeout(7_200)  # the long profile's; the default takes some seconds
 def test_the_machine_on_sqlite() -> None:
-    run_state_machine_as_test(machine_on(SQLite))
+    half = settings(max_examples=max(25, settings().max_examples // 2))
+    run_state_machine_as_test(machine_on(SQLite), settings=half)
 
 
 def test_the_machine_on_a_store_of_ones_own(tmp_path: Path) -> None:

@@ -106,16 +106,25 @@ class Arena:
                 return seconds, self.check(tiu, anew=anew)
 
     def kill_a_client(self, among: Sequence[Client] = ()) -> tuple[Client, float]:
-        """Kill a client (of some, or all) a moment after it has sent something; return it, and when that was."""
+        """Kill a client (of some, or all) at a random moment amid its work; return it, and when that was."""
         victim = self.dice.choice(among or self.clients)
         victim.wait_for(victim.answered)  # it is connected, and at work
-        victim.sent.clear()
-        victim.wait_for(victim.sent)
-        time.sleep(self.dice.expovariate(300))
+        self._wait_until_amid_work(victim)
         self.clients.remove(victim)
         killed = time.monotonic()
         victim.kill()
         return victim, killed
+
+    def _wait_until_amid_work(self, client: Client) -> None:
+        """Wait for a moment after it has sent something that is not answered by then, as far as is known."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            client.sent.clear()
+            client.wait_for(client.sent)
+            time.sleep(self.dice.expovariate(300))
+            if client.open:
+                return
+            assert time.monotonic() < deadline, f"{client.name} is always answered at once"
 
     def kill_a_projector(self, tiu: Tiu, among: Sequence[ProjectorProcess] = ()) -> float:
         """Kill a projector (of some, or all) at any moment, the active one if it is of them; return when that was."""
