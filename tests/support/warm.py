@@ -100,6 +100,7 @@ def _answer(conn: socket.socket) -> None:
 
 def _run(arguments: list[str], folder: str, environment: dict[str, str], streams: list[int]) -> None:
     from claude_tiu.infrastructure.cli import main
+    from claude_tiu.infrastructure.cli.output import console
 
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -108,6 +109,7 @@ def _run(arguments: list[str], folder: str, environment: dict[str, str], streams
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
+    console.width = int(environment.get("COLUMNS", 80))  # what it is told at its beginning
     status = 1
     try:
         main(arguments)
