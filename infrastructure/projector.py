@@ -10,12 +10,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from uuid import UUID
 
 from ..projections.fold import Step
 from ..projections.projection import Projection
+from .at_once import AtOnce
 from .batches import Batches, seldom_collecting
 from .checkpoints import Lag, Standing, another_history, require_fit
 from .errors import (
@@ -224,11 +225,12 @@ class Projector:
     def hurry(self, stop: Callable[[], bool] = lambda: False, progress: Callable[[int], None] | None = None) -> int:
         """Project as long as whole batches wait, or until `stop`, and return how many events that were.
 
-        The next batch is read, and the last one written, while one is folded. Where anything goes wrong, what was
-        written stays, and the next `step` tells what it was. What `progress` raises ends it.
+        Where a server does it, the next batch is read and the last one written while one is folded. Where anything goes
+        wrong, what was written stays, and the next `step` tells what it was. What `progress` raises ends it.
         """
         done = 0
-        with self._stepping, seldom_collecting(), ThreadPoolExecutor(2, "tiu-projector-io") as pool:
+        io = ThreadPoolExecutor(2, "tiu-projector-io") if self._tables.reads.waits else AtOnce()
+        with self._stepping, seldom_collecting(), io as pool:
             try:
                 for written in self._written_batches(pool, stop):
                     done += written
@@ -239,7 +241,7 @@ class Projector:
                 raise
         return done
 
-    def _written_batches(self, pool: ThreadPoolExecutor, stop: Callable[[], bool]) -> Iterator[int]:
+    def _written_batches(self, pool: Executor, stop: Callable[[], bool]) -> Iterator[int]:
         """Yield how many events each batch had that was written; end at the first that is not."""
         try:
             if not self._tables.loaded:
@@ -253,7 +255,7 @@ class Projector:
             extra = fields("projector.step_by_step", projection=self.name, error=error)
             log.debug("projector goes on step by step: %s", error, extra=extra)
 
-    def _pipeline(self, pool: ThreadPoolExecutor, stop: Callable[[], bool]) -> Iterator[tuple[Batch, Checkpoint]]:
+    def _pipeline(self, pool: Executor, stop: Callable[[], bool]) -> Iterator[tuple[Batch, Checkpoint]]:
         """Yield each batch, and its checkpoint, once it is written."""
         before = self._tables.checkpoint
         writing: tuple[Future[None], Batch, Checkpoint] | None = None

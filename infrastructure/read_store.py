@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 from uuid import UUID
 
 from ..projections.fold import Step, Writes, unlike_columns
@@ -33,6 +33,9 @@ class Checkpoint(NamedTuple):
 
 class ReadStore(ABC):
     """The port. Every method may raise StoreUnavailable."""
+
+    waits: ClassVar[bool]
+    """Whether it waits for a server while it writes: then another thread can compute something else meanwhile."""
 
     @abstractmethod
     def checkpoint(self, projection: str) -> Checkpoint | None:

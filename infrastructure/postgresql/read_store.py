@@ -64,6 +64,8 @@ class Preparing(Protocol):
 
 
 class PostgreSQLReadStore(ReadStore):
+    waits = True
+
     def __init__(self, connections: Connections, preparing: Preparing | None = None) -> None:
         self._connections = connections
         self._types: dict[str, dict[str, str]] = {}

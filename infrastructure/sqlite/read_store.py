@@ -55,6 +55,8 @@ DECODERS: dict[Kind, Callable[[Any], Any]] = {
 
 
 class SQLiteReadStore(ReadStore):
+    waits = False
+
     def __init__(self, files: Files) -> None:
         self.files = self._connections = files
 

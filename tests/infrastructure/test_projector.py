@@ -82,6 +82,16 @@ def test_batches_that_end_by_their_bytes_follow_each_other(
     assert len(batches) > 3
 
 
+def test_only_where_a_server_writes_a_thread_waits_for_it(
+    events: EventStore, projector: Projector, backend: Backend
+) -> None:
+    store_history(events)
+    named: list[str] = []
+    projector.hurry(progress=lambda _: named.extend(thread.name for thread in threading.enumerate()))
+    assert named
+    assert any("projector-io" in name for name in named) is isinstance(backend, PostgreSQLBackend)
+
+
 class NeverWakes:
     """Push that has gone silent."""
 
