@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -11,9 +11,20 @@ from .fold import Writes, make, unlike_columns
 from .projection import Row, RowChange, Table
 
 LIMIT = 100_000
+"""How many rows are remembered at most, of all private tables together. One of ours has about half a kilobyte."""
 MANY = 10
 Load = Callable[[Table, Collection[UUID]], Iterable[Row]]
 LoadChildren = Callable[[Table, UUID], Iterable[Row]]
+
+
+class Family(dict[int, dict[str, Any]]):
+    """The rows under one parent that are known, by key."""
+
+    __slots__ = ("whole",)
+
+    def __init__(self) -> None:
+        self.whole = False
+        """Whether they are all that there are."""
 
 
 class PrivateRows:
@@ -25,7 +36,7 @@ class PrivateRows:
         self._load = load
         self._load_children = load_children
         self.known: dict[int, dict[str, Any] | None] = {}
-        self._families: dict[int, dict[int, dict[str, Any]]] = {}
+        self._families: dict[int, Family] = {}
         self.touched: dict[int, tuple[UUID, bool]] = {}
         """What the batch has changed so far: its key, and whether there was such a row before it."""
         self._unwritten: set[int] = set()
@@ -44,19 +55,29 @@ class PrivateRows:
 
     def fetch(self, keys: Collection[UUID]) -> None:
         """Load what is stored under some keys that are not known yet; they may be no keys of this table."""
-        for row in self._load(self.table, keys):
-            self.known[row[self.table.key].int] = {**row}
+        for stored in self._load(self.table, keys):
+            self._known(stored)
 
-    def family(self, parent: UUID) -> dict[int, dict[str, Any]]:
-        """Return the rows under a parent, by key."""
-        family = self._families.get(parent.int)
-        if family is None:
-            family = self._families[parent.int] = {}
+    def family(self, parent: UUID) -> Family:
+        """Return all rows under a parent."""
+        family = self._family(parent.int)
+        if not family.whole:
             for stored in self._load_children(self.table, parent):
-                id_ = stored[self.table.key].int
-                row = self.known.setdefault(id_, {**stored})
-                if row is not None:
-                    family[id_] = row
+                self._known(stored)
+            family.whole = True
+        return family
+
+    def _known(self, stored: Row) -> None:
+        """Know a row from now on that is stored, unless it is known: it may have moved on since."""
+        id_ = stored[self.table.key].int
+        row = self.known.setdefault(id_, {**stored})
+        if row is not None and self._parent:
+            self._family(row[self._parent].int)[id_] = row
+
+    def _family(self, parent: int) -> Family:
+        family = self._families.get(parent)
+        if family is None:
+            family = self._families[parent] = Family()
         return family
 
     def insert(self, row: Row) -> None:
@@ -65,13 +86,12 @@ class PrivateRows:
         key: UUID = row[table.key]
         if len(row) != len(table.columns):
             raise unlike_columns(table, row)
-        family = self.family(row[table.parent]) if table.parent else None
         if self.known.get(key.int):
             raise ValueError(f"{table.name}: a second row {key}")
         own = {**row}
         self._put(key, own, was_there=False)
-        if family is not None:
-            family[key.int] = own
+        if self._parent:
+            self._family(row[self._parent].int)[key.int] = own
 
     def update(self, key: UUID, values: Row) -> None:
         """Raises KeyError where there is no such row."""
@@ -81,13 +101,13 @@ class PrivateRows:
         if id_ not in self.touched:
             self._put(key, row, was_there=True)
         if self._parent:
-            self.family(row[self._parent])[id_] = row
+            self._family(row[self._parent].int)[id_] = row
 
     def delete(self, key: UUID) -> None:
         """Raises KeyError where there is no such row."""
         row = self.row(key)
-        if self.table.parent:
-            self.family(row[self.table.parent]).pop(key.int, None)
+        if self._parent:
+            del self._families[row[self._parent].int][key.int]
         self._put(key, None, was_there=True)
 
     def _put(self, key: UUID, row: dict[str, Any] | None, *, was_there: bool) -> None:
@@ -114,13 +134,23 @@ class PrivateRows:
         self.touched.clear()
         return written
 
-    def trim(self, limit: int) -> None:
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many rows are remembered, and how many families."""
+        return len(self.known), len(self._families)
+
+    def trim(self, most: int) -> None:
+        """Forget rows above so many, and families above as many that have none."""
         unwritten, self._unwritten = self._unwritten, set()
-        for id_ in [*islice(self.known, max(0, len(self.known) - limit))]:
+        for id_ in [*islice(self.known, max(0, len(self.known) - most))]:
             if id_ not in unwritten:
-                del self.known[id_]
-        for parent in [*islice(self._families, max(0, len(self._families) - limit))]:
-            if unwritten.isdisjoint(self._families[parent]):
+                row = self.known.pop(id_)
+                if row is not None and self._parent:
+                    family = self._families[row[self._parent].int]
+                    del family[id_]
+                    family.whole = False
+        for parent in [*islice(self._families, max(0, len(self._families) - most))]:
+            if not self._families[parent]:
                 del self._families[parent]
 
     def clear(self) -> None:
@@ -133,9 +163,9 @@ class PrivateRows:
 class RunningState:
     """The private rows as they stand within a batch, over what is stored. Satisfies `Rows`.
 
-    `load(table, keys)` and `load_children(table, parent)` read what is stored. Rows stay in memory between batches, the
-    `limit` changed last: the store's only writer is the projector that holds this. A row given to a handler stays as it
-    is until the changes of that event are made; those that are to be written are copies.
+    `load(table, keys)` and `load_children(table, parent)` read what is stored. Rows stay in memory between batches, of
+    all tables no more than `limit`: the store's only writer is the projector that holds this. A row given to a handler
+    stays as it is until the changes of that event are made; those that are to be written are copies.
     """
 
     def __init__(self, tables: tuple[Table, ...], load: Load, load_children: LoadChildren, limit: int = LIMIT) -> None:
@@ -166,13 +196,29 @@ class RunningState:
         """Return what the private tables have come to since the last time, in their order."""
         return [rows.writes() for rows in self.tables.values() if rows.touched]
 
+    @property
+    def sizes(self) -> list[int]:
+        """How much is remembered, which the limit bounds: of each table its rows, and its families of rows."""
+        return [size for rows in self.tables.values() for size in rows.sizes]
+
     def trim(self) -> None:
         """Forget the rows changed longest ago, beyond the limit, but those given out to be written since the last trim:
         what is forgotten must be stored by now, and the batch behind the one just stored is not."""
+        most = fair_share(self.sizes, self._limit)
         for rows in self.tables.values():
-            rows.trim(self._limit)
+            rows.trim(most)
 
     def clear(self) -> None:
         """Forget everything: what is stored is no longer what was written."""
         for rows in self.tables.values():
             rows.clear()
+
+
+def fair_share(sizes: Sequence[int], limit: int) -> int:
+    """Return how much each may keep so that all keep no more than a limit together: the largest give way."""
+    for number, size in enumerate(sorted(sizes)):
+        share = limit // (len(sizes) - number)
+        if size > share:
+            return share
+        limit -= size
+    return max(sizes, default=0)

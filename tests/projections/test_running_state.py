@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from claude_tiu.projections.projection import Delete, Insert, Kind, Row, Table, Update
-from claude_tiu.projections.running_state import MANY, RunningState
+from claude_tiu.projections.running_state import MANY, RunningState, fair_share
 from tests.domain.given import uid
 
 SUMS = Table("sums", "id", {"id": Kind.UUID, "sum": Kind.EXACT}, private=True)
@@ -20,14 +20,23 @@ A, B, C, RUN, OTHER_RUN = map(uid, ("a", "b", "c", "run", "other run"))
 class Stored:
     """What a store would give, and how often it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = 2) -> None:
         self.rows: dict[tuple[str, UUID], Row] = {}
         self.asked: list[tuple[str, UUID]] = []
-        self.state = RunningState((SHOWN, SUMS, STAGED), self.load, self.load_children, limit=2)
+        self.state = RunningState((SHOWN, SUMS, STAGED), self.load, self.load_children, limit)
 
     def load(self, table: Table, keys: Collection[UUID]) -> list[Row]:
         self.asked += [(table.name, key) for key in keys]
         return [self.rows[table.name, key] for key in keys if (table.name, key) in self.rows]
+
+    def write(self) -> None:
+        """Store what a batch came to, as a projector does."""
+        for table, deletes, updates, inserts in self.state.writes():
+            for key in deletes:
+                del self.rows[table.name, key]
+            for row in (*(row for _, row in updates), *inserts):
+                self.rows[table.name, row[table.key]] = row
+        self.state.trim()
 
     def load_children(self, table: Table, parent: UUID) -> list[Row]:
         self.asked.append((table.name, parent))
@@ -158,8 +167,8 @@ def test_what_may_not_be_stored_yet_is_not_trimmed(stored: Stored) -> None:
     stored.asked.clear()
     stored.state.trim()
     assert [stored.state.get("sums", key) for key in (A, B, C)] == [sums(key, 1) for key in (A, B, C)]
-    assert [len(stored.state.children("staged", uid(f"run of {key}"))) for key in (A, B, C)] == [1, 1, 1]
     assert not stored.asked
+    assert [len(stored.state.children("staged", uid(f"run of {key}"))) for key in (A, B, C)] == [1, 1, 1]
 
 
 def test_trimmed_children_are_read_again(stored: Stored) -> None:
@@ -170,6 +179,68 @@ def test_trimmed_children_are_read_again(stored: Stored) -> None:
     stored.state.trim()
     assert stored.state.children("staged", RUN) == [staged(A)]
     assert stored.asked == [("staged", RUN)]
+
+
+def test_what_is_remembered_stays_below_the_limit_however_many_rows_there_are() -> None:
+    """Of all tables together: rows, deleted ones, and parents without a row any more. Nothing is lost by it."""
+    stored = Stored(limit := 30)
+    keys = [uid(f"key {number}") for number in range(500)]
+    for number, key in enumerate(keys):
+        run = uid(f"run {number // 4}")
+        stored.state.add(Insert("sums", sums(key, number)))
+        stored.state.add(Insert("staged", staged(key, run, number)))
+        if number % 8 == 3:
+            for issue in stored.state.children("staged", run):
+                stored.state.add(Delete("staged", issue["id"]))
+        stored.write()
+        remembered = sum(sum(rows.sizes) for rows in stored.state.tables.values())
+        assert remembered <= limit + 8  # and what the batch has changed, which may not be stored yet
+    for number, key in enumerate(keys):
+        assert stored.state.get("sums", key)["sum"] == number
+        open_ = number % 8 > 3
+        assert (staged(key, uid(f"run {number // 4}"), number) in children(stored, number // 4)) == open_
+        stored.write()
+    assert len(stored.asked) > len(keys)
+
+
+def children(stored: Stored, run: int) -> list[Row]:
+    return stored.state.children("staged", uid(f"run {run}"))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limit", "share"),
+    [
+        ([], 10, 0),
+        ([3, 4], 10, 4),
+        ([3, 7], 10, 7),
+        ([3, 8], 10, 7),
+        ([100, 2, 100], 10, 4),
+        ([6, 6, 6], 10, 3),
+    ],
+)
+def test_the_largest_give_way_to_the_small(sizes: list[int], limit: int, share: int) -> None:
+    assert fair_share(sizes, limit) == share
+    assert sum(min(size, share) for size in sizes) <= limit
+
+
+def test_children_are_complete_while_some_of_them_are_not_stored_yet(stored: Stored) -> None:
+    """One is stored, and one given out to be written: the store does not have it yet when it is asked."""
+    stored.rows["staged", A] = staged(A)
+    stored.state.add(Insert("staged", staged(B)))
+    stored.state.writes()
+    stored.state.trim()
+    stored.state.add(Insert("staged", staged(C)))
+    assert sorted(stored.state.children("staged", RUN), key=str) == sorted(map(staged, (A, B, C)), key=str)
+
+
+def test_a_parent_is_read_again_once_one_of_its_rows_is_forgotten(stored: Stored) -> None:
+    rows = [staged(key) for key in (A, B, C)]
+    stored.rows = {("staged", key): row for key, row in zip((A, B, C), rows, strict=True)}
+    for times in (1, 2):
+        for _ in range(2):
+            assert sorted(stored.state.children("staged", RUN), key=str) == sorted(rows, key=str)
+        assert stored.asked == [("staged", RUN)] * times
+        stored.state.trim()
 
 
 def test_clearing_forgets_everything(stored: Stored) -> None:

@@ -10,6 +10,7 @@ import logging
 import sys
 from pathlib import Path
 
+from claude_tiu.projections.running_state import LIMIT
 from tests.soak.measuring import not_flat
 from tests.soak.report import as_markdown, print_json
 from tests.soak.running import Plan, soak
@@ -25,7 +26,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="a file to which a line with every sample is added")
     given = parser.parse_args()
     logging.disable()  # connections are cut on purpose
-    outcome = soak(given.store, Plan(seconds=given.minutes * 60, seed=given.seed))
+    seconds = given.minutes * 60
+    outcome = soak(given.store, Plan(seconds, warm_up=seconds / 15, tasks=LIMIT, seed=given.seed))
     sys.stdout.write(as_markdown(outcome))
     if given.json:
         with given.json.open("a", encoding="utf-8") as file:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from claude_tiu import Tiu, connect
+from claude_tiu import AddTask, CreateProject, Tiu, connect
 from claude_tiu.infrastructure.migrations import migrate_up
+from claude_tiu.infrastructure.postgresql.connections import MAX_POOL_SIZE
 from tests.soak.measuring import Bound, Series, files, memory, memory_of_all
 from tests.support.arena import Arena, patiently
 from tests.support.crashing import CrashingServer
 from tests.support.faults import record
+from tests.support.history import USER, uid
 from tests.support.ledger import NONE, Faults
 from tests.support.postgres_server import database_url, find_bindir, new_database, temporary_server
 from tests.support.processes import PATIENCE, Killable, context
@@ -22,6 +24,7 @@ from tests.support.stores import PostgreSQLBackend, sqlite_at
 from tests.support.tail import follow
 
 CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+UNIT = 500
 MEMORY, COUNT, EVENTS = Bound(0.10, 8.0), Bound(0.10, 2.0), Bound(1.0, 500.0)
 
 
@@ -37,6 +40,10 @@ class Plan:
     kill_every: float = 10.0
     """Between two kills half as many to one and a half as many seconds go by."""
     sample_every: float = 5.0
+    warm_up: float = 0.0
+    """For so many seconds it goes on, kills and all, before anything is measured."""
+    tasks: int = 0
+    """How many there are before it begins."""
     seed: int = 1
 
 
@@ -111,10 +118,11 @@ class Soak:
             self._kills["connections"] = self._cut_connections
 
     def run(self) -> None:
-        started = time.monotonic()
-        sample = kill = started
+        self._fill_pools()
+        started = kill = time.monotonic()
+        sample = started + self._plan.warm_up
         kill += self._plan.kill_every
-        while (now := time.monotonic()) < started + self._plan.seconds:
+        while (now := time.monotonic()) < started + self._plan.warm_up + self._plan.seconds:
             if now >= kill:
                 self._kill()
                 kill = time.monotonic() + self._plan.kill_every * self._arena.dice.uniform(0.5, 1.5)
@@ -122,6 +130,14 @@ class Soak:
                 self._sample()
                 sample += self._plan.sample_every
             time.sleep(0.02)
+
+    def _fill_pools(self) -> None:
+        """Each time that connections are cut, those that come meanwhile may let a pool make one more, up to its bound:
+        those of the processes that are measured come to it before."""
+        if self._place.backend:
+            for _ in range(MAX_POOL_SIZE):
+                self._place.backend.terminate_connections()
+                self._arena.wait_until_recovered(self._tiu)
 
     def _kill(self) -> None:
         what, do = self._arena.dice.choice([*self._kills.items()])
@@ -173,6 +189,15 @@ def _unit_of(name: str) -> tuple[str, Bound]:
     return ("events", EVENTS) if name.startswith("lag") else ("", COUNT)
 
 
+def add_tasks(tiu: Tiu, count: int) -> None:
+    """Make a project of so many tasks."""
+    project = uid("project of many tasks")
+    tiu.execute(CreateProject(project_id=project, user_id=USER, name="Many tasks"))
+    for first in range(0, count, UNIT):
+        unit = [AddTask(project_id=project, name=f"Task {number}") for number in range(first, min(first + UNIT, count))]
+        tiu.execute_all(unit)
+
+
 def soak(store: str, plan: Plan) -> Outcome:
     """Run a soak; what is lost or doubled is in its outcome, anything else that must not be is raised."""
     outcome = Outcome(store, plan, [])
@@ -182,9 +207,11 @@ def soak(store: str, plan: Plan) -> Outcome:
         where = stack.enter_context(place(store, folder))
         arena = stack.enter_context(Arena(where.url, plan.seed))
         tiu = stack.enter_context(connect(where.url, project=False))
+        add_tasks(tiu, plan.tasks)
+        arena.add_projector()  # the one that is measured: it is active, and remembers what is there
         for number in range(plan.clients):
             arena.add_client(project=number == 1, pace=plan.pace)
-        for _ in range(plan.projectors):
+        for _ in range(plan.projectors - 1):
             arena.add_projector()
         tail = stack.enter_context(Tail(where.url))
         arena.wait_until_recovered(tiu)
