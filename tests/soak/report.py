@@ -44,6 +44,7 @@ def as_markdown(outcome: Outcome) -> str:
             f"## {STORES[outcome.store]}: {outcome.plan.seconds / 60:g} minutes",
             "",
             f"{machine()}.",
+            f"It began with {outcome.plan.tasks:,} tasks, and was measured from {outcome.plan.warm_up / 60:g} minutes on.",
             f"{outcome.commands:,} commands were acknowledged, {outcome.events:,} events stored. Killed or cut: "
             f"{killed or 'nothing'}.",
             f"Clients were told {outcome.errors} times that the store cannot be reached.",

@@ -58,6 +58,7 @@ class Outcome:
     killed: dict[str, int] = field(default_factory=dict)
     commands: int = 0
     events: int = 0
+    """Of those that were there before it began, none."""
     errors: int = 0
     """How many times a client was told that the store cannot be reached."""
     seconds: list[float] = field(default_factory=list)
@@ -208,6 +209,7 @@ def soak(store: str, plan: Plan) -> Outcome:
         arena = stack.enter_context(Arena(where.url, plan.seed))
         tiu = stack.enter_context(connect(where.url, project=False))
         add_tasks(tiu, plan.tasks)
+        before = tiu.lag().last_position
         arena.add_projector()  # the one that is measured: it is active, and remembers what is there
         for number in range(plan.clients):
             arena.add_client(project=number == 1, pace=plan.pace)
@@ -218,10 +220,11 @@ def soak(store: str, plan: Plan) -> Outcome:
         Soak(where, arena, plan, tiu, tail, outcome).run()
         with arena.paused():
             outcome.faults = arena.check(tiu, anew=True)
-            outcome.events = tiu.lag().last_position
+            last = tiu.lag().last_position
+            outcome.events = last - before
             deadline = time.monotonic() + PATIENCE
-            while tail.look() < outcome.events:
-                assert time.monotonic() < deadline, f"the reader has seen {tail.position} events of {outcome.events}"
+            while tail.look() < last:
+                assert time.monotonic() < deadline, f"the reader has seen {tail.position} events of {last}"
                 time.sleep(0.05)
     units = arena.ledger.units().values()
     outcome.commands = sum(len(unit.commands) for unit in units if unit.answers)
