@@ -44,7 +44,8 @@ def as_markdown(outcome: Outcome) -> str:
             f"## {STORES[outcome.store]}: {outcome.plan.seconds / 60:g} minutes",
             "",
             f"{machine()}.",
-            f"It began with {outcome.plan.tasks:,} tasks, and was measured from {outcome.plan.warm_up / 60:g} minutes on.",
+            f"It began with {outcome.plan.tasks:,} tasks; measured is what was held after the first "
+            f"{outcome.plan.warm_up:g} seconds.",
             f"{outcome.commands:,} commands were acknowledged, {outcome.events:,} events stored. Killed or cut: "
             f"{killed or 'nothing'}.",
             f"Clients were told {outcome.errors} times that the store cannot be reached.",
