@@ -1,4 +1,7 @@
-"""Whole commands: load, decide, save. Each claims progress of a task that has eleven events or a few more."""
+"""Whole commands: load, decide, save. Each claims progress of a task of eleven events (states cached: of twelve).
+
+Every measurement has tasks of its own: those of the one before have grown.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from itertools import count as counting
+from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -26,7 +30,7 @@ GOALS = {
     "32 threads": Goal("whole commands, 32 threads: × eventsourcing with 1 client", 8.0),
     "awaited": Goal("1,000 commands awaited at once: × 32 threads", 0.8),
 }
-_claims = counting(1)
+_claims, _peer_numbers = counting(1), counting(0)
 
 
 class Size(NamedTuple):
@@ -43,16 +47,22 @@ SIZES = {"smoke": Size(1, 32, 8), "quick": Size(3, 960, 320), "full": Size(5, 1_
 def run(place: Place, size: Size) -> Report:
     report = Report("commands", size._asdict())
     with place.postgresql() as url, place.postgresql() as peer_url:
-        tasks = our_tasks(url, size.tasks)
-        peer_tasks = their_tasks(peer_url, size.peer_tasks)
+        project_id, _ = (prepare(one).project_id for one in (url, peer_url))
+
+        def tasks() -> list[UUID]:
+            return make_tasks(url, project_id, size.tasks)
+
+        def peer_tasks() -> list[UUID]:
+            return make_peer_tasks(peer_url, project_id, size.peer_tasks)
+
         contestants: dict[str, Callable[[], float]] = {
-            "1 client: ours": lambda: ours(url, tasks, 1, warm=False),
-            "1 client: ours, states cached": lambda: ours(url, tasks, 1, warm=True),
-            "32 threads: ours": lambda: ours(url, tasks, THREADS, warm=False),
-            "32 threads: ours, states cached": lambda: ours(url, tasks, THREADS, warm=True),
-            "1,000 awaited at once: ours, states cached": lambda: awaited(url, tasks),
-            "1 client: eventsourcing": lambda: peer(peer_url, peer_tasks, 1),
-            "8 threads: eventsourcing": lambda: peer(peer_url, peer_tasks, PEER_THREADS),
+            "1 client: ours": lambda: ours(url, tasks(), 1, warm=False),
+            "1 client: ours, states cached": lambda: ours(url, tasks(), 1, warm=True),
+            "32 threads: ours": lambda: ours(url, tasks(), THREADS, warm=False),
+            "32 threads: ours, states cached": lambda: ours(url, tasks(), THREADS, warm=True),
+            "1,000 awaited at once: ours, states cached": lambda: awaited(url, tasks()),
+            "1 client: eventsourcing": lambda: peer(peer_url, peer_tasks(), 1),
+            "8 threads: eventsourcing": lambda: peer(peer_url, peer_tasks(), PEER_THREADS),
         }
         report.add(in_turn(contestants, size.rounds), "commands/s")
     report.compare(GOALS["1 client"], "1 client: ours", "1 client: eventsourcing")
@@ -62,8 +72,12 @@ def run(place: Place, size: Size) -> Report:
 
 
 def our_tasks(url: str, count: int) -> list[UUID]:
-    """Make tasks of eleven events, in progress, and return their ids."""
-    project_id, tasks = prepare(url).project_id, [new_id() for _ in range(count)]
+    """Prepare a database, make tasks of eleven events, in progress, and return their ids."""
+    return make_tasks(url, prepare(url).project_id, count)
+
+
+def make_tasks(url: str, project_id: UUID, count: int) -> list[UUID]:
+    tasks = [new_id() for _ in range(count)]
     with connect(url, project=False) as tiu:
         for first in range(0, count, TOLD_AT_ONCE):
             told = [
@@ -89,14 +103,14 @@ def claim_of(task_id: UUID) -> ClaimProgress:
     return ClaimProgress(task_id=task_id, claimed=next(_claims) % 1_000 / 10, actor="benchmark")
 
 
-def their_tasks(url: str, count: int) -> list[UUID]:
+def make_peer_tasks(url: str, project_id: UUID, count: int) -> list[UUID]:
     """The same as the library's aggregates: W's tasks without their end, and a claim more."""
-    project_id = prepare(url).project_id
+    numbers = list(islice(_peer_numbers, count))
     with peers.application(url) as app:
-        for number in range(count):
+        for number in numbers:
             *events, _ = single_tasks(number, 1, project_id)
             exhaust(peers.save_one_by_one(app, events))
-        ids = [next(single_tasks(number, 1, project_id)).stream_id for number in range(count)]
+        ids = [next(single_tasks(number, 1, project_id)).stream_id for number in numbers]
         _claim_all(app, ids)
     return ids
 
