@@ -25,7 +25,7 @@ from eventsourcing.persistence import (
 
 from ..projections.write_side import Change
 from .keys import KeyRing
-from .observing import Observing
+from .observing import Observing, Tell
 
 WRITE_SIDE = ("task_queue", "task_queue_dependencies", "agenda")
 """The write-side tables that the events can make again."""
@@ -213,6 +213,8 @@ class EventStore(ApplicationRecorder):
     reservation_key: bytes
     """The secret under which unique values are hashed."""
     key_ring: KeyRing
+    timeout: float
+    """For how many seconds a caller waits at most until it is its turn."""
     observing: Observing
     """Who is told of what is appended, and of what others do for the same connection."""
 
@@ -226,10 +228,11 @@ class EventStore(ApplicationRecorder):
         """Raise StoreReplaced where the database is another one than when this was opened."""
 
     @abstractmethod
-    def append(self, units: Sequence[Unit]) -> list[Outcome]:
+    def append(self, units: Sequence[Unit], tell: Tell | None = None) -> list[Outcome]:
         """Append units in order, in one commit; one that is not stored does not keep the others from it.
 
-        What is stored is on disk when this returns. Appends of several threads are stored together.
+        What is stored is on disk when this returns. Appends of several threads are stored together. Where anybody
+        observes, he is told of it; `tell` is in his place, of who appends for several callers.
         """
 
     @abstractmethod

@@ -11,17 +11,20 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from ..domain.errors import CommandIdReused, Refused
 from ..domain.messages import Command
-from .decision import Answer, Decision, Request, created_id, prepare, read_named
+from .attempts import Attempt, make_together
+from .decision import Answer, Request, created_id, prepare, read_named
 from .errors import Contended, KeyMissing, StoreUnavailable
-from .event_store import Conflict, EventStore, Known, Outcome, Stored, Taken, Unit
+from .event_store import Conflict, EventStore, Outcome, Stored, Taken, Unit
 from .mapper import decode
 from .observing import Append, Executed
 from .streams import Reading, Stream, StreamCache
+from .together import Together
 
 ATTEMPTS = 6
 """How often a unit is decided where what it rests on moves; the last time under the ordering lock, when nothing can."""
@@ -58,6 +61,7 @@ class Executor:
         self._turns = [threading.Lock() for _ in range(TURNS)]
         """Each of the streams whose hash it is: those of this process that lost a race for one take turns."""
         self._excluding = threading.Lock()
+        self._together = Together[Attempt](partial(make_together, store), timeout=store.timeout)
 
     def execute(self, commands: Sequence[Command]) -> list[Answer]:
         """Execute commands as one unit: all are stored, in one commit, or none is.
@@ -161,48 +165,69 @@ class Executor:
     ) -> dict[UUID, Answer]:
         """Return the answers by command_id. Raises Refused, or _Moved where something moved meanwhile.
 
-        States in the cache are `trusted` to be the present ones: the guards find out, at the append, whether they had
-        moved. A refusal is given only if nothing that it rests on has. In an exclusive store, `transaction` is
-        what it has written; what is not stored yet does not come into the cache.
+        A refusal is given only if nothing that it rests on has. In an exclusive store, `transaction` is what it has
+        written; what is not stored yet does not come into the cache.
         """
-        cache = self._present_cache()
-        reading = Reading(store, cache, transaction.streams if transaction else None, trusted=trusted)
-        decision = Decision(store, reading, exclusive=transaction is not None)
-        try:
-            read_named(reading, requests)
-            decided = {request.command_id: decision.decide(request) for request in requests}
-        except (Refused, KeyMissing) as refusal:
-            if retried and (known := _known(store, requests)) is not None:
-                return known
-            # A key that is gone may be that of one who was forgotten since the streams were read.
-            if isinstance(refusal, KeyMissing) or not reading.of_one_moment:
-                self._require_unmoved(reading, cache)
-            raise
-        units = [decision.unit(cache.incarnation)] if requests else []
-        (outcome,) = store.append(units) if requests else (Stored(0),)
-        match outcome:
+        attempt = self._made(requests) if transaction is None else self._made_in(store, requests, transaction, trusted)
+        reading, cache = attempt.reading, attempt.cache
+        if (error := attempt.error) is not None:
+            if isinstance(error, Refused | KeyMissing):
+                if retried and (known := _known(store, requests)) is not None:
+                    return known
+                # A key that is gone may be that of one who was forgotten since the streams were read.
+                if isinstance(error, KeyMissing) or not reading.of_one_moment:
+                    self._require_unmoved(reading, cache)
+            raise error
+        match attempt.outcome:
             case Stored(first_position):
-                if transaction is None:
-                    cache.put(decision.written)
-                else:
-                    transaction.streams.update(decision.written)
-                    transaction.units += units
-                    transaction.outcomes.append(outcome)
                 return {
                     command_id: Answer(id_, version, first_position + number - 1)
-                    for command_id, (id_, version, number) in decided.items()
+                    for command_id, (id_, version, number) in attempt.decided.items()
                 }
             case Taken(reservation):
                 self._require_unmoved(reading, cache)  # else it may be refused for another reason
-                raise decision.taken(reservation)
+                raise attempt.decision.taken(reservation)
             case Conflict(stream_id):  # and with it whatever else was read before it moved
                 self._require_unmoved(reading, cache)
                 raise _Moved(stream_id)
-            case Known():
+            case _:
                 known = _known(store, requests)
                 if known is None:
                     raise _Moved(requests[0].command_id)
                 return known
+
+    def _made(self, requests: Sequence[Request]) -> Attempt:
+        """Make an attempt: together with those of other threads, where it is short and asks for streams alone."""
+        cache = self._present_cache()
+        if len(requests) == 1 and not requests[0].command.personal:
+            attempt = Attempt(self._store, cache, requests, loads=False)
+            try:
+                self._together.do(attempt, key=requests[0].stream_id, size=len(requests[0].content))
+            finally:
+                if attempt.appended is not None and (observer := self._store.observing.observer) is not None:
+                    observer.appended(attempt.appended)
+            if attempt.made:
+                return attempt
+        attempt = Attempt(self._store, cache, requests)
+        attempt.decide()
+        if attempt.error is None:
+            attempt.append()
+            attempt.keep()
+        return attempt
+
+    def _made_in(
+        self, store: EventStore, requests: Sequence[Request], transaction: _Transaction, trusted: bool
+    ) -> Attempt:
+        """Make an attempt in an exclusive store."""
+        attempt = Attempt(store, self._present_cache(), requests, transaction.streams, exclusive=True, trusted=trusted)
+        attempt.decide()
+        if attempt.error is None:
+            units = attempt.append()
+            if isinstance(attempt.outcome, Stored):
+                transaction.streams.update(attempt.decision.written)
+                transaction.units += units
+                transaction.outcomes.append(attempt.outcome)
+        return attempt
 
 
 def _executed(requests: Sequence[Request], answers: dict[UUID, Answer], attempts: int) -> Executed:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from .errors import ConnectionClosed, StoreUnavailable
 from .event_store import Outcome, Unit
-from .observing import Append, Observer, Observing
+from .observing import Append, Observing, Tell
 
 GROUP_UNITS = 256
 """How many units are stored together at most, unless one call brings more."""
@@ -110,22 +110,25 @@ class GroupCommit:
         self._storing = 0
         """How many units are being stored. A smaller group does not begin meanwhile: it would cost as much."""
 
-    def append(self, units: Sequence[Unit], store: Store) -> list[Outcome]:
-        """Append units in order, in one transaction. Raises what storing them by themselves would raise."""
+    def append(self, units: Sequence[Unit], store: Store, tell: Tell | None = None) -> list[Outcome]:
+        """Append units in order, in one transaction. Raises what storing them by themselves would raise.
+
+        Where anybody observes, `tell` is told in his place, if it is given.
+        """
         if not units:
             return []
         if (observer := self._observing.observer) is not None:
-            return self._append_observed(units, store, observer)
+            return self._append_observed(units, store, tell or observer.appended)
         return self._append(units, store)[0]
 
-    def _append_observed(self, units: Sequence[Unit], store: Store, observer: Observer) -> list[Outcome]:
+    def _append_observed(self, units: Sequence[Unit], store: Store, tell: Tell) -> list[Outcome]:
         began = time.time_ns()
         try:
             outcomes, group, led = self._append(units, store)
         except BaseException as error:
-            observer.appended(Append(units, (), len(units), False, began, time.time_ns(), error))
+            tell(Append(units, (), len(units), False, began, time.time_ns(), error))
             raise
-        observer.appended(Append(units, outcomes, group, led, began, time.time_ns()))
+        tell(Append(units, outcomes, group, led, began, time.time_ns()))
         return outcomes
 
     def _append(self, units: Sequence[Unit], store: Store) -> tuple[list[Outcome], int, bool]:

@@ -84,6 +84,9 @@ class Append(NamedTuple):
     error: BaseException | None = None
 
 
+Tell = Callable[[Append], None]
+
+
 @dataclass(slots=True)
 class Batch:
     """Events that are projected in one transaction, or could not be."""

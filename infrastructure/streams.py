@@ -145,14 +145,23 @@ def _items(stream: Stream) -> int:
     return 1 + (stream.version if stream.aggregate is not None and stream.aggregate.grows else 0)
 
 
+class Unread(Exception):
+    """Streams must be loaded first, with those that other decisions lack."""
+
+    def __init__(self, stream_ids: Collection[UUID], of_last: Collection[UUID]) -> None:
+        self.stream_ids = stream_ids
+        self.of_last = of_last
+
+
 class Reading:
     """What one attempt reads of a store: each stream as it stood when it was first read.
 
     A stream comes from the cache where that may be `trusted`, else from the store; there the cached state is what its
     newer events are folded on. `written` are the streams as the attempts before it in the same transaction left them.
+    One that never `loads` trusts the cache, and raises Unread of what somebody must load for it and have it `take`.
     """
 
-    __slots__ = ("_cache", "_calls", "_from_cache", "_store", "_trusted", "_written", "seen")
+    __slots__ = ("_cache", "_calls", "_from_cache", "_loads", "_store", "_trusted", "_written", "seen")
 
     def __init__(
         self,
@@ -161,11 +170,13 @@ class Reading:
         written: Mapping[UUID, Stream] | None = None,
         *,
         trusted: bool = True,
+        loads: bool = True,
     ) -> None:
         self._store = store
         self._cache = cache
         self._written = written or {}
         self._trusted = trusted
+        self._loads = loads
         self._calls = 0
         self._from_cache = False
         self.seen: dict[UUID, Stream] = {}
@@ -197,11 +208,16 @@ class Reading:
                 self._from_cache = True
             else:
                 unknown[stream_id] = stream or EMPTY
+        if unknown and not self._loads:
+            raise Unread(unknown, of_last)
         if unknown:
-            loaded = load_streams(self._store, unknown, of_last)
-            self._calls += -(-len(unknown) // LOADED_AT_ONCE)
-            self._cache.put(loaded)
-            self.seen |= loaded
+            self.take(load_streams(self._store, unknown, of_last))
+
+    def take(self, loaded: Mapping[UUID, Stream]) -> None:
+        """Take in streams that were loaded, in as few calls as they need."""
+        self._calls += -(-len(loaded) // LOADED_AT_ONCE)
+        self._cache.put(loaded)
+        self.seen |= loaded
 
     @property
     def of_one_moment(self) -> bool:

@@ -38,9 +38,8 @@ from ..event_store import (
     log_event,
 )
 from ..group_commit import GroupCommit, are_independent
-from ..group_load import GroupLoad
 from ..keys import KeyRing
-from ..observing import Observing
+from ..observing import Observing, Tell
 from ..sql import for_psycopg, statements
 from .appending import append, append_one, changes_json, is_small
 from .connections import Connection, Connections, Held, connect, shown, translated
@@ -68,8 +67,8 @@ class PostgreSQLEventStore(EventStore):
         self.connections = connections
         self._connections: Connections | Held = connections
         self.observing = Observing()
-        self._group = GroupCommit(slots=SLOTS, timeout=connections.timeout, observing=self.observing)
-        self._loads = GroupLoad(slots=1, timeout=connections.timeout)
+        self.timeout = connections.timeout
+        self._group = GroupCommit(slots=SLOTS, timeout=self.timeout, observing=self.observing)
         self._to_flush = False
         self._crowded_until = 0.0
         ((self.epoch, self.reservation_key, self._channel),) = self._all("store")
@@ -82,9 +81,9 @@ class PostgreSQLEventStore(EventStore):
         if self._all("store")[0][0] != self.epoch:
             raise StoreReplaced(f"{shown(self.connections.url)} holds another event store by now: connect anew")
 
-    def append(self, units: Sequence[Unit]) -> list[Outcome]:
+    def append(self, units: Sequence[Unit], tell: Tell | None = None) -> list[Outcome]:
         if self._connections is self.connections:
-            return self._group.append(units, self._store)
+            return self._group.append(units, self._store, tell)
         self._to_flush = True
         return self._store(units, are_independent(units))
 
@@ -186,10 +185,8 @@ class PostgreSQLEventStore(EventStore):
         self._all("change_write_side", changes=_changes(changes))
 
     def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
-        if len(versions) == 1 and self._connections is self.connections:
-            ((stream_id, version),) = versions.items()
-            if version != LAST:
-                return {stream_id: self._loads.load(stream_id, version, self._load)}
+        if self._connections is self.connections and LAST not in versions.values():
+            return self._load(versions)
         found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
         streams, numbers = (f"{{{','.join(map(str, values))}}}" for values in (versions, versions.values()))
         for stream_id, *row in self._all("load_many", streams=streams, versions=numbers):
@@ -197,7 +194,7 @@ class PostgreSQLEventStore(EventStore):
         return found
 
     def _load(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
-        """Return streams' events, as most commands need them."""
+        """Return streams' events, of each from a version on, as most commands need them."""
         with self._connections.hot() as connection:
             if len(versions) == 1:
                 ((stream_id, version),) = versions.items()

@@ -40,7 +40,7 @@ from ..event_store import (
 )
 from ..group_commit import GroupCommit, are_independent
 from ..keys import KeyRing
-from ..observing import Observing
+from ..observing import Observing, Tell
 from ..sql import sequences, statements
 from .connections import Connections, Held
 from .encoded import encoded_row
@@ -112,7 +112,7 @@ class SQLiteEventStore(EventStore):
         self.key_ring = key_ring or KeyRing()
         self.connections = Connections(path, timeout=timeout)
         self._connections: Connections | Held = self.connections
-        self._timeout = timeout
+        self.timeout = timeout
         self.observing = Observing()
         self._group = GroupCommit(slots=1, timeout=timeout, observing=self.observing)
         self._wipes = False
@@ -133,9 +133,9 @@ class SQLiteEventStore(EventStore):
         if UUID(self._all("store")[0][0]) != self.epoch:
             raise StoreReplaced(f"{path} holds another event store by now: connect anew", path=path)
 
-    def append(self, units: Sequence[Unit]) -> list[Outcome]:
+    def append(self, units: Sequence[Unit], tell: Tell | None = None) -> list[Outcome]:
         if isinstance(self._connections, Connections):
-            return self._group.append(units, self._store)
+            return self._group.append(units, self._store, tell)
         return self._store(units, are_independent(units))
 
     def _store(self, units: Sequence[Unit], independent: bool) -> list[Outcome]:
@@ -327,7 +327,7 @@ class SQLiteEventStore(EventStore):
         return events, commands
 
     def listen(self) -> Listener:
-        listener = SQLiteListener(self._connections.path, self._timeout, self._listeners)
+        listener = SQLiteListener(self._connections.path, self.timeout, self._listeners)
         self._listeners.add(listener)
         return listener
 

@@ -32,9 +32,9 @@ from claude_tiu import (
     aconnect,
     connect,
 )
-from claude_tiu.infrastructure import group_commit
 from claude_tiu.infrastructure.async_tiu import AsyncAsOf, AsyncQueries, AsyncReadSide
 from claude_tiu.infrastructure.audit.as_of import AsOf
+from claude_tiu.infrastructure.event_store import Unit
 from claude_tiu.infrastructure.queries import Queries
 from claude_tiu.infrastructure.threads import Opening
 from tests.support.history import PROJECT, USER, create_user, uid
@@ -169,13 +169,15 @@ def test_a_long_history_comes_page_by_page(backend: Backend) -> None:
 
 
 def test_a_thousand_commands_at_once_share_their_commits(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    together, store = list[int](), group_commit._store
+    commits = list[int]()
+    store: Any = type(backend.events())
+    stored = store._store
 
-    def counted(group: Sequence[Any], into: Any) -> None:
-        together.append(len(group))
-        store(group, into)
+    def counted(self: Any, units: Sequence[Unit], independent: bool) -> Any:
+        commits.append(len(units))
+        return stored(self, units, independent)
 
-    monkeypatch.setattr(group_commit, "_store", counted)
+    monkeypatch.setattr(store, "_store", counted)
 
     async def story() -> None:
         async with aconnect(backend.url) as tiu:
@@ -190,8 +192,8 @@ def test_a_thousand_commands_at_once_share_their_commits(backend: Backend, monke
             assert (await tiu.read.counts(PROJECT)).tasks == 1_000
 
     run(story)
-    alone = 1_002 - sum(together)
-    assert len(together) + alone < 500, together
+    assert sum(commits) == 1_002
+    assert len(commits) < 500, commits
 
 
 class TestTheLoop:

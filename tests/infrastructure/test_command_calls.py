@@ -36,8 +36,9 @@ from claude_tiu import (
     StartTask,
     WrongStatus,
 )
-from claude_tiu.infrastructure.event_store import EventStore
+from claude_tiu.infrastructure.event_store import LAST, EventStore
 from claude_tiu.infrastructure.executor import Executor
+from claude_tiu.infrastructure.postgresql import event_store, wire
 from claude_tiu.infrastructure.streams import LOADED_AT_ONCE, load_stream
 from tests.support.history import PROJECT, START, TASKS, USER, create_user, plan, uid
 from tests.support.stores import Backend
@@ -252,13 +253,19 @@ def test_the_streams_of_a_call_are_one_statement(postgresql: Backend, monkeypatc
     store = postgresql.events()
     Executor(store).execute(list(plan()))
     sent: list[Any] = []
-    execute = psycopg.Cursor.execute
 
-    def counted(self: Any, query: Any, *args: Any, **kw: Any) -> Any:
-        sent.append(query)
-        return execute(self, query, *args, **kw)
+    def counted(execute: Any) -> Any:
+        def counting(self: Any, query: Any, *args: Any, **kw: Any) -> Any:
+            sent.append(query)
+            return execute(self, query, *args, **kw)
 
-    monkeypatch.setattr(psycopg.Cursor, "execute", counted)
-    found = store.load_many(dict.fromkeys([*TASKS, uuid4()], 1))
-    assert [len(events) for events in found.values()] == [1, 1, 1, 1, 0]
-    assert len(sent) == 1
+        return counting
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", counted(psycopg.Cursor.execute))
+    monkeypatch.setattr(event_store, "execute", counted(wire.execute))
+    streams = [*TASKS, uuid4()]
+    for versions in (dict.fromkeys(streams, 1), dict.fromkeys(streams, LAST)):
+        found = store.load_many(versions)
+        assert [len(events) for events in found.values()] == [1, 1, 1, 1, 0]
+        assert len(sent) == 1
+        sent.clear()

@@ -208,7 +208,7 @@ class TestAUnit:
             appended.append(len(units))
             return append_units(units)
 
-        events.append = counted  # type: ignore[method-assign]
+        events.append = counted  # type: ignore[method-assign, assignment] # nobody observes
         commands = [*plan(), StartTask(task_id=TASKS[0]), ClaimProgress(task_id=TASKS[0], claimed=5)]
         answers = executor.execute(commands)
         assert appended == [1]
@@ -372,7 +372,7 @@ class TestPersonalValues:
             taken.extend(reservation.key for unit in units for reservation in unit.reservations)
             return append_units(units)
 
-        planned.append = seen  # type: ignore[method-assign]
+        planned.append = seen  # type: ignore[method-assign, assignment] # nobody observes
         execute(Executor(planned), create_user("grace"))
         assert len(set(taken)) == 2
         assert all(len(key) == 32 for key in taken)

@@ -1,0 +1,142 @@
+"""Attempts to execute commands: decided on what was read, and appended. Those of many threads are made together, which
+costs each of them one wait, where loading, and appending, by itself costs two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from .decision import Answer, Decision, Request, read_named
+from .errors import ConnectionClosed, StoreUnavailable
+from .event_store import EventStore, Outcome, Stored, Unit
+from .observing import Append
+from .streams import EMPTY, Reading, Stream, StreamCache, Unread, load_streams
+
+
+class Attempt:
+    """One attempt to execute a unit of commands, and what became of it.
+
+    States in the cache are `trusted` to be the present ones: the guards find out, at the append, whether they had
+    moved. `written` is what was written before in the transaction at hand, if it is an `exclusive` one.
+    """
+
+    __slots__ = (
+        "_exclusive",
+        "_store",
+        "appended",
+        "cache",
+        "decided",
+        "decision",
+        "error",
+        "outcome",
+        "reading",
+        "requests",
+    )
+
+    def __init__(
+        self,
+        store: EventStore,
+        cache: StreamCache,
+        requests: Sequence[Request],
+        written: Mapping[UUID, Stream] | None = None,
+        *,
+        exclusive: bool = False,
+        trusted: bool = True,
+        loads: bool = True,
+    ) -> None:
+        self._store = store
+        self._exclusive = exclusive
+        self.cache = cache
+        self.requests = requests
+        self.reading = Reading(store, cache, written, trusted=trusted, loads=loads)
+        self.decision = Decision(store, self.reading, exclusive=exclusive)
+        self.decided: dict[UUID, Answer] = {}
+        """The answers by command_id; their positions count within the unit."""
+        self.error: Exception | None = None
+        """Why nothing was decided."""
+        self.outcome: Outcome | None = None
+        self.appended: Append | None = None
+        """What its caller is to tell who observes."""
+
+    @property
+    def made(self) -> bool:
+        return self.outcome is not None or self.error is not None
+
+    def decide(self) -> None:
+        """Decide the commands, or keep the error that says why not. Raises Unread."""
+        self.decision = Decision(self._store, self.reading, exclusive=self._exclusive)
+        try:
+            read_named(self.reading, self.requests)
+            self.decided = {request.command_id: self.decision.decide(request) for request in self.requests}
+        except Unread:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits for it
+            self.error = error
+
+    def unit(self) -> Unit:
+        return self.decision.unit(self.cache.incarnation)
+
+    def append(self) -> Sequence[Unit]:
+        """Append what was decided by itself, and return it; no command is stored at once."""
+        units = [self.unit()] if self.requests else []
+        (self.outcome,) = self._store.append(units) if units else (Stored(0),)
+        return units
+
+    def keep(self) -> None:
+        """Have the cache keep what was stored."""
+        if isinstance(self.outcome, Stored):
+            self.cache.put(self.decision.written)
+
+
+def make_together(store: EventStore, attempts: Sequence[Attempt]) -> None:
+    """Make attempts that do not load: all they need is loaded together, what they decide is appended in one commit.
+
+    Where that fails for another reason than that the store is not there, those that were not made are left to be made
+    each by itself, so that only who is at fault is told.
+    """
+    try:
+        _decide(store, attempts)
+        if decided := [attempt for attempt in attempts if attempt.error is None]:
+            _append(store, decided)
+    except (StoreUnavailable, ConnectionClosed):
+        raise
+    except Exception:
+        if len(attempts) == 1:
+            raise
+        for attempt in attempts:
+            attempt.appended = None
+
+
+def _decide(store: EventStore, attempts: Sequence[Attempt]) -> None:
+    """Decide each; load what they lack in one call, then decide those again."""
+    while attempts:
+        lacking: list[tuple[Attempt, Unread]] = []
+        for attempt in attempts:
+            try:
+                attempt.decide()
+            except Unread as lack:
+                lacking.append((attempt, lack))
+        if lacking:
+            wanted = {stream_id: EMPTY for _, lacks in lacking for stream_id in lacks.stream_ids}
+            of_last = {stream_id for _, lacks in lacking for stream_id in lacks.of_last}
+            loaded = load_streams(store, wanted, of_last)
+            for attempt, lacks in lacking:
+                attempt.reading.take({stream_id: loaded[stream_id] for stream_id in lacks.stream_ids})
+        attempts = [attempt for attempt, _ in lacking]
+
+
+def _append(store: EventStore, attempts: Sequence[Attempt]) -> None:
+    units = [attempt.unit() for attempt in attempts]
+    told: list[Append] = []
+    try:
+        outcomes = store.append(units) if store.observing.observer is None else store.append(units, told.append)
+    finally:
+        for append in told:
+            for number, attempt in enumerate(attempts):
+                own = slice(number, number + 1)
+                attempt.appended = append._replace(
+                    units=units[own], outcomes=append.outcomes[own], led=append.led and number == 0
+                )
+    for attempt, outcome in zip(attempts, outcomes, strict=True):
+        attempt.outcome = outcome
+        attempt.keep()
