@@ -228,10 +228,13 @@ def decide(task: Task | None, command: Command, reads: Reads) -> list[Decided]:
     return [event, *closing(command.task_id, task, event)]
 
 
+_INTO_PROGRESS = (StartTask, ResumeTask, ReopenTask)
+
+
 def _asks_for(task: Task, command: TaskCommand) -> list[UUID]:
     """Return the streams that deciding reads or writes besides the task's own."""
     ids = [task.project_id]
-    if isinstance(command, StartTask | ResumeTask | ReopenTask):
+    if isinstance(command, _INTO_PROGRESS):
         ids.append(graph_id(task.project_id))
     if task.assignment is not None:
         ids.append(task.assignment.agent_id)

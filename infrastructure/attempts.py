@@ -22,6 +22,7 @@ class Attempt:
 
     __slots__ = (
         "_exclusive",
+        "_named",
         "_store",
         "appended",
         "cache",
@@ -32,6 +33,8 @@ class Attempt:
         "reading",
         "requests",
     )
+
+    decision: Decision
 
     def __init__(
         self,
@@ -49,7 +52,8 @@ class Attempt:
         self.cache = cache
         self.requests = requests
         self.reading = Reading(store, cache, written, trusted=trusted, loads=loads)
-        self.decision = Decision(store, self.reading, exclusive=exclusive)
+        self._named = False
+        """What the commands name has been read."""
         self.decided: dict[UUID, Answer] = {}
         """The answers by command_id; their positions count within the unit."""
         self.error: Exception | None = None
@@ -64,9 +68,11 @@ class Attempt:
 
     def decide(self) -> None:
         """Decide the commands, or keep the error that says why not. Raises Unread."""
-        self.decision = Decision(self._store, self.reading, exclusive=self._exclusive)
         try:
-            read_named(self.reading, self.requests)
+            if not self._named:
+                read_named(self.reading, self.requests)
+                self._named = True
+            self.decision = Decision(self._store, self.reading, exclusive=self._exclusive)
             self.decided = {request.command_id: self.decision.decide(request) for request in self.requests}
         except Unread:
             raise

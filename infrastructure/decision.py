@@ -46,7 +46,7 @@ class Answer(NamedTuple):
     position: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would cost a command two microseconds
 class Request:
     """A command ready to be decided, and its content as the caller gave it: in clear, so no repr shows it."""
 

@@ -37,7 +37,8 @@ def load_streams(store: EventStore, known: Mapping[UUID, Stream], of_last: Colle
     found: dict[UUID, Stream] = {}
     rest = iter(known.items())
     while some := dict(islice(rest, LOADED_AT_ONCE)):
-        events = store.load_many({id_: _first_needed(stream, id_ in of_last) for id_, stream in some.items()})
+        last = of_last or ()  # nothing is looked for in vain: see StreamCache
+        events = store.load_many({id_: _first_needed(stream, id_ in last) for id_, stream in some.items()})
         for stream_id, stream in some.items():
             found[stream_id] = _advanced(store, stream_id, stream, events[stream_id])
     return found
@@ -106,14 +107,14 @@ class StreamCache:
 
     def clear(self) -> None:
         with self._lock:
-            self._young: dict[UUID, Stream] = {}
-            self._old: dict[UUID, Stream] = {}
+            self._young: dict[int, Stream] = {}  # by the integers of their ids: a UUID's own hash is Python code
+            self._old: dict[int, Stream] = {}
             self._items = 0
 
     def get(self, stream_id: UUID) -> Stream | None:
         """Return a stream as it stood when it was last seen, if it is here."""
-        stream = self._young.get(stream_id)  # without the lock: halves are replaced whole
-        if stream is None and (stream := self._old.get(stream_id)) is not None:
+        stream = self._young.get(stream_id.int)  # without the lock: halves are replaced whole
+        if stream is None and (stream := self._old.get(stream_id.int)) is not None:
             self.put({stream_id: stream})
         return stream
 
@@ -123,12 +124,13 @@ class StreamCache:
             for stream_id, stream in streams.items():
                 if stream.aggregate is None:
                     continue
-                kept = self._young.get(stream_id)
-                newest = kept or self._old.get(stream_id)
+                key = stream_id.int
+                kept = self._young.get(key)
+                newest = kept or self._old.get(key)
                 if newest is not None and newest.version > stream.version:
                     stream = newest
                 if stream is not kept:
-                    self._young[stream_id] = stream
+                    self._young[key] = stream
                     self._items += _items(stream) - (_items(kept) if kept else 0)
             if self._items > self._half:
                 self._old, self._young, self._items = self._young, {}, 0
@@ -136,8 +138,8 @@ class StreamCache:
     def drop(self, stream_ids: Iterable[UUID]) -> None:
         with self._lock:
             for stream_id in stream_ids:
-                self._old.pop(stream_id, None)
-                if (stream := self._young.pop(stream_id, None)) is not None:
+                self._old.pop(stream_id.int, None)
+                if (stream := self._young.pop(stream_id.int, None)) is not None:
                     self._items -= _items(stream)
 
 
