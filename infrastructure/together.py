@@ -114,13 +114,12 @@ class Together(Generic[Item]):
 
     def _leave(self, ask: _Ask[Item], led: Sequence[_Ask[Item]]) -> None:
         """Give up a place in the queue, or the lead; let those go that were led."""
-        if ask.leads:
-            ask.leads = False
+        with self._lock:  # nobody hands the lead to who is about to go
+            leads, ask.leads = ask.leads, False
+            if ask in self._queue:
+                self._queue.remove(ask)
+        if leads:
             self._hand_on()
-        elif not ask.done:
-            with self._lock:
-                if ask in self._queue:
-                    self._queue.remove(ask)
         for other in led:
             if not other.done:
                 other.error = StoreUnavailable("the work was interrupted: it may have been stored, or not")

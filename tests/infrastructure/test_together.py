@@ -168,3 +168,32 @@ def test_who_has_no_turn_in_time_is_told() -> None:
     assert callers.do("C") == "before"
     assert callers.world.groups == ["A", "C"]
     callers.close()
+
+
+class Late:
+    """A lock that has something happen right before it is taken for the third time."""
+
+    def __init__(self, happen: Callable[[], object]) -> None:
+        self._lock = threading.Lock()
+        self._happen = happen
+        self._taken = 0
+
+    def __enter__(self) -> None:
+        self._taken += 1
+        if self._taken == 3:
+            self._happen()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_who_gives_up_as_he_is_given_the_lead_hands_it_on() -> None:
+    done: list[str] = []
+    group = Together[str](done.extend, timeout=0.01)
+    group._at_work = True  # somebody is, until this one gives up: it asks, finds that it waits, and leaves
+    group._lock = Late(group._hand_on)  # type: ignore[assignment]
+    with pytest.raises(StoreUnavailable):
+        group.do("A", key="A", size=1)
+    group.do("B", key="B", size=1)
+    assert done == ["B"]
