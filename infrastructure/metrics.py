@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from threading import Lock
 from time import perf_counter
 from types import MappingProxyType
@@ -20,7 +21,7 @@ from .checkpoints import Standing
 from .consumers import SubscriptionStatus
 from .errors import MissingExtra, TablesDiffer
 from .event_store import Stored
-from .observing import Append, Batch, Delivering, Execution, Observer, Rebuilding, type_of
+from .observing import Append, Batch, Delivering, Execution, Observer, Rebuilding, name_of
 from .tiu import Tiu
 
 if TYPE_CHECKING:
@@ -131,23 +132,30 @@ class Counted(Observer):
     def __init__(self) -> None:
         from prometheus_client import Counter, Histogram
 
-        def histogram(name: str) -> Histogram:
-            kept = METRICS[name]
-            return Histogram(name, kept.says, kept.labels, buckets=kept.bounds, registry=None)
+        self._metrics: list[Counter | Histogram] = []
 
-        def counter(name: str) -> Counter:
+        def histogram(name: str) -> Callable[..., Histogram]:
             kept = METRICS[name]
-            return Counter(name, kept.says, kept.labels, registry=None)
+            metric = Histogram(name, kept.says, kept.labels, buckets=kept.bounds, registry=None)
+            self._metrics.append(metric)
+            return cache(metric.labels) if kept.labels else lambda: metric
 
+        def counter(name: str) -> Callable[..., Counter]:
+            kept = METRICS[name]
+            metric = Counter(name, kept.says, kept.labels, registry=None)
+            self._metrics.append(metric)
+            return cache(metric.labels)
+
+        # Each gives what counts for some labels: there are few, and to look for them costs as much as to count.
         self._commands, self._command_seconds = counter(COMMANDS), histogram(COMMAND_SECONDS)
         self._refusals, self._events = counter(REFUSALS), counter(EVENTS)
-        self._append_seconds, self._append_units = histogram(APPEND_SECONDS), histogram(APPEND_UNITS)
+        self._append_seconds, self._append_units = histogram(APPEND_SECONDS)(), histogram(APPEND_UNITS)()
         self._batch_seconds, self._batch_events = histogram(BATCH_SECONDS), histogram(BATCH_EVENTS)
         self._failed_batches, self._rebuilds = counter(FAILED_BATCHES), counter(REBUILDS)
         self._deliveries, self._delivery_seconds = counter(DELIVERIES), histogram(DELIVERY_SECONDS)
 
     def collect(self) -> Iterator[Metric]:
-        for metric in vars(self).values():
+        for metric in self._metrics:
             yield from metric.collect()
 
     def executing(self, execution: Execution) -> Callable[[], None]:
@@ -155,13 +163,13 @@ class Counted(Observer):
 
         def end() -> None:
             took, became = perf_counter() - began, execution.became
-            types = [type_of(command) for command in execution.commands]
-            for name in types:
-                self._commands.labels(name, became).inc()
-            if types:
-                self._command_seconds.labels(types[0] if len({*types}) == 1 else "several").observe(took)
+            names = [name_of(command) for command in execution.types]
+            for name in names:
+                self._commands(name, became).inc()
+            if names:
+                self._command_seconds(names[0] if len({*names}) == 1 else "several").observe(took)
             if isinstance(execution.error, Refused):
-                self._refusals.labels(execution.error.code).inc()
+                self._refusals(execution.error.code).inc()
 
         return end
 
@@ -169,24 +177,24 @@ class Counted(Observer):
         for unit, outcome in zip(append.units, append.outcomes, strict=False):
             if isinstance(outcome, Stored):
                 for event in unit.events:
-                    self._events.labels(event.topic if event.topic in KNOWN else "unknown").inc()
+                    self._events(event.topic if event.topic in KNOWN else "unknown").inc()
         self._append_seconds.observe((append.ended - append.began) / 1e9)
         if append.led:
             self._append_units.observe(append.group)
 
     def projected(self, batch: Batch) -> None:
         if batch.error is not None:
-            self._failed_batches.labels(batch.projection).inc()
+            self._failed_batches(batch.projection).inc()
             return
-        self._batch_seconds.labels(batch.projection).observe((batch.ended - batch.began) / 1e9)
-        self._batch_events.labels(batch.projection).observe(batch.events)
+        self._batch_seconds(batch.projection).observe((batch.ended - batch.began) / 1e9)
+        self._batch_events(batch.projection).observe(batch.events)
 
     def delivering(self, delivering: Delivering) -> Callable[[], None]:
         began = perf_counter()
 
         def end() -> None:
-            self._deliveries.labels(delivering.subscription, "done" if delivering.done else "broken_off").inc()
-            self._delivery_seconds.labels(delivering.subscription).observe(perf_counter() - began)
+            self._deliveries(delivering.subscription, "done" if delivering.done else "broken_off").inc()
+            self._delivery_seconds(delivering.subscription).observe(perf_counter() - began)
 
         return end
 
@@ -196,7 +204,7 @@ class Counted(Observer):
             outcome = "differing"
         elif rebuilding.error is None:
             outcome = "swapped"
-        self._rebuilds.labels(rebuilding.projection, outcome).inc()
+        self._rebuilds(rebuilding.projection, outcome).inc()
 
 
 class TiuCollector:

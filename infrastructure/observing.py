@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..domain.errors import Refused
 from ..domain.messages import Command
@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # they are told of, and tell
     from .event_store import EventRow, Log, LogEvent, Outcome, Unit
     from .rebuild import RebuildReport
 
-T = TypeVar("T")
 Became = Literal["accepted", "repeated", "refused", "contended", "failed"]
 """What became of commands: `repeated` ones were stored before, and `failed` are those that no rule refused."""
 
@@ -42,9 +41,12 @@ class Executed(NamedTuple):
 
 @dataclass(slots=True)
 class Execution:
-    """Commands that are executed as one unit; at its end with what became of them."""
+    """Commands that are executed as one unit; at its end with what became of them.
 
-    commands: Sequence[Command]
+    Of the commands it has the types alone: who looks at it later keeps nothing of theirs alive.
+    """
+
+    types: Sequence[type[Command]]
     correlation_id: str | None = None
     """What those of them get that have none: an observer may set it where the execution begins."""
     executed: Executed | None = None
@@ -62,10 +64,10 @@ class Execution:
         return "failed"
 
 
-def type_of(command: Command) -> str:
+def name_of(command: type[Command]) -> str:
     """Return the name of a command's type: one of those that there are, whatever somebody would have executed."""
-    name = type(command).__name__
-    return name if COMMANDS.get(name) is type(command) else "unknown"
+    name = command.__name__
+    return name if COMMANDS.get(name) is command else "unknown"
 
 
 class Append(NamedTuple):
@@ -158,65 +160,103 @@ def _nothing() -> None:
     pass
 
 
-class _Several(Observer):
-    """Tells several observers. What one raises is logged, the first time, and stops nothing."""
+class _Guarded(Observer):
+    """Tells an observer. What it raises is logged, the first time, and stops nothing."""
 
-    def __init__(self, observers: Sequence[Observer]) -> None:
-        self._observers = observers
-        self._failed: set[Observer] = set()
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._failed = False
 
     def executing(self, execution: Execution) -> Callable[[], None]:
-        return self._begun([observer.executing for observer in self._observers], execution)
+        try:
+            return self._guarded(self._observer.executing(execution))
+        except Exception as error:  # noqa: BLE001 - what is observed goes on
+            self._tell(error)
+            return _nothing
 
     def delivering(self, delivering: Delivering) -> Callable[[], None]:
-        return self._begun([observer.delivering for observer in self._observers], delivering)
+        try:
+            return self._guarded(self._observer.delivering(delivering))
+        except Exception as error:  # noqa: BLE001 - what is observed goes on
+            self._tell(error)
+            return _nothing
 
-    def _begun(self, begin: Sequence[Callable[[T], Callable[[], None]]], told: T) -> Callable[[], None]:
-        ends: list[tuple[Observer, Callable[[], None]]] = []
-        for observer, begun in zip(self._observers, begin, strict=True):
-            try:
-                ends.append((observer, begun(told)))
-            except Exception as error:  # noqa: BLE001 - what is observed goes on
-                self._tell(observer, error)
-
+    def _guarded(self, ended: Callable[[], None]) -> Callable[[], None]:
         def end() -> None:
-            for observer, ended in reversed(ends):
-                try:
-                    ended()
-                except Exception as error:  # noqa: BLE001 - what is observed goes on
-                    self._tell(observer, error)
+            try:
+                ended()
+            except Exception as error:  # noqa: BLE001 - what is observed goes on
+                self._tell(error)
 
         return end
 
     def appended(self, append: Append) -> None:
-        self._each([observer.appended for observer in self._observers], append)
+        try:
+            self._observer.appended(append)
+        except Exception as error:  # noqa: BLE001 - what is observed goes on
+            self._tell(error)
 
     def projected(self, batch: Batch) -> None:
-        self._each([observer.projected for observer in self._observers], batch)
+        try:
+            self._observer.projected(batch)
+        except Exception as error:  # noqa: BLE001 - what is observed goes on
+            self._tell(error)
 
     def rebuilt(self, rebuilding: Rebuilding) -> None:
-        self._each([observer.rebuilt for observer in self._observers], rebuilding)
+        try:
+            self._observer.rebuilt(rebuilding)
+        except Exception as error:  # noqa: BLE001 - what is observed goes on
+            self._tell(error)
+
+    def close(self) -> None:
+        try:
+            self._observer.close()
+        except Exception as error:  # noqa: BLE001 - what is observed goes on
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        if not self._failed:
+            self._failed = True
+            name = type(self._observer).__name__
+            extra = fields("observer.failed", observer=name, error=error)
+            log.error("%s failed, and may miss more: %r", name, error, extra=extra)
+
+
+class _Several(Observer):
+    """Tells several observers, each of them guarded."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+
+    def executing(self, execution: Execution) -> Callable[[], None]:
+        return _all_of([observer.executing(execution) for observer in self._observers])
+
+    def delivering(self, delivering: Delivering) -> Callable[[], None]:
+        return _all_of([observer.delivering(delivering) for observer in self._observers])
+
+    def appended(self, append: Append) -> None:
+        for observer in self._observers:
+            observer.appended(append)
+
+    def projected(self, batch: Batch) -> None:
+        for observer in self._observers:
+            observer.projected(batch)
+
+    def rebuilt(self, rebuilding: Rebuilding) -> None:
+        for observer in self._observers:
+            observer.rebuilt(rebuilding)
 
     def close(self) -> None:
         for observer in self._observers:
-            try:
-                observer.close()
-            except Exception as error:  # noqa: BLE001 - what is observed goes on
-                self._tell(observer, error)
+            observer.close()
 
-    def _each(self, tell: Sequence[Callable[[T], None]], told: T) -> None:
-        for observer, one in zip(self._observers, tell, strict=True):
-            try:
-                one(told)
-            except Exception as error:  # noqa: BLE001 - what is observed goes on
-                self._tell(observer, error)
 
-    def _tell(self, observer: Observer, error: Exception) -> None:
-        if observer not in self._failed:
-            self._failed.add(observer)
-            name = type(observer).__name__
-            extra = fields("observer.failed", observer=name, error=error)
-            log.error("%s failed, and may miss more: %r", name, error, extra=extra)
+def _all_of(ends: Sequence[Callable[[], None]]) -> Callable[[], None]:
+    def end() -> None:
+        for one in reversed(ends):
+            one()
+
+    return end
 
 
 class Observing:
@@ -228,8 +268,8 @@ class Observing:
 
     def add(self, observer: Observer) -> None:
         """Let an observer know of what begins from now on."""
-        self._observers += (observer,)
-        self.observer = _Several(self._observers)
+        self._observers += (_Guarded(observer),)
+        self.observer = self._observers[0] if len(self._observers) == 1 else _Several(self._observers)
 
     def close(self) -> None:
         """Tell that the connection is closed."""
@@ -243,10 +283,10 @@ class Observing:
         observer = self.observer
         if observer is None:
             return execute(commands, None).answers
-        execution = Execution([*commands])
+        execution = Execution([type(command) for command in commands])
         end = observer.executing(execution)
         try:
-            execution.executed = execute(execution.commands, execution.correlation_id)
+            execution.executed = execute(commands, execution.correlation_id)
         except BaseException as error:
             execution.error = error
             raise

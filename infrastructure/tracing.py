@@ -6,9 +6,9 @@ has the code, or the class.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +20,7 @@ from .behind import Behind
 from .errors import MissingExtra, StoreUnavailable
 from .event_store import EventStore
 from .logs import error_type
-from .observing import Append, Batch, Delivering, Execution, Observer, Rebuilding, type_of
+from .observing import Append, Batch, Delivering, Execution, Observer, Rebuilding, name_of
 from .tiu import Tiu
 
 if TYPE_CHECKING:
@@ -66,11 +66,11 @@ ATTRIBUTES = {
     COMMANDS: "how many commands were executed as one unit, where it is not one",
     OUTCOME: "`accepted`, `repeated` (stored before), `refused`, `contended` or `failed`",
     REFUSAL: "the code of the error by which it was refused",
-    ATTEMPTS: "how often it was decided",
+    ATTEMPTS: "how often it was decided, where more than once",
     STREAM: "the id that the (last) command was answered; the delivered event's stream",
     POSITION: "the position that the (last) command was answered; the delivered event's",
     APPEND_SECONDS: "how long its append took, with what it waited for others",
-    APPEND_UNITS: "how many units were stored in the same transaction, those of others among them",
+    APPEND_UNITS: "how many units were stored in the same transaction, where those of others were too",
     PROJECTION: "whose batch, or tables",
     FIRST_POSITION: "where the batch begins",
     LAST_POSITION: "where it ends",
@@ -128,6 +128,21 @@ SPANS = {
 Attributes = dict[str, str | int | float | bool | Sequence[str]]
 
 
+class _Appended(NamedTuple):
+    """How an append went."""
+
+    nanoseconds: int
+    group: int
+    shared: Append | None
+    """The append itself, where its caller's thread stored what others brought."""
+
+
+class _Gathering(threading.local):
+    """What the commands that this thread executes appended; None where it executes none."""
+
+    appends: list[_Appended] | None = None
+
+
 class Tracing(Observer):
     """Makes a span of each thing that it is told of.
 
@@ -146,74 +161,76 @@ class Tracing(Observer):
         self._tracer = trace.get_tracer("claude_tiu", version("claude-tiu"), provider)
         self._traceparent = TraceContextTextMapPropagator()
         self._database = database
-        self._appends: ContextVar[list[Append] | None] = ContextVar("claude_tiu.appends", default=None)
-        self._around: tuple[SpanContext, str | None] | None = None
-        """The span that was around the last commands, and its `traceparent`: a request has several."""
+        self._gathering = _Gathering()
+        self._last: tuple[Context | None, str | None] = (None, None)
+        """The context of the last commands, and their correlation: a request has several."""
         self._behind = Behind()
         self._carried = context.create_key("claude_tiu.correlation")
 
     def executing(self, execution: Execution) -> Callable[[], None]:
         current = self._contexts.get_current()
-        outer = self._api.get_current_span(current).get_span_context()
-        if not outer.is_valid:
+        last = self._last
+        if current is not last[0]:
+            self._last = last = (current, self._correlation_in(current))
+        execution.correlation_id = last[1]
+        if execution.correlation_id is None:
             return self._executing_by_itself(execution, current)
-        carried: Any = self._contexts.get_value(self._carried, current)
-        execution.correlation_id = carried or self._traceparent_of(outer)
-        appends: list[Append] = []
-        token = self._appends.set(appends)
+        appends = self._gathering.appends = []
         began = time.time_ns()
 
-        def make(ended: int) -> None:
-            attributes = _of_execution(execution, appends)
-            span = self._tracer.start_span(_name(execution), current, attributes=attributes, start_time=began)
-            self._end(span, execution, appends, current, ended)
-
         def end() -> None:
-            self._appends.reset(token)
-            self._behind.do(partial(make, time.time_ns()))
+            self._gathering.appends = None
+            self._behind.do(partial(self._make, current, execution, appends, began, time.time_ns()))
 
         return end
 
-    def _traceparent_of(self, around: SpanContext) -> str | None:
-        last = self._around
-        if last is None or last[0] is not around:
-            self._around = last = (around, traceparent(around))
-        return last[1]
+    def _make(
+        self, around: Context, execution: Execution, appends: Sequence[_Appended], began: int, ended: int
+    ) -> None:
+        attributes = _of_execution(execution, appends)
+        span = self._tracer.start_span(_name(execution), around, attributes=attributes, start_time=began)
+        self._end(span, around, execution, appends, ended)
+
+    def _correlation_in(self, current: Context) -> str | None:
+        """Return the correlation of commands that are executed in a context; None where no span is around them."""
+        outer = self._api.get_current_span(current).get_span_context()
+        carried: Any = self._contexts.get_value(self._carried, current)
+        return (carried or traceparent(outer)) if outer.is_valid else None
 
     def _executing_by_itself(self, execution: Execution, current: Context) -> Callable[[], None]:
         """In no span: that of the commands is made at once, since their correlation is its own."""
         span = self._tracer.start_span(_name(execution), current)
         carried: Any = self._contexts.get_value(self._carried, current)
         execution.correlation_id = carried or traceparent(span.get_span_context())
-        appends: list[Append] = []
-        gathering = self._appends.set(appends)
+        appends = self._gathering.appends = []
         token = self._contexts.attach(self._api.set_span_in_context(span, current))
 
         def end() -> None:
             self._contexts.detach(token)
-            self._appends.reset(gathering)
+            self._gathering.appends = None
             if span.is_recording():
                 span.set_attributes(_of_execution(execution, appends))
-            self._end(span, execution, appends, current, time.time_ns())
+            self._end(span, current, execution, appends, time.time_ns())
 
         return end
 
-    def _end(self, span: Span, execution: Execution, appends: Sequence[Append], around: Context, ended: int) -> None:
-        if execution.error is not None and execution.became in ("contended", "failed"):
+    def _end(self, span: Span, around: Context, execution: Execution, appends: Sequence[_Appended], ended: int) -> None:
+        if not isinstance(execution.error, Refused):
             self._fail(span, execution.error)
         span.end(ended)
         for append in appends:
-            if append.led and append.group > len(append.units):
-                self._append(append, self._api.set_span_in_context(span, around))
+            if append.shared is not None:
+                self._append(append.shared, self._api.set_span_in_context(span, around))
 
     def appended(self, append: Append) -> None:
         """A command's own append is told by the command's span. Who stored what others brought has a span of that; and
         so has what belongs to no command."""
-        appends = self._appends.get()
+        appends = self._gathering.appends
         if appends is None:
             self._append(append, self._contexts.get_current())
         else:
-            appends.append(append)
+            shared = append.led and append.group > len(append.units)
+            appends.append(_Appended(append.ended - append.began, append.group, append if shared else None))
 
     def _append(self, append: Append, context: Context) -> None:
         attributes: Attributes = {
@@ -319,29 +336,27 @@ class Tracing(Observer):
 
 
 def _name(execution: Execution) -> str:
-    types = _types(execution)
-    return f"execute {types[0] if len(types) == 1 else SEVERAL}"
+    types = {*execution.types}
+    return f"execute {name_of(types.pop()) if len(types) == 1 else SEVERAL}"
 
 
-def _types(execution: Execution) -> list[str]:
-    if len(execution.commands) == 1:
-        return [type_of(execution.commands[0])]
-    return list(dict.fromkeys(map(type_of, execution.commands)))
-
-
-def _of_execution(execution: Execution, appends: Sequence[Append]) -> Attributes:
-    types = _types(execution)
-    found: Attributes = {COMMAND: types[0] if len(types) == 1 else types, OUTCOME: execution.became}
+def _of_execution(execution: Execution, appends: Sequence[_Appended]) -> Attributes:
+    """Return the attributes; none that says what is so as a rule, as each takes more than a microsecond."""
+    names = list(dict.fromkeys(map(name_of, execution.types)))
+    found: Attributes = {COMMAND: names[0] if len(names) == 1 else names, OUTCOME: execution.became}
     if appends:
-        found[APPEND_SECONDS] = (appends[-1].ended - appends[-1].began) / 1e9
-        found[APPEND_UNITS] = appends[-1].group
-    if len(execution.commands) != 1:
-        found[COMMANDS] = len(execution.commands)
+        found[APPEND_SECONDS] = appends[-1].nanoseconds / 1e9
+        if appends[-1].group > 1:
+            found[APPEND_UNITS] = appends[-1].group
+    if len(execution.types) != 1:
+        found[COMMANDS] = len(execution.types)
     if isinstance(execution.error, Refused):
         found[REFUSAL] = execution.error.code
     if (executed := execution.executed) is not None and executed.answers:
         answer = executed.answers[-1]
-        found |= {STREAM: str(answer.id), POSITION: answer.position, ATTEMPTS: executed.attempts}
+        found[STREAM], found[POSITION] = str(answer.id), answer.position
+        if executed.attempts > 1:
+            found[ATTEMPTS] = executed.attempts
     return found
 
 

@@ -162,10 +162,12 @@ class Watching(Observer):
         self.appends: dict[UUID, list[tuple[int, Append]]] = {}
 
     def executing(self, execution: Execution) -> Callable[[], None]:
-        (command,) = execution.commands
-        assert isinstance(command, ClaimProgress)
-        self.executed[command.task_id] = threading.get_ident()
-        return lambda: None
+        def end() -> None:
+            assert execution.executed is not None
+            (answer,) = execution.executed.answers
+            self.executed[answer.id] = threading.get_ident()
+
+        return end
 
     def appended(self, append: Append) -> None:
         ((event,),) = (unit.events for unit in append.units)
