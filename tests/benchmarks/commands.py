@@ -99,8 +99,9 @@ def _told(task_id: UUID, project_id: UUID) -> list[Command]:
     return [adding, StartTask(task_id=task_id), *(claim_of(task_id) for _ in range(CLAIMS))]
 
 
-def claim_of(task_id: UUID) -> ClaimProgress:
-    return ClaimProgress(task_id=task_id, claimed=next(_claims) % 1_000 / 10, actor="benchmark")
+def claim_of(task_id: UUID, correlation_id: str | None = None) -> ClaimProgress:
+    claimed = next(_claims) % 1_000 / 10
+    return ClaimProgress(task_id=task_id, claimed=claimed, actor="benchmark", correlation_id=correlation_id)
 
 
 def make_peer_tasks(url: str, project_id: UUID, count: int) -> list[UUID]:

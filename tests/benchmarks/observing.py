@@ -1,32 +1,51 @@
 """What observing costs a whole command: looked for in vain, and with spans of an OpenTelemetry SDK that keeps them all.
 
-The contestants take turns every few commands, each on a connection and on tasks of its own, in one database.
+The contestants take turns every few commands, each on a connection and on tasks of its own, in one database. A turn
+ends when all that it put off is done: spans are made and exported. Shares are taken turn by turn, of one moment.
+What is there before the turns is kept from the collector of garbage: it is there for all contestants together.
 """
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import Context, copy_context
+from statistics import median
 from timeit import repeat
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
+from opentelemetry.context import get_current
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from prometheus_client import CollectorRegistry
 
-from claude_tiu import Tiu, connect, register_metrics, register_tracing
+from claude_tiu import Command, Tiu, connect, register_metrics, register_tracing
 from claude_tiu.infrastructure.group_commit import GroupCommit
 from claude_tiu.infrastructure.migrations import migrate_up
 from claude_tiu.infrastructure.observing import Executed, Observing
+from claude_tiu.infrastructure.tracing import APPEND_SECONDS, COMMAND, OUTCOME, POSITION, STREAM
 from tests.benchmarks.commands import THREADS, claim_of, load_all, our_tasks
 from tests.benchmarks.measuring import Goal, Place, Report, in_threads
 
 UNHOOKED, OFF, TRACED, COUNTED = "no hooks", "not observed", "traced", "counted"
-CONTESTANTS = (UNHOOKED, OFF, TRACED, COUNTED)
+CORRELATED = "with a correlation"
+"""What a traced command stores beside: a part of what tracing costs."""
+SPANS = "spans made by hand"
+"""Not observed; then as many spans are made in a row, each as its SDK makes it: the bound of all that would trace."""
+CONTESTANTS = (UNHOOKED, OFF, CORRELATED, SPANS, TRACED, COUNTED)
 LOOKS = 10_000
+CORRELATION = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+ATTRIBUTES: dict[str, str | int | float] = {
+    COMMAND: "ClaimProgress",
+    OUTCOME: "accepted",
+    APPEND_SECONDS: 1e-4,
+    STREAM: str(UUID(int=1)),
+    POSITION: 9,
+}
+Settle = Callable[[int], object]
 Database = Callable[[], AbstractContextManager[str]]
 
 
@@ -39,7 +58,7 @@ class Size(NamedTuple):
     clients: tuple[int, ...] = (1, THREADS)
 
 
-SIZES = {"smoke": Size(1, 1, 8, (THREADS,)), "quick": Size(3, 8, 64), "full": Size(5, 16, 128)}
+SIZES = {"smoke": Size(1, 1, 8, (THREADS,)), "quick": Size(3, 12, 64), "full": Size(5, 30, 128)}
 
 
 def run(place: Place, size: Size) -> Report:
@@ -56,77 +75,117 @@ def _called(store: str, threads: int, warm: bool) -> str:
 
 
 def _measure(report: Report, database: Database, case: str, size: Size, threads: int, *, warm: bool) -> None:
-    found: dict[str, list[Spent]] = {name: [] for name in CONTESTANTS}
-    for _ in range(size.rounds):
-        with database() as url:
-            for name, spent in _round(url, size, threads, warm=warm).items():
-                found[name].append(spent)
-    report.add({f"{case}: {name}": [one.rate for one in spent] for name, spent in found.items()}, "commands/s")
-    computing = {f"{case}: {name}, computing": [one.cpu * 1e6 for one in spent] for name, spent in found.items()}
-    report.add(computing, "µs/command")
+    with database() as url:
+        tasks = our_tasks(url, size.turns * size.commands * len(CONTESTANTS))
+        rounds = [_round(url, tasks, size, threads, warm=warm) for _ in range(size.rounds)]
+    for name in CONTESTANTS:
+        report.add({f"{case}: {name}": [1 / median(found[name].wall) for found in rounds]}, "commands/s")
+    for name in CONTESTANTS:
+        computing = [median(found[name].cpu) * 1e6 for found in rounds]
+        report.add({f"{case}: {name}, computing": computing}, "µs/command")
+    beside = {
+        f"{case}: {name}, × {of}": [1 - _share(found[name], found[of]) for found in rounds]
+        for name, of in ((CORRELATED, OFF), (SPANS, OFF), (TRACED, CORRELATED), (COUNTED, OFF))
+    }
+    report.add(beside, "of the throughput")
     off = Goal(f"{case}, not observed: share of a command's computing", 0.01, above=False)
-    report.hold(off, [looks() / one.cpu for one in found[OFF]])
+    report.hold(off, [looks() / median(found[OFF].cpu) for found in rounds])
     on = Goal(f"{case}, traced: share of the throughput", 0.1, above=False)
-    report.hold(on, [1 - traced.rate / one.rate for traced, one in zip(found[TRACED], found[OFF], strict=True)])
+    report.hold(on, [_share(found[TRACED], found[OFF]) for found in rounds])
 
 
 class Spent(NamedTuple):
-    """Commands a second, and the computing of one (of this process, in seconds)."""
+    """What a command took, in each turn: of time, and of this process's computing, in seconds."""
 
-    rate: float
-    cpu: float
+    wall: list[float]
+    cpu: list[float]
 
 
-def _round(url: str, size: Size, threads: int, *, warm: bool) -> dict[str, Spent]:
-    mine = size.turns * size.commands
-    tasks = our_tasks(url, mine * len(CONTESTANTS))
-    wall, cpu = dict.fromkeys(CONTESTANTS, 0.0), dict.fromkeys(CONTESTANTS, 0.0)
+def _share(spent: Spent, other: Spent) -> float:
+    """Return how much less is done where so much is spent: the median of the turns, each against the other's."""
+    return median([1 - theirs / ours for ours, theirs in zip(spent.wall, other.wall, strict=True)])
+
+
+def _round(url: str, tasks: Sequence[UUID], size: Size, threads: int, *, warm: bool) -> Mapping[str, Spent]:
+    found = {name: Spent([], []) for name in CONTESTANTS}
     with ExitStack() as opened:
         connections = {name: opened.enter_context(contestant(name, url)) for name in CONTESTANTS}
         within = copy_context()  # in the span of a request
         own = {name: tasks[number :: len(CONTESTANTS)] for number, name in enumerate(CONTESTANTS)}
-        for name, tiu in connections.items():
-            if warm:
+        if warm:
+            for name, (tiu, _) in connections.items():
                 load_all(tiu, own[name])
+        gc.collect()
+        gc.freeze()
+        opened.callback(gc.unfreeze)
         for turn in range(size.turns):
-            for name in (*CONTESTANTS[turn % 4 :], *CONTESTANTS[: turn % 4]):
+            first = turn % len(CONTESTANTS)
+            for name in (*CONTESTANTS[first:], *CONTESTANTS[:first]):
                 some = own[name][turn * size.commands : (turn + 1) * size.commands]
-                started = time.process_time()
-                wall[name] += len(some) / _claim(connections[name], some, threads, within)
-                cpu[name] += time.process_time() - started
-    return {name: Spent(mine / wall[name], cpu[name] / mine) for name in CONTESTANTS}
+                correlation = CORRELATION if name == CORRELATED else None
+                commands = [claim_of(task_id, correlation) for task_id in some]
+                computed = time.process_time()
+                found[name].wall.append(_execute(*connections[name], commands, threads, within) / len(some))
+                found[name].cpu.append((time.process_time() - computed) / len(some))
+    return found
 
 
-def _claim(tiu: Tiu, tasks: Sequence[UUID], threads: int, within: Context) -> float:
-    commands = [claim_of(task_id) for task_id in tasks]
+def _execute(tiu: Tiu, settle: Settle, commands: Sequence[Command], threads: int, within: Context) -> float:
+    """Execute commands, and return how long it took until all was done."""
 
     def execute(number: int) -> int:
         for command in commands[number::threads]:
             tiu.execute(command)
         return len(commands[number::threads])
 
-    return in_threads(threads, lambda number: within.copy().run(execute, number))
+    took = len(commands) / in_threads(threads, lambda number: within.copy().run(execute, number))
+    began = time.perf_counter()
+    settle(len(commands))
+    return took + time.perf_counter() - began
 
 
 @contextmanager
-def contestant(name: str, url: str) -> Iterator[Tiu]:
-    """Give a connection that is observed as its name says."""
+def contestant(name: str, url: str) -> Iterator[tuple[Tiu, Settle]]:
+    """Give a connection that is observed as its name says, and what does the rest of so many commands."""
     migrate_up(url)
     with connect(url, project=False) as tiu:
         match name:
             case "no hooks":
                 _unhook(tiu)
             case "traced":
-                provider = TracerProvider(shutdown_on_exit=False)
-                provider.add_span_processor(BatchSpanProcessor(Nowhere()))
-                register_tracing(tiu, provider)
-                with provider.get_tracer("service").start_as_current_span("request"):
-                    yield tiu
-                provider.shutdown()
+                with _provider() as provider:
+                    tracing = register_tracing(tiu, provider)
+
+                    def settle(count: int) -> None:
+                        tracing.flush()
+                        provider.force_flush()
+
+                    yield tiu, settle
+                return
+            case "spans made by hand":
+                with _provider() as provider:
+                    yield tiu, lambda count: _make_spans(provider, count)
                 return
             case "counted":
                 register_metrics(tiu, CollectorRegistry())
-        yield tiu
+        yield tiu, lambda _: None
+
+
+@contextmanager
+def _provider() -> Iterator[TracerProvider]:
+    """Give a provider that samples everything, in the span of a request."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(Nowhere()))
+    with provider.get_tracer("service").start_as_current_span("request"):
+        yield provider
+    provider.shutdown()
+
+
+def _make_spans(provider: TracerProvider, count: int) -> None:
+    tracer, around = provider.get_tracer("service"), get_current()
+    for began in range(count):
+        tracer.start_span("execute ClaimProgress", around, attributes=ATTRIBUTES, start_time=began).end(began + 1)
+    provider.force_flush()
 
 
 def _unhook(tiu: Tiu) -> None:
