@@ -22,10 +22,8 @@ from claude_tiu.infrastructure import projector as module
 from claude_tiu.infrastructure.checkpoints import Lag
 from claude_tiu.infrastructure.errors import CheckpointRefused, ProjectionFailed, WaitTimeout
 from claude_tiu.infrastructure.event_store import EventStore, Listener, NewEvent
-from claude_tiu.infrastructure.postgresql import event_store as postgresql_event_store
 from claude_tiu.infrastructure.projector import BATCH_SIZE, Projector, poll_for
 from claude_tiu.infrastructure.read_store import Checkpoint, ReadStore
-from claude_tiu.infrastructure.sqlite import event_store as sqlite_event_store
 from claude_tiu.projections.projection import Projection
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.history import EVENTS, PASSWORD_HASH, START, create_user, history, store_history
@@ -68,28 +66,6 @@ NOT_IN_THE_HISTORY = {
     "left_out_events",
 }
 """Tables that this small history leaves empty; test_every_table.py has a longer one that fills them all."""
-
-
-def test_batches_that_end_by_their_bytes_follow_each_other(
-    events: EventStore, projector: Projector, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The next is read, and the last is written, while one is folded."""
-    store_history(events)
-    for reading in (module, sqlite_event_store, postgresql_event_store):
-        monkeypatch.setattr(reading, "READ_BYTES", 1_000)
-    batches: list[int] = []
-    assert projector.hurry(progress=batches.append) == EVENTS
-    assert len(batches) > 3
-
-
-def test_only_where_a_server_writes_a_thread_waits_for_it(
-    events: EventStore, projector: Projector, backend: Backend
-) -> None:
-    store_history(events)
-    named: list[str] = []
-    projector.hurry(progress=lambda _: named.extend(thread.name for thread in threading.enumerate()))
-    assert named
-    assert any("projector-io" in name for name in named) is isinstance(backend, PostgreSQLBackend)
 
 
 class NeverWakes:
