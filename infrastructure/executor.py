@@ -197,9 +197,9 @@ class Executor:
                 return known
 
     def _made(self, requests: Sequence[Request]) -> Attempt:
-        """Make an attempt: together with those of other threads, where it is short and asks for streams alone."""
+        """Make an attempt: together with those of other threads, unless they might have to wait long for it."""
         cache = self._present_cache()
-        if len(requests) == 1 and not requests[0].command.personal:
+        if len(requests) == 1 and not (requests[0].aggregate.grows or requests[0].command.personal):
             attempt = Attempt(self._store, cache, requests, loads=False)
             try:
                 self._together.do(attempt, key=requests[0].stream_id, size=len(requests[0].content))

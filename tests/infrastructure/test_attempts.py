@@ -6,19 +6,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from claude_tiu import AddTask, ClaimProgress, Command, NotFound, StartTask
+from claude_tiu import AddTask, AssessTask, ClaimProgress, Command, NotFound, StartTask
 from claude_tiu.domain.registry import UndecodableEvent
 from claude_tiu.infrastructure.decision import Answer
 from claude_tiu.infrastructure.errors import StoreUnavailable
 from claude_tiu.infrastructure.event_store import EventStore, NewEvent, Stored, Unit
 from claude_tiu.infrastructure.executor import Executor
 from claude_tiu.infrastructure.observing import Append, Execution, Observer
-from tests.support.history import PROJECT, plan, uid
+from tests.support.history import PROJECT, create_user, plan, uid
 
 OWN = [uid(f"own task {number}") for number in range(5)]
 FIRST, *OTHERS = OWN
@@ -46,30 +47,44 @@ class Asked:
 
         return noted
 
+    @contextmanager
+    def under_way(self, task_id: UUID) -> Iterator[None]:
+        """A command of a task, held up in its first call meanwhile."""
+        first = self.pool.submit(self.execute, claim(task_id))
+        assert self._begun.wait(20)
+        try:
+            yield
+        finally:
+            self._go.set()
+        first.result(20)
+
     def behind_first(self, *commands: Command) -> list[Future[Any]]:
         """Execute commands, each in a thread, while one of the first task is under way; return what becomes of them."""
-        first = self.pool.submit(self._executor.execute, [claim(FIRST)])
-        assert self._begun.wait(20)
         futures = []
-        for number, command in enumerate(commands, 1):
-            futures.append(self.pool.submit(self._execute, command))
-            deadline = time.monotonic() + 20
-            while len(self._executor._together._queue) < number:
-                assert time.monotonic() < deadline
-                time.sleep(0.001)
-        self._go.set()
-        first.result(20)
+        with self.under_way(FIRST):
+            for number, command in enumerate(commands, 1):
+                futures.append(self.pool.submit(self.execute, command))
+                until(lambda number=number: len(self._executor._together._queue) == number)  # type: ignore[misc]
         return futures
 
-    def _execute(self, command: Command) -> Answer:
-        (answer,) = self._executor.execute([command])
-        return answer
+    def execute(self, *commands: Command) -> Answer:
+        return self._executor.execute(commands)[-1]
+
+    def wait_for(self, calls: int) -> None:
+        until(lambda: len(self.calls) == calls)
 
     @property
     def behind(self) -> list[tuple[str, int]]:
         """What was asked for behind the first command: its task, its project, its append."""
         assert self.calls[:3] == [("load_many", 1), ("load_many", 1), ("append", 1)]
         return self.calls[3:]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def claim(task_id: UUID, claimed: float = 50) -> ClaimProgress:
@@ -120,6 +135,19 @@ def test_two_of_one_task_find_what_the_other_did(asked: Asked) -> None:
     one, two, other = asked.behind_first(claim(OTHERS[0], 10), claim(OTHERS[0], 20), claim(OTHERS[1]))
     assert [future.result(20).version for future in (one, two, other)] == [3, 4, 3]
     assert asked.behind == [("load_many", 2), ("append", 2), ("append", 1)]  # no conflict
+
+
+@pytest.mark.parametrize("kind", ["on a state that grows", "with personal data", "of several commands"])
+def test_who_might_hold_others_up_does_not_go_with_them(asked: Asked, kind: str) -> None:
+    commands: dict[str, list[Command]] = {
+        "on a state that grows": [AssessTask(run_id=uid("no run"), task_id=FIRST, authenticity=1)],
+        "with personal data": [create_user("other")],
+        "of several commands": [claim(OTHERS[0]), claim(OTHERS[1])],
+    }
+    with asked.under_way(FIRST):
+        other = asked.pool.submit(asked.execute, *commands[kind])
+        asked.wait_for(calls=2)
+    other.exception(20)
 
 
 def test_what_cannot_be_decoded_harms_no_other(asked: Asked, events: EventStore) -> None:
