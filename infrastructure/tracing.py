@@ -19,12 +19,14 @@ from .async_tiu import AsyncTiu
 from .behind import Behind
 from .errors import MissingExtra, StoreUnavailable
 from .event_store import EventStore
+from .finished_spans import SCOPE, FinishedSpans
 from .logs import error_type
 from .observing import Append, Batch, Delivering, Execution, Observer, Rebuilding, name_of
 from .tiu import Tiu
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.trace import Link, Span, SpanContext, TracerProvider
 
 LINKS = 32
@@ -137,6 +139,15 @@ class _Appended(NamedTuple):
     """The append itself, where its caller's thread stored what others brought."""
 
 
+class _Within(NamedTuple):
+    """What commands are executed in."""
+
+    context: Context
+    span: SpanContext
+    correlation_id: str | None
+    """None where no span is around them."""
+
+
 class _Gathering(threading.local):
     """What the commands that this thread executes appended; None where it executes none."""
 
@@ -153,26 +164,27 @@ class Tracing(Observer):
     where none is: so who reads the events finds the trace, and who follows the trace is led on from them.
     """
 
-    def __init__(self, provider: TracerProvider | None, database: str) -> None:
+    def __init__(self, provider: TracerProvider | None, database: str, processor: SpanProcessor | None = None) -> None:
         from opentelemetry import context, trace
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         self._contexts, self._api = context, trace
-        self._tracer = trace.get_tracer("claude_tiu", version("claude-tiu"), provider)
+        self._tracer = trace.get_tracer(SCOPE, version("claude-tiu"), provider)
+        self._finished = FinishedSpans(processor, provider) if processor else None
         self._traceparent = TraceContextTextMapPropagator()
         self._database = database
         self._gathering = _Gathering()
-        self._last: tuple[Context | None, str | None] = (None, None)
-        """The context of the last commands, and their correlation: a request has several."""
         self._behind = Behind()
         self._carried = context.create_key("claude_tiu.correlation")
+        self._last = self._within(context.get_current())
+        """What the last commands were executed in: a request has several."""
 
     def executing(self, execution: Execution) -> Callable[[], None]:
         current = self._contexts.get_current()
         last = self._last
-        if current is not last[0]:
-            self._last = last = (current, self._correlation_in(current))
-        execution.correlation_id = last[1]
+        if current is not last.context:
+            self._last = last = self._within(current)
+        execution.correlation_id = last.correlation_id
         if execution.correlation_id is None:
             return self._executing_by_itself(execution, current)
         appends = self._gathering.appends = []
@@ -180,22 +192,28 @@ class Tracing(Observer):
 
         def end() -> None:
             self._gathering.appends = None
-            self._behind.do(partial(self._make, current, execution, appends, began, time.time_ns()))
+            self._behind.do(partial(self._make, last, execution, appends, began, time.time_ns()))
 
         return end
 
     def _make(
-        self, around: Context, execution: Execution, appends: Sequence[_Appended], began: int, ended: int
+        self, within: _Within, execution: Execution, appends: Sequence[_Appended], began: int, ended: int
     ) -> None:
-        attributes = _of_execution(execution, appends)
-        span = self._tracer.start_span(_name(execution), around, attributes=attributes, start_time=began)
-        self._end(span, around, execution, appends, ended)
+        attributes, name = _of_execution(execution, appends), _name(execution)
+        if self._finished is None:
+            span = self._tracer.start_span(name, within.context, attributes=attributes, start_time=began)
+            self._end(span, within.context, execution, appends, ended)
+            return
+        if (error := _failure(execution)) is not None:
+            attributes[ERROR] = error
+        own = self._finished.hand_over(name, within.span, attributes, began=began, ended=ended, error=error)
+        if own is not None:
+            self._shared_appends(appends, self._api.NonRecordingSpan(own), within.context)
 
-    def _correlation_in(self, current: Context) -> str | None:
-        """Return the correlation of commands that are executed in a context; None where no span is around them."""
+    def _within(self, current: Context) -> _Within:
         outer = self._api.get_current_span(current).get_span_context()
         carried: Any = self._contexts.get_value(self._carried, current)
-        return (carried or traceparent(outer)) if outer.is_valid else None
+        return _Within(current, outer, (carried or traceparent(outer)) if outer.is_valid else None)
 
     def _executing_by_itself(self, execution: Execution, current: Context) -> Callable[[], None]:
         """In no span: that of the commands is made at once, since their correlation is its own."""
@@ -215,9 +233,12 @@ class Tracing(Observer):
         return end
 
     def _end(self, span: Span, around: Context, execution: Execution, appends: Sequence[_Appended], ended: int) -> None:
-        if not isinstance(execution.error, Refused):
-            self._fail(span, execution.error)
+        self._fail(span, _failure(execution))
         span.end(ended)
+        self._shared_appends(appends, span, around)
+
+    def _shared_appends(self, appends: Sequence[_Appended], span: Span, around: Context) -> None:
+        """Make spans of the appends by a command's thread of what others brought, in the command's span."""
         for append in appends:
             if append.shared is not None:
                 self._append(append.shared, self._api.set_span_in_context(span, around))
@@ -307,13 +328,13 @@ class Tracing(Observer):
         """Make a span of what has ended."""
         kind = self._api.SpanKind.INTERNAL if kind is None else kind
         span = self._tracer.start_span(name, context, kind, attributes, links, told.began)
-        self._fail(span, told.error)
+        self._fail(span, error_type(told.error) if told.error else None)
         span.end(told.ended)
 
-    def _fail(self, span: Span, error: BaseException | None) -> None:
+    def _fail(self, span: Span, error: str | None) -> None:
         if error is not None:
-            span.set_attribute(ERROR, error_type(error))
-            span.set_status(self._api.StatusCode.ERROR, error_type(error))
+            span.set_attribute(ERROR, error)
+            span.set_status(self._api.StatusCode.ERROR, error)
 
     def _links(self, batch: Batch) -> Iterator[Link]:
         """Yield links to the traces that the events of a batch come from."""
@@ -338,6 +359,12 @@ class Tracing(Observer):
 def _name(execution: Execution) -> str:
     types = {*execution.types}
     return f"execute {name_of(types.pop()) if len(types) == 1 else SEVERAL}"
+
+
+def _failure(execution: Execution) -> str | None:
+    """Return what commands failed with; a refusal is no failure."""
+    error = execution.error
+    return None if error is None or isinstance(error, Refused) else error_type(error)
 
 
 def _of_execution(execution: Execution, appends: Sequence[_Appended]) -> Attributes:
@@ -367,16 +394,23 @@ def traceparent(context: SpanContext) -> str | None:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
-def register_tracing(tiu: Tiu | AsyncTiu, tracer_provider: TracerProvider | None = None) -> Tracing:
+def register_tracing(
+    tiu: Tiu | AsyncTiu, tracer_provider: TracerProvider | None = None, *, span_processor: SpanProcessor | None = None
+) -> Tracing:
     """Make spans of what a connection does, with OpenTelemetry's global tracer provider if none is given.
 
-    Those of commands are made a moment later: `flush()` of what is returned waits for them, and so does closing.
-    Commands without a correlation_id get the current span's `traceparent` for one. Raises MissingExtra without the
-    extra `opentelemetry`.
+    Those of commands are made a moment later: `flush()` of what is returned waits for them, and so does closing. One of
+    the SDK's `span_processor`s is handed them as finished spans, which takes a tenth of the time: its `on_start` is not
+    called for them then, and the sampler is not asked, but a command is sampled as the span around it. Commands without
+    a correlation_id get the current span's `traceparent` for one.
+
+    Raises MissingExtra without the extra `opentelemetry`, ValueError for a span_processor with a tracer provider that
+    is not of the SDK.
     """
     sync = tiu.sync if isinstance(tiu, AsyncTiu) else tiu
+    database = "sqlite" if sync.database.startswith("sqlite:") else "postgresql"
     try:
-        tracing = Tracing(tracer_provider, "sqlite" if sync.database.startswith("sqlite:") else "postgresql")
+        tracing = Tracing(tracer_provider, database, span_processor)
     except ImportError:
         raise MissingExtra("spans need opentelemetry-api: pip install 'claude-tiu[opentelemetry]'") from None
     sync.observing.add(tracing)

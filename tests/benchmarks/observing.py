@@ -31,11 +31,13 @@ from tests.benchmarks.commands import THREADS, claim_of, load_all, our_tasks
 from tests.benchmarks.measuring import Goal, Place, Report, in_threads
 
 UNHOOKED, OFF, TRACED, COUNTED = "no hooks", "not observed", "traced", "counted"
+BY_SDK = "traced, spans made by the SDK"
+"""Without a `span_processor`: the SDK begins and ends each command's span."""
 CORRELATED = "with a correlation"
 """What a traced command stores beside: a part of what tracing costs."""
 SPANS = "spans made by hand"
-"""Not observed; then as many spans are made in a row, each as its SDK makes it: the bound of all that would trace."""
-CONTESTANTS = (UNHOOKED, OFF, CORRELATED, SPANS, TRACED, COUNTED)
+"""Not observed; then as many spans are made in a row, each as its SDK makes it: the bound of what has it make them."""
+CONTESTANTS = (UNHOOKED, OFF, CORRELATED, SPANS, BY_SDK, TRACED, COUNTED)
 LOOKS = 10_000
 CORRELATION = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ATTRIBUTES: dict[str, str | int | float] = {
@@ -85,7 +87,7 @@ def _measure(report: Report, database: Database, case: str, size: Size, threads:
         report.add({f"{case}: {name}, computing": computing}, "µs/command")
     beside = {
         f"{case}: {name}, × {of}": [1 - _share(found[name], found[of]) for found in rounds]
-        for name, of in ((CORRELATED, OFF), (SPANS, OFF), (TRACED, CORRELATED), (COUNTED, OFF))
+        for name, of in ((CORRELATED, OFF), (SPANS, OFF), (BY_SDK, OFF), (TRACED, CORRELATED), (COUNTED, OFF))
     }
     report.add(beside, "of the throughput")
     off = Goal(f"{case}, not observed: share of a command's computing", 0.01, above=False)
@@ -152,9 +154,10 @@ def contestant(name: str, url: str) -> Iterator[tuple[Tiu, Settle]]:
         match name:
             case "no hooks":
                 _unhook(tiu)
-            case "traced":
-                with _provider() as provider:
-                    tracing = register_tracing(tiu, provider)
+            case "traced" | "traced, spans made by the SDK":
+                with _provider() as (provider, processor):
+                    given = processor if name == TRACED else None
+                    tracing = register_tracing(tiu, provider, span_processor=given)
 
                     def settle(count: int) -> None:
                         tracing.flush()
@@ -163,7 +166,7 @@ def contestant(name: str, url: str) -> Iterator[tuple[Tiu, Settle]]:
                     yield tiu, settle
                 return
             case "spans made by hand":
-                with _provider() as provider:
+                with _provider() as (provider, _):
                     yield tiu, lambda count: _make_spans(provider, count)
                 return
             case "counted":
@@ -172,12 +175,12 @@ def contestant(name: str, url: str) -> Iterator[tuple[Tiu, Settle]]:
 
 
 @contextmanager
-def _provider() -> Iterator[TracerProvider]:
-    """Give a provider that samples everything, in the span of a request."""
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(Nowhere()))
+def _provider() -> Iterator[tuple[TracerProvider, BatchSpanProcessor]]:
+    """Give a provider that samples everything, and its processor, in the span of a request."""
+    provider, processor = TracerProvider(shutdown_on_exit=False), BatchSpanProcessor(Nowhere())
+    provider.add_span_processor(processor)
     with provider.get_tracer("service").start_as_current_span("request"):
-        yield provider
+        yield provider, processor
     provider.shutdown()
 
 

@@ -45,9 +45,9 @@ from tests.support.stores import Backend, PostgreSQLBackend, append, event
 CREATE = CreateProject(user_id=USER, name="Payroll")
 
 
-@pytest.fixture
-def spans() -> Iterator[Spans]:
-    made = Spans()
+@pytest.fixture(params=[False, True], ids=["made by the SDK", "handed over"])
+def spans(request: pytest.FixtureRequest) -> Iterator[Spans]:
+    made = Spans(handed_over=request.param)
     yield made
     for span in made.all():
         if span.instrumentation_scope and span.instrumentation_scope.name == "claude_tiu":

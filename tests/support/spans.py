@@ -14,18 +14,20 @@ from claude_tiu.infrastructure.tracing import Tracing
 
 
 class Spans:
-    """A provider that samples everything, and what came of it."""
+    """A provider that samples everything, unless its settings say otherwise, and what came of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, handed_over: bool = False, **settings: Any) -> None:
         self._exporter = InMemorySpanExporter()
-        self.provider = TracerProvider()
-        self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.provider = TracerProvider(**settings)
+        processor = SimpleSpanProcessor(self._exporter)
+        self.provider.add_span_processor(processor)
+        self._processor = processor if handed_over else None
         self.tracer = self.provider.get_tracer("service")
         self._traced: list[Tracing] = []
 
     def trace(self, tiu: Tiu | AsyncTiu) -> None:
         """Have spans made of what a connection does."""
-        self._traced.append(register_tracing(tiu, self.provider))
+        self._traced.append(register_tracing(tiu, self.provider, span_processor=self._processor))
 
     def all(self) -> Sequence[ReadableSpan]:
         for tracing in self._traced:
