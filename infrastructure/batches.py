@@ -10,7 +10,6 @@ from typing import NoReturn
 from uuid import UUID
 
 from ..domain.messages import Recorded
-from ..domain.registry import EVENTS, topics_of
 from ..projections.fold import Changeable, Fold, Step
 from ..projections.projection import Delete, Insert, Operation, Projection, Update
 from ..projections.running_state import RunningState
@@ -35,8 +34,6 @@ class Batches:
 
     def __init__(self, projection: Projection, state: RunningState) -> None:
         self._handlers = projection.handlers
-        self._passed_over = frozenset(EVENTS).difference(*map(topics_of, projection.handlers))
-        """The topics of events that mean nothing to the projection: they are not even decoded."""
         self._state = state
         self._fold = Fold(tuple(table for table in projection.tables if not table.private))
         tables: dict[str, Changeable] = {**self._fold.tables, **state.tables}
@@ -54,11 +51,9 @@ class Batches:
         self._fold.writes()  # of a batch that failed, if one did
         handlers, state, fold = self._handlers, self._state, self._fold
         insert, update, delete = self._insert, self._update, self._delete  # as `make` does, in fewer calls
-        moved, new, plain, passed_over = fold.moved, tuple.__new__, PLAIN, self._passed_over
+        moved, new, plain = fold.moved, tuple.__new__, PLAIN
         steps: list[Step] = []
         for position, stream_id, version, topic, body, project_id, key_id, _, _ in events:
-            if topic in passed_over:
-                continue
             try:
                 event = plain[topic](body)
             except (KeyError, ValueError):

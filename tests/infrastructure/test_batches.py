@@ -9,6 +9,7 @@ import pytest
 
 from claude_tiu.domain.user import UserCreated
 from claude_tiu.infrastructure import projector as module
+from claude_tiu.infrastructure.errors import ProjectionFailed
 from claude_tiu.infrastructure.event_store import EventStore
 from claude_tiu.infrastructure.postgresql import event_store as postgresql_event_store
 from claude_tiu.infrastructure.projector import Projector
@@ -46,8 +47,11 @@ def test_only_where_a_server_writes_a_thread_waits_for_it(
     assert any("projector-io" in name for name in named) is isinstance(backend, PostgreSQLBackend)
 
 
-def test_what_means_nothing_to_a_projection_is_not_decoded(events: EventStore, reads: ReadStore) -> None:
+def test_what_does_not_decode_is_found_where_it_means_nothing_too(events: EventStore, reads: ReadStore) -> None:
     store_history(events)
     append(events, event(topic="task.started.v1", state=b"not JSON"))
     of_users = replace(READ_MODEL, handlers={UserCreated: READ_MODEL.handlers[UserCreated]})
-    assert Projector(events, reads, of_users).step() == EVENTS + 1
+    projector = Projector(events, reads, of_users)
+    with pytest.raises(ProjectionFailed):
+        projector.catch_up()
+    assert projector.position == EVENTS
