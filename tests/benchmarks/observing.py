@@ -1,7 +1,8 @@
 """What observing costs a whole command: looked for in vain, and with spans of an OpenTelemetry SDK that keeps them all.
 
-The contestants take turns every few commands, each on a connection and on tasks of its own, in one database. A turn
-ends when all that it put off is done: spans are made and exported. Shares are taken turn by turn, of one moment.
+The contestants take turns every few hundred commands, each on a connection and on tasks of its own, in one database. A
+turn is long beside the time for which spans are gathered, and ends when all that it put off is done: they are made and
+exported. Shares are taken turn by turn, of one moment.
 What is there before the turns is kept from the collector of garbage: it is there for all contestants together.
 """
 
@@ -60,7 +61,7 @@ class Size(NamedTuple):
     clients: tuple[int, ...] = (1, THREADS)
 
 
-SIZES = {"smoke": Size(1, 1, 8, (THREADS,)), "quick": Size(3, 12, 64), "full": Size(5, 30, 128)}
+SIZES = {"smoke": Size(1, 1, 8, (THREADS,)), "quick": Size(3, 4, 384), "full": Size(5, 8, 512)}
 
 
 def run(place: Place, size: Size) -> Report:

@@ -71,7 +71,7 @@ BASES: set[type[Any]] = {
 """What nobody sends or stores: the bases of commands and events."""
 
 ALL_COMMANDS, ALL_EVENTS = list(COMMANDS.values()), list(EVENTS.values())
-EACH = settings(max_examples=max(20, settings().max_examples // 5))
+EACH = settings(max_examples=max(10, settings().max_examples // 5))
 """Of each type there are so many examples; there are some 140 types."""
 schema_of_command, schema_of_event = cache(command_schema), cache(event_schema)
 
