@@ -199,7 +199,8 @@ class Tracing(Observer):
     def _make(
         self, within: _Within, execution: Execution, appends: Sequence[_Appended], began: int, ended: int
     ) -> None:
-        attributes, name = _of_execution(execution, appends), _name(execution)
+        types = _types(execution)
+        attributes, name = _of_execution(execution, types, appends), _name(types)
         if self._finished is None:
             span = self._tracer.start_span(name, within.context, attributes=attributes, start_time=began)
             self._end(span, within.context, execution, appends, ended)
@@ -217,7 +218,8 @@ class Tracing(Observer):
 
     def _executing_by_itself(self, execution: Execution, current: Context) -> Callable[[], None]:
         """In no span: that of the commands is made at once, since their correlation is its own."""
-        span = self._tracer.start_span(_name(execution), current)
+        types = _types(execution)
+        span = self._tracer.start_span(_name(types), current)
         carried: Any = self._contexts.get_value(self._carried, current)
         execution.correlation_id = carried or traceparent(span.get_span_context())
         appends = self._gathering.appends = []
@@ -227,7 +229,7 @@ class Tracing(Observer):
             self._contexts.detach(token)
             self._gathering.appends = None
             if span.is_recording():
-                span.set_attributes(_of_execution(execution, appends))
+                span.set_attributes(_of_execution(execution, types, appends))
             self._end(span, current, execution, appends, time.time_ns())
 
         return end
@@ -356,9 +358,13 @@ class Tracing(Observer):
         self._behind.flush()
 
 
-def _name(execution: Execution) -> str:
-    types = {*execution.types}
-    return f"execute {name_of(types.pop()) if len(types) == 1 else SEVERAL}"
+def _types(execution: Execution) -> list[str]:
+    types = execution.types
+    return [name_of(types[0])] if len(types) == 1 else list(dict.fromkeys(map(name_of, types)))
+
+
+def _name(types: Sequence[str]) -> str:
+    return f"execute {types[0] if len(types) == 1 else SEVERAL}"
 
 
 def _failure(execution: Execution) -> str | None:
@@ -367,10 +373,9 @@ def _failure(execution: Execution) -> str | None:
     return None if error is None or isinstance(error, Refused) else error_type(error)
 
 
-def _of_execution(execution: Execution, appends: Sequence[_Appended]) -> Attributes:
+def _of_execution(execution: Execution, types: list[str], appends: Sequence[_Appended]) -> Attributes:
     """Return the attributes; none that says what is so as a rule, as each takes more than a microsecond."""
-    names = list(dict.fromkeys(map(name_of, execution.types)))
-    found: Attributes = {COMMAND: names[0] if len(names) == 1 else names, OUTCOME: execution.became}
+    found: Attributes = {COMMAND: types[0] if len(types) == 1 else types, OUTCOME: execution.became}
     if appends:
         found[APPEND_SECONDS] = appends[-1].nanoseconds / 1e9
         if appends[-1].group > 1:
