@@ -11,7 +11,7 @@ from hypothesis import settings
 from tests.support.postgres_server import database_url, find_bindir, new_database, ram, temporary_server
 
 # A shared machine's pauses say nothing about the code, hence no deadline.
-settings.register_profile("default", deadline=None, print_blob=True, max_examples=50, stateful_step_count=30)
+settings.register_profile("default", deadline=None, print_blob=True, max_examples=40, stateful_step_count=30)
 settings.register_profile("ci", settings.get_profile("default"), database=None)
 settings.register_profile("long", settings.get_profile("default"), max_examples=1_000, stateful_step_count=100)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
