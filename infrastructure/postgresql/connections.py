@@ -91,7 +91,11 @@ def connect(url: str) -> Connection:
     """Return a connection in autocommit mode. Raises StoreUnavailable."""
     try:
         connection = Connection.connect(_with_defaults(url), autocommit=True)
-        _configure(connection)
+        try:
+            _configure(connection)
+        except BaseException:
+            connection.close()
+            raise
     except psycopg.Error as error:
         raise unavailable(url, error) from None
     return connection

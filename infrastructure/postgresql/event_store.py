@@ -368,11 +368,20 @@ class PostgreSQLListener:
         self._selector.register(self._wakes, selectors.EVENT_READ)
         self._connection: Connection | None = None
         self._file = -1
-        self._connect()
+        try:
+            self._connect()
+        except BaseException:
+            self.close()
+            raise
 
     def _connect(self) -> Connection:
         connection = connect(self._url)
-        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+        try:
+            with translated(self._url):
+                connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+        except BaseException:
+            connection.close()
+            raise
         self._file = connection.fileno()
         self._selector.register(self._file, selectors.EVENT_READ)
         self._connection, self._listens = connection, True

@@ -14,7 +14,8 @@ from claude_tiu import connect
 from claude_tiu.infrastructure.consumer import SAVE_EVERY
 from tests.support.arena import Arena, forms
 from tests.support.faults import record
-from tests.support.processes import PATIENCE, Killable, context
+from tests.support.patience import PATIENCE
+from tests.support.processes import Killable, context
 from tests.support.stores import Backend
 from tests.support.subscriber import TABLE, subscribe
 

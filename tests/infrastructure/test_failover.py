@@ -15,7 +15,8 @@ import pytest
 from claude_tiu import Tiu, connect
 from tests.support.candidates import Load, holder, observer, stops_itself, until
 from tests.support.faults import LONG, record
-from tests.support.processes import PATIENCE, ProjectorProcess
+from tests.support.patience import PATIENCE
+from tests.support.processes import ProjectorProcess
 from tests.support.stores import Backend, PostgreSQLBackend, SQLiteBackend
 
 AT_MOST = 2.0

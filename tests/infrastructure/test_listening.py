@@ -14,6 +14,7 @@ import pytest
 
 from claude_tiu.infrastructure.errors import StoreUnavailable
 from claude_tiu.infrastructure.event_store import EventStore, Listener
+from claude_tiu.infrastructure.postgresql.connections import connect
 from tests.support.stores import (
     Backend,
     PostgreSQLBackend,
@@ -173,6 +174,36 @@ class TestPostgreSQLsConnection:
             with waiting(listener) as took:
                 listener.wake()
             assert took[0] < SOON
+
+    def test_one_that_is_killed_before_it_listens_is_told_as_a_store_that_is_away(
+        self, postgresql: PostgreSQLBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from claude_tiu.infrastructure.postgresql import event_store
+
+        kills, made = [True], list[event_store.Connection]()
+
+        def made_and_killed(url: str) -> event_store.Connection:
+            made.append(connect(url))
+            if kills[0]:
+                postgresql.on_events("SELECT pg_terminate_backend(?, 10000)", made[-1].info.backend_pid)
+            return made[-1]
+
+        monkeypatch.setattr(event_store, "connect", made_and_killed)
+        store = postgresql.events()
+        with pytest.raises(StoreUnavailable, match="terminating connection"):
+            store.listen()
+        assert made[0].closed
+        kills[0] = False
+        with closing(store.listen()) as listener:
+            assert isinstance(listener, event_store.PostgreSQLListener)
+            kills[0] = True
+            made[-1].close()
+            with pytest.raises(StoreUnavailable, match="terminating connection"), listener.session():
+                pytest.fail("there is no session")
+            assert made[-1].closed
+            kills[0] = False
+            with listener.session() as connection:
+                assert not connection.closed
 
     def test_it_works_in_a_process_with_very_many_open_files(self, postgresql: PostgreSQLBackend) -> None:
         """select() takes no file number above 1,023."""

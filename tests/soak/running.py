@@ -13,13 +13,14 @@ from claude_tiu import AddTask, CreateProject, Tiu, connect
 from claude_tiu.infrastructure.migrations import migrate_up
 from claude_tiu.infrastructure.postgresql.connections import MAX_POOL_SIZE
 from tests.soak.measuring import Bound, Series, files, memory, memory_of_all
-from tests.support.arena import Arena, patiently
+from tests.support.arena import Arena
 from tests.support.crashing import CrashingServer
 from tests.support.faults import record
 from tests.support.history import USER, uid
 from tests.support.ledger import NONE, Faults
+from tests.support.patience import PATIENCE, patiently
 from tests.support.postgres_server import database_url, find_bindir, new_database, temporary_server
-from tests.support.processes import PATIENCE, Killable, context
+from tests.support.processes import Killable, context
 from tests.support.stores import PostgreSQLBackend, sqlite_at
 from tests.support.tail import follow
 

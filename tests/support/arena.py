@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from random import Random
-from typing import TypeVar
 from uuid import UUID
 
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from claude_tiu import StoreUnavailable, Tiu, WaitTimeout, connect
+from claude_tiu import Tiu, WaitTimeout, connect
 from tests.support.faults import LONG
 from tests.support.ledger import NONE, Faults, Ledger
 from tests.support.load import begun
-from tests.support.processes import PATIENCE, Client, ProjectorProcess
+from tests.support.patience import PATIENCE, patiently
+from tests.support.processes import Client, ProjectorProcess
 
-T = TypeVar("T")
 PACE = 0.002
 """Seconds: how long each thread of a client rests between units, so that logs that are replayed are not long."""
 
@@ -191,15 +190,3 @@ class Arena:
         assert report.equal, report
         assert tiu.parked() == []
         return faults
-
-
-def patiently(ask: Callable[[], T]) -> T:
-    """Ask until the store can be reached: connections of the test's own are cut too."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return ask()
-        except StoreUnavailable:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)

@@ -20,7 +20,7 @@ from claude_tiu.infrastructure.read_store import Checkpoint
 from claude_tiu.projections.fold import Step
 from tests.support.history import create_user
 from tests.support.ledger import Ledger
-from tests.support.processes import PATIENCE
+from tests.support.patience import PATIENCE
 
 
 def stops_itself(position: int) -> None:

@@ -38,8 +38,8 @@ from claude_tiu import (
 )
 from claude_tiu.infrastructure.settings import Settings
 from tests.support.history import USER, create_user, uid
+from tests.support.patience import AGAIN_SECONDS
 
-AGAIN_SECONDS = 0.02
 POOL_SECONDS = 2.0
 """How long a caller waits for a connection before it is told that there is none."""
 SHARED = uid("shared project")

@@ -22,8 +22,7 @@ from typing import Any, Self
 from claude_tiu.infrastructure.cli import main
 from tests.support.ledger import Ledger
 from tests.support.load import serve
-
-PATIENCE = 60.0
+from tests.support.patience import PATIENCE
 
 
 @cache

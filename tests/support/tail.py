@@ -11,7 +11,7 @@ from claude_tiu import StoreUnavailable
 from claude_tiu.infrastructure.event_hash import NO_EVENT
 from claude_tiu.infrastructure.settings import Settings, database
 from claude_tiu.infrastructure.tiu import open_events
-from tests.support.load import AGAIN_SECONDS
+from tests.support.patience import AGAIN_SECONDS, patiently
 
 BATCH = 500
 WAIT_SECONDS = 0.5
@@ -20,7 +20,10 @@ WAIT_SECONDS = 0.5
 def follow(url: str, channel: Connection) -> None:
     """Be the reader: it tells the position up to which it has seen every event once, or what it saw instead."""
     logging.disable()
-    with closing(open_events(database(url, Settings()), Settings())) as events, closing(events.listen()) as listener:
+    with (
+        closing(patiently(lambda: open_events(database(url, Settings()), Settings()))) as events,
+        closing(patiently(events.listen)) as listener,
+    ):
         position, seen = 0, NO_EVENT
         while True:
             try:
