@@ -14,7 +14,7 @@ import pytest
 
 from claude_tiu.infrastructure.errors import StoreUnavailable
 from claude_tiu.infrastructure.event_store import EventStore, Listener
-from claude_tiu.infrastructure.postgresql.connections import connect
+from claude_tiu.infrastructure.postgresql.connections import Connection, connect
 from tests.support.stores import (
     Backend,
     PostgreSQLBackend,
@@ -180,9 +180,9 @@ class TestPostgreSQLsConnection:
     ) -> None:
         from claude_tiu.infrastructure.postgresql import event_store
 
-        kills, made = [True], list[event_store.Connection]()
+        kills, made = [True], list[Connection]()
 
-        def made_and_killed(url: str) -> event_store.Connection:
+        def made_and_killed(url: str) -> Connection:
             made.append(connect(url))
             if kills[0]:
                 postgresql.on_events("SELECT pg_terminate_backend(?, 10000)", made[-1].info.backend_pid)
