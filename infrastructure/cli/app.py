@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,9 @@ app.add_typer(subscriptions.subscriptions, name="subscriptions")
 for verb in (monitor.sizes, monitor.slow, monitor.indexes):
     show.show.command()(verb)
 
+get_command = functools.cache(typer.main.get_command)
+"""What all verbs are called by: to make it takes most of a short call."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb and exit: 0 where it did what it says, 1 where it could not, 2 where it was called wrongly.
@@ -55,7 +59,7 @@ def _called_wrongly(error: typer.TyperException) -> int:
 
 def _status(arguments: Sequence[str] | None) -> int:
     try:
-        status = typer.main.get_command(app).main(arguments, prog_name="tiu", standalone_mode=False)
+        status = get_command(app).main(arguments, prog_name="tiu", standalone_mode=False)
         sys.stdout.flush()
         if status == 130:  # Typer has caught the interrupt
             print_error("interrupted")

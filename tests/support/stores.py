@@ -208,7 +208,7 @@ def copy_sqlite(backend: SQLiteBackend, path: Path) -> SQLiteBackend:
     for source, target in ((backend.path, path), (backend.read_path, read_path(path, backend._generation()))):
         with closing(sqlite3.connect(source)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        shutil.copyfile(source, target)
+        shutil.copy(source, target)  # with its mode
     return SQLiteBackend(path)
 
 

@@ -60,7 +60,9 @@ def warm_scripts() -> str:
 
 
 def _serve(address: str) -> None:
-    import claude_tiu.infrastructure.cli  # noqa: F401 - what each call would import
+    from claude_tiu.infrastructure.cli.app import app, get_command
+
+    get_command(app)  # what each call would import, and make of it
 
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(f"{address}.new")
