@@ -19,10 +19,10 @@ from unittest.mock import patch
 import pytest
 
 from claude_tiu.infrastructure.cli import main
+from tests.support.patience import PATIENCE
 from tests.support.stores import Backend, SQLiteBackend
 
 EIGHTY_COLUMNS = {"COLUMNS": "80", "LINES": "25"}
-PATIENCE = 20.0
 BUT_WHO = {"checkpoints": "projection, version, epoch, position, event_hash, generation"}
 HOW_FAR = re.compile(r"^\w+: \d+ of \d+( events, .* s left)?\n", re.MULTILINE)
 

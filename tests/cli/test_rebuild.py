@@ -13,8 +13,9 @@ from rich.console import Console
 from claude_tiu.infrastructure.cli import rebuild as verb
 from claude_tiu.infrastructure.cli.output import errors
 from claude_tiu.infrastructure.rebuild import RebuildProgress
-from tests.cli.running import PATIENCE, contents, done, environment, refused, tiu
+from tests.cli.running import contents, done, environment, refused, tiu
 from tests.cli.story import PROJECT
+from tests.support.patience import PATIENCE
 from tests.support.rebuilding import Stopped, is_left, rebuild, stops_at
 from tests.support.stores import Backend
 

@@ -15,10 +15,11 @@ from eventsourcing.persistence import IntegrityError
 
 from claude_tiu import ClaimProgress, StartTask, connect
 from claude_tiu.infrastructure.event_store import Conflict, EventStore, Known, Outcome, Reservation, Stored, Taken, Unit
+from claude_tiu.infrastructure.postgresql import event_store
 from claude_tiu.infrastructure.postgresql.event_store import PostgreSQLEventStore
 from tests.support.history import TASKS, plan
 from tests.support.places import assert_chained
-from tests.support.stores import Backend, PostgreSQLBackend, append, event
+from tests.support.stores import Backend, PostgreSQLBackend, append, event, until_waiting
 
 A, B, C = UUID(int=1), UUID(int=2), UUID(int=3)
 THREADS = 32
@@ -142,13 +143,16 @@ class TestMuch:
 class TestAmongOthers:
     """On PostgreSQL: who has met another that appends lets the lock go before the disk is waited for, for a second."""
 
-    def test_one_that_has_met_another_appends_the_same(self, postgresql: PostgreSQLBackend) -> None:
+    def test_one_that_has_met_another_appends_the_same(
+        self, postgresql: PostgreSQLBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(event_store, "CROWDED_SECONDS", 3600.0)  # until the test ends it
         store, other = postgresql.events(), postgresql.events()
         append(store, event(A))
         with ThreadPoolExecutor(1) as pool:
             with other.exclusive():
                 waiting = pool.submit(append, store, event(A, 2), guards={A: 1})
-                time.sleep(0.2)
+                until_waiting(postgresql)
             assert waiting.result() == Stored(2)
         assert isinstance(store, PostgreSQLEventStore)
         assert store._crowded_until > time.monotonic()

@@ -37,6 +37,7 @@ from claude_tiu.infrastructure.audit.as_of import AsOf
 from claude_tiu.infrastructure.event_store import Unit
 from claude_tiu.infrastructure.queries import Queries
 from claude_tiu.infrastructure.threads import Opening
+from tests.support.candidates import until
 from tests.support.history import PROJECT, USER, create_user, uid
 from tests.support.stores import Backend
 
@@ -351,4 +352,4 @@ class TestClosed:
                 await tiu.wait_for(await tiu.execute(create_user()))
 
         run(story)
-        assert [thread.name for thread in set(threading.enumerate()) - before] == []
+        until(lambda: set(threading.enumerate()) <= before)

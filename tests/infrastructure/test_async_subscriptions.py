@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from claude_tiu import AsyncTiu, CreateProject, InvalidSubscription, UserCreated, aconnect
+from tests.support.candidates import until
 from tests.support.history import PROJECT, USER, create_user
+from tests.support.patience import PATIENCE
 from tests.support.stores import Backend
 
 NAME = "mails"
@@ -26,7 +28,7 @@ def run(backend: Backend, story: Callable[[AsyncTiu], Coroutine[Any, Any, None]]
             )
             await story(tiu)
 
-    asyncio.run(asyncio.wait_for(told(), 60))
+    asyncio.run(asyncio.wait_for(told(), 2 * PATIENCE))
 
 
 async def positions(tiu: AsyncTiu, name: str = NAME, **asked: Any) -> list[int]:
@@ -190,7 +192,7 @@ def test_more_of_them_than_there_are_threads_hold_nobody_up(backend: Backend) ->
                 subscription.stop()
             await asyncio.gather(*tasks)
 
-    asyncio.run(asyncio.wait_for(story(), 60))
+    asyncio.run(asyncio.wait_for(story(), 2 * PATIENCE))
 
 
 def test_it_ends_with_its_connection_and_leaves_no_thread(backend: Backend) -> None:
@@ -211,9 +213,5 @@ def test_it_ends_with_its_connection_and_leaves_no_thread(backend: Backend) -> N
         await task
         assert seen == [1]
 
-    asyncio.run(asyncio.wait_for(story(), 60))
-    deadline = 200
-    while set(threading.enumerate()) - before and deadline:
-        deadline -= 1
-        threading.Event().wait(0.05)
-    assert set(threading.enumerate()) <= before
+    asyncio.run(asyncio.wait_for(story(), 2 * PATIENCE))
+    until(lambda: set(threading.enumerate()) <= before)

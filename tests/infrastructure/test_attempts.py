@@ -20,6 +20,7 @@ from claude_tiu.infrastructure.event_store import EventStore, NewEvent, Stored, 
 from claude_tiu.infrastructure.executor import Executor
 from claude_tiu.infrastructure.observing import Append, Execution, Observer
 from tests.support.history import PROJECT, create_user, plan, uid
+from tests.support.patience import PATIENCE
 
 OWN = [uid(f"own task {number}") for number in range(5)]
 FIRST, *OTHERS = OWN
@@ -41,7 +42,7 @@ class Asked:
         def noted(what: Mapping[UUID, int] | Sequence[Unit], *more: Any) -> Any:
             self.calls.append((name, len(what)))
             self._begun.set()
-            assert self._go.wait(20)
+            assert self._go.wait(PATIENCE)
             self.failing(name, len(what))
             return method(what, *more)
 
@@ -51,12 +52,12 @@ class Asked:
     def under_way(self, task_id: UUID) -> Iterator[None]:
         """A command of a task, held up in its first call meanwhile."""
         first = self.pool.submit(self.execute, claim(task_id))
-        assert self._begun.wait(20)
+        assert self._begun.wait(PATIENCE)
         try:
             yield
         finally:
             self._go.set()
-        first.result(20)
+        first.result(PATIENCE)
 
     def behind_first(self, *commands: Command) -> list[Future[Any]]:
         """Execute commands, each in a thread, while one of the first task is under way; return what becomes of them."""
@@ -81,7 +82,7 @@ class Asked:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.001)
@@ -111,7 +112,7 @@ def asked(events: EventStore, executor: Executor, monkeypatch: pytest.MonkeyPatc
 
 
 def test_they_are_loaded_for_in_one_call_and_appended_in_one(asked: Asked) -> None:
-    answers = [future.result(20) for future in asked.behind_first(*map(claim, OTHERS))]
+    answers = [future.result(PATIENCE) for future in asked.behind_first(*map(claim, OTHERS))]
     assert asked.behind == [("load_many", 4), ("append", 4)]
     assert [(answer.id, answer.version) for answer in answers] == [(id_, 3) for id_ in OTHERS]
     assert [answer.position - answers[0].position for answer in answers] == [0, 1, 2, 3]
@@ -119,21 +120,21 @@ def test_they_are_loaded_for_in_one_call_and_appended_in_one(asked: Asked) -> No
 
 def test_what_their_decisions_ask_for_besides_is_loaded_in_one_call_too(asked: Asked) -> None:
     starting = [StartTask(task_id=id_) for id_ in OTHERS]
-    errors = [future.exception(20) for future in asked.behind_first(*starting)]
+    errors = [future.exception(PATIENCE) for future in asked.behind_first(*starting)]
     assert [getattr(error, "code", None) for error in errors] == ["wrong_status"] * 4
     assert asked.behind[:2] == [("load_many", 4), ("load_many", 1)]  # the tasks, and the graph of their project
 
 
 def test_who_is_refused_is_refused_alone(asked: Asked) -> None:
     one, missing, other = asked.behind_first(claim(OTHERS[0]), claim(uid("no task")), claim(OTHERS[1]))
-    assert (one.result(20).version, other.result(20).version) == (3, 3)
-    assert isinstance(missing.exception(20), NotFound)
+    assert (one.result(PATIENCE).version, other.result(PATIENCE).version) == (3, 3)
+    assert isinstance(missing.exception(PATIENCE), NotFound)
     assert asked.behind[:2] == [("load_many", 3), ("append", 2)]
 
 
 def test_two_of_one_task_find_what_the_other_did(asked: Asked) -> None:
     one, two, other = asked.behind_first(claim(OTHERS[0], 10), claim(OTHERS[0], 20), claim(OTHERS[1]))
-    assert [future.result(20).version for future in (one, two, other)] == [3, 4, 3]
+    assert [future.result(PATIENCE).version for future in (one, two, other)] == [3, 4, 3]
     assert asked.behind == [("load_many", 2), ("append", 2), ("append", 1)]  # no conflict
 
 
@@ -147,15 +148,15 @@ def test_who_might_hold_others_up_does_not_go_with_them(asked: Asked, kind: str)
     with asked.under_way(FIRST):
         other = asked.pool.submit(asked.execute, *commands[kind])
         asked.wait_for(calls=2)
-    other.exception(20)
+    other.exception(PATIENCE)
 
 
 def test_what_cannot_be_decoded_harms_no_other(asked: Asked, events: EventStore) -> None:
     broken = uid("broken")
     assert isinstance(_append(events, asked, NewEvent(broken, 1, "task.added.v1", b"{}")), Stored)
     one, fault, other = asked.behind_first(claim(OTHERS[0]), claim(broken), claim(OTHERS[1]))
-    assert (one.result(20).version, other.result(20).version) == (3, 3)
-    assert isinstance(fault.exception(20), UndecodableEvent)
+    assert (one.result(PATIENCE).version, other.result(PATIENCE).version) == (3, 3)
+    assert isinstance(fault.exception(PATIENCE), UndecodableEvent)
 
 
 def test_an_append_that_fails_for_all_is_made_for_each(asked: Asked) -> None:
@@ -164,7 +165,7 @@ def test_an_append_that_fails_for_all_is_made_for_each(asked: Asked) -> None:
             raise ValueError("one of them")
 
     asked.failing = fail
-    answers = [future.result(20) for future in asked.behind_first(*map(claim, OTHERS[:2]))]
+    answers = [future.result(PATIENCE) for future in asked.behind_first(*map(claim, OTHERS[:2]))]
     assert [answer.version for answer in answers] == [3, 3]
     assert sorted(asked.behind[1:]) == [("append", 1), ("append", 1), ("append", 2)]
 
@@ -177,7 +178,7 @@ def test_a_store_that_was_away_for_a_moment_stores_each_once(asked: Asked, event
             raise error
 
     asked.failing = fail
-    answers = [future.result(20) for future in asked.behind_first(*map(claim, OTHERS[:2]))]
+    answers = [future.result(PATIENCE) for future in asked.behind_first(*map(claim, OTHERS[:2]))]
     assert [answer.version for answer in answers] == [3, 3]
     assert [len(events.load(id_)) for id_ in OTHERS[:2]] == [3, 3]
 
@@ -206,7 +207,8 @@ def test_each_tells_who_observes_of_its_own_append(asked: Asked, events: EventSt
     watching = Watching()
     events.observing.add(watching)
     answers = {
-        id_: future.result(20) for id_, future in zip(OTHERS, asked.behind_first(*map(claim, OTHERS)), strict=True)
+        id_: future.result(PATIENCE)
+        for id_, future in zip(OTHERS, asked.behind_first(*map(claim, OTHERS)), strict=True)
     }
     leads = 0
     for id_, answer in answers.items():

@@ -28,6 +28,7 @@ from tests.cli.running import done, refused
 from tests.docs.blocks import blocks_of, section_of
 from tests.support.flows import flows
 from tests.support.history import EVENTS, PROJECT, START, create_user, history, store_history, uid
+from tests.support.patience import PATIENCE
 from tests.support.places import PAGE, Place, PostgreSQLPlace, SQLitePlace, assert_chained, rows_of
 from tests.support.poison import tables_of as without_time_of_parking
 from tests.support.postgres_server import database_url
@@ -135,7 +136,7 @@ def commands_being_stored(live: Backend, given: list[Command]) -> Iterator[None]
 
 def grows(given: list[Command]) -> bool:
     """Whether more commands are being stored."""
-    before, deadline = len(given), time.monotonic() + 20
+    before, deadline = len(given), time.monotonic() + PATIENCE
     while len(given) < before + 5 and time.monotonic() < deadline:
         time.sleep(0.001)
     return len(given) >= before + 5
@@ -181,8 +182,8 @@ def test_a_restored_database_takes_commands_and_tells_of_them(place: Place) -> N
         with closing(restored.events().listen()) as listener:
             append(restored.events(), event())
             began = time.monotonic()
-            listener.wait(10)
-            assert time.monotonic() - began < 5
+            listener.wait(4 * PATIENCE)
+            assert time.monotonic() - began < PATIENCE
         assert_chained(rows_of(restored))
         with pytest.raises((psycopg.Error, sqlite3.Error), match="immutable"):
             restored.on_events("UPDATE events SET topic = ?", "x")

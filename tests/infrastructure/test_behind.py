@@ -12,10 +12,11 @@ import pytest
 
 from claude_tiu.infrastructure import behind
 from claude_tiu.infrastructure.behind import Behind
+from tests.support.patience import PATIENCE
 
 
 def until(found: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not found() and time.monotonic() < deadline:
         time.sleep(0.005)
     return found()
@@ -41,7 +42,7 @@ def test_flushing_does_what_was_brought_before() -> None:
 def test_who_brings_too_much_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(behind, "QUEUED", 2)
     put_off, done, go_on = Behind(), list[str](), threading.Event()
-    put_off.do(lambda: done.append(str(go_on.wait(20))))
+    put_off.do(lambda: done.append(str(go_on.wait(PATIENCE))))
     assert until(lambda: not put_off._queue), "its thread is at work"
     for name in "abc":
         put_off.do(lambda name=name: done.append(name))  # type: ignore[misc]

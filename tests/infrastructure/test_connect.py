@@ -36,7 +36,9 @@ from claude_tiu.infrastructure.migration import Migration, migrations_in
 from claude_tiu.infrastructure.settings import Settings, database, load_settings, sqlite_url
 from claude_tiu.infrastructure.sqlite.generations import read_path
 from claude_tiu.infrastructure.sqlite.schema import SQLiteFile
+from tests.support.candidates import until
 from tests.support.history import create_user
+from tests.support.patience import PATIENCE
 from tests.support.stores import VERSIONS, Backend, PostgreSQLBackend, SQLiteBackend, append, event
 
 SECRET = "hunter2"  # noqa: S105 - of nobody
@@ -52,7 +54,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def use(tiu: Tiu) -> None:
     answer = tiu.execute(create_user())
-    tiu.wait_for(answer.position, 10)
+    tiu.wait_for(answer.position, PATIENCE)
     assert tiu.get(answer.id).role == "developer"
     assert tiu.read.user_id("ada") == answer.id
 
@@ -130,7 +132,7 @@ class TestSQLite:
             connect(url, project=False).close()
 
         def after() -> None:
-            underway.wait(10)
+            assert underway.wait(PATIENCE)
             make()
 
         monkeypatch.setattr(SQLiteFile, "up", slow)
@@ -301,7 +303,7 @@ class TestPostgreSQL:
         try:
             with connect(postgresql.url) as tiu:
                 at_once(*[lambda n=n: [tiu.execute(create_user(f"u{n}-{i}")) for i in range(5)] for n in range(32)])
-                tiu.wait_for(160, 20)
+                tiu.wait_for(160, PATIENCE)
         finally:
             done.set()
             counting.join()
@@ -384,7 +386,7 @@ class TestWithoutAProjector:
 
     def test_another_connections_is_waited_for(self, backend: Backend) -> None:
         with connect(backend.url, project=False) as tiu, connect(backend.url):
-            tiu.wait_for(tiu.execute(create_user()).position, 10)
+            tiu.wait_for(tiu.execute(create_user()).position, PATIENCE)
             assert tiu.read.user_id("ada") is not None
 
 
@@ -393,7 +395,7 @@ class TestAConnection:
         with connect(backend.url) as tiu:
             use(tiu)
             tiu.rebuild()
-            tiu.wait_for(1, 10)
+            tiu.wait_for(1, PATIENCE)
             assert tiu.read.user_id("ada") is not None
 
     def test_tells_of_an_unknown_id(self, backend: Backend) -> None:
@@ -411,7 +413,7 @@ class TestAConnection:
         before = set(threading.enumerate())
         with connect(backend.url) as tiu:
             use(tiu)
-        assert [thread for thread in set(threading.enumerate()) - before if thread.is_alive()] == []
+        until(lambda: set(threading.enumerate()) <= before)
 
 
 class TestSettings:

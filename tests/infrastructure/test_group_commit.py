@@ -16,6 +16,7 @@ from claude_tiu.infrastructure import group_commit
 from claude_tiu.infrastructure.errors import ConnectionClosed, StoreUnavailable
 from claude_tiu.infrastructure.event_store import Outcome, Stored, Unit
 from claude_tiu.infrastructure.group_commit import GroupCommit, are_independent
+from tests.support.patience import PATIENCE
 from tests.support.stores import event
 
 A, B = UUID(int=1), UUID(int=2)
@@ -37,13 +38,13 @@ class Disk:
         self.independent.append(independent)
         self.groups.append(list(units))
         self._entered.release()
-        assert self._may_go.acquire(timeout=20)
+        assert self._may_go.acquire(timeout=PATIENCE)
         self.failing(units)
         return [Stored(unit.events[0].version) for unit in units]
 
     def entered(self) -> None:
         """Wait until one more group is being stored."""
-        assert self._entered.acquire(timeout=20)
+        assert self._entered.acquire(timeout=PATIENCE)
 
     def go(self, groups: int = 1_000) -> None:
         self._may_go.release(groups)
@@ -71,7 +72,7 @@ class Callers:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.001)
@@ -89,7 +90,7 @@ def disk() -> Disk:
 
 @pytest.fixture
 def group() -> GroupCommit:
-    return GroupCommit(slots=1, timeout=20)
+    return GroupCommit(slots=1, timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ class TestGroups:
         assert disk.independent == [True, True]
 
     def test_two_slots_store_two_groups_at_once_the_second_not_the_smaller(self, disk: Disk) -> None:
-        group = GroupCommit(slots=2, timeout=20)
+        group = GroupCommit(slots=2, timeout=PATIENCE)
         callers = Callers(group, disk)
         futures = [callers.append(unit(1), unit(2))]
         disk.entered()
@@ -239,7 +240,7 @@ class TestBounds:
         self, disk: Disk, monkeypatch: pytest.MonkeyPatch, name: str, bound: int
     ) -> None:
         monkeypatch.setattr(group_commit, name, bound)
-        group = GroupCommit(slots=1, timeout=5)
+        group = GroupCommit(slots=1, timeout=PATIENCE)
         callers = Callers(group, disk)
         first = callers.append(unit())
         disk.entered()
@@ -247,7 +248,7 @@ class TestBounds:
         group._timeout = 0.1
         with pytest.raises(StoreUnavailable, match="3 units wait already"):
             callers.append(unit(state=b"xxx")).result()
-        group._timeout = 5
+        group._timeout = PATIENCE
         late = callers.append(unit(state=b"xxx"))
         disk.go()
         assert all(one.result() for one in (first, *waiting, late))

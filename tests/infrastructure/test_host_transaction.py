@@ -24,8 +24,9 @@ from claude_tiu import (
     connect,
 )
 from tests.support.history import PROJECT, create_user, plan, uid
+from tests.support.patience import PATIENCE
 from tests.support.places import assert_chained
-from tests.support.stores import PostgreSQLBackend, SQLiteBackend
+from tests.support.stores import PostgreSQLBackend, SQLiteBackend, until_waiting
 
 TASK = AddTask(task_id=uid("new"), project_id=PROJECT, name="T")
 
@@ -68,7 +69,7 @@ def test_they_are_committed_with_the_hosts_rows(tiu: Tiu, host: psycopg.Connecti
         order(host, 2)
     assert (answer.id, answer.position, last(tiu)) == (uid("new"), before + 1, before + 1)
     assert orders(host) == [1, 2]
-    tiu.wait_for(answer, 20)  # its projector was told at the commit
+    tiu.wait_for(answer, PATIENCE)  # its projector was told at the commit
     assert_chained(tiu.events.read_rows(0, 1_000))
 
 
@@ -244,7 +245,7 @@ class TestOnAnEventLoop:
         assert (orders(host), last(tiu)) == ([7, 8], before + 1)
 
     def test_who_is_cancelled_leaves_the_connection_only_when_nobody_uses_it(
-        self, tiu: Tiu, host: psycopg.Connection[Any]
+        self, postgresql: PostgreSQLBackend, tiu: Tiu, host: psycopg.Connection[Any]
     ) -> None:
         async def story() -> None:
             async with (
@@ -254,7 +255,7 @@ class TestOnAnEventLoop:
                 with tiu.events.exclusive():
                     await connection.execute("INSERT INTO orders VALUES (7)")
                     command = asyncio.create_task(async_tiu.execute_within(connection, [TASK]))
-                    await asyncio.sleep(0.2)
+                    await asyncio.to_thread(until_waiting, postgresql)
                     command.cancel()
                     await asyncio.sleep(0.05)
                     assert connection.lock.locked()

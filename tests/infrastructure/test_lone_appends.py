@@ -13,11 +13,11 @@ import pytest
 
 from claude_tiu.infrastructure.errors import ConnectionClosed, StoreUnavailable
 from claude_tiu.infrastructure.event_store import EventStore, Stored
-from claude_tiu.infrastructure.postgresql import appending
+from claude_tiu.infrastructure.postgresql import appending, event_store
 from claude_tiu.infrastructure.postgresql.connections import Connection, Connections
 from claude_tiu.infrastructure.postgresql.wire import execute
 from tests.support.places import assert_chained
-from tests.support.stores import PostgreSQLBackend, append, event
+from tests.support.stores import PostgreSQLBackend, append, event, until_waiting
 
 A, B, C = UUID(int=1), UUID(int=2), UUID(int=3)
 TURNSTILE = """
@@ -28,7 +28,6 @@ BEGIN
 END $$;
 CREATE TRIGGER turnstile BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION wait_for_turn()
 """
-WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 INTRUDE = """
 INSERT INTO events (position, stream_id, version, topic, state, recorded_at, previous_hash, hash)
 SELECT position, stream_id, version, topic, state, recorded_at, previous_hash, event_hash(intruder.*::events)
@@ -140,12 +139,13 @@ class TestTheBareStatement:
         assert_chained(store.read_rows(0, 10))
 
     def test_is_not_used_for_a_second_after_others_appended(
-        self, postgresql: PostgreSQLBackend, store: EventStore, used: list[str]
+        self, postgresql: PostgreSQLBackend, store: EventStore, used: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(event_store, "CROWDED_SECONDS", 3600.0)  # however slow the machine is
         with ThreadPoolExecutor(1) as pool:
             with postgresql.events().exclusive():
                 waiting = pool.submit(append, store, event(A, 2), guards={A: 1})
-                until_waiting(postgresql, WAITING)
+                until_waiting(postgresql)
             assert waiting.result(20) == Stored(3)
         assert append(store, event(A, 3), guards={A: 2}) == Stored(4)
         assert used == ["insert_one", "append_one", "append_one_crowded"]
@@ -165,17 +165,10 @@ class TestTheBareStatement:
         with ThreadPoolExecutor(1) as pool, psycopg.connect(postgresql.url) as intruder:
             intruder.execute("SELECT pg_advisory_xact_lock(42)")
             waiting = pool.submit(append, store, event(A, 2), guards={A: 1, B: 1})
-            until_waiting(postgresql, WAITING)
+            until_waiting(postgresql)
             intruder.execute(INTRUDE, (stream, version))
             intruder.commit()
             outcome = waiting.result(20)
         assert isinstance(outcome, Stored) is stored
         assert used[:2] == ["insert_one_guarded", "append_one"]
         assert_chained(store.read_rows(0, 10))
-
-
-def until_waiting(postgresql: PostgreSQLBackend, waiting: str) -> None:
-    deadline = time.monotonic() + 20
-    while postgresql.on_events(waiting) == [(0,)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)

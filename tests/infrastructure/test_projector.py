@@ -27,6 +27,7 @@ from claude_tiu.infrastructure.read_store import Checkpoint, ReadStore
 from claude_tiu.projections.projection import Projection
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.history import EVENTS, PASSWORD_HASH, START, create_user, history, store_history
+from tests.support.patience import PATIENCE
 from tests.support.stores import (
     Backend,
     PostgreSQLBackend,
@@ -219,28 +220,28 @@ class TestRebuilding:
 
 class TestLive:
     def test_push_wakes_it(self, events: EventStore, projector: Projector, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "POLL_SECONDS", 60)
+        monkeypatch.setattr(module, "POLL_SECONDS", 4 * PATIENCE)
         with running(projector, events.listen()):
             for number in range(3):
                 answer = store_history(events, [create_user(f"user{number}")])
-                projector.wait_for(answer.position, 5)
+                projector.wait_for(answer.position, PATIENCE)
                 time.sleep(0.05)  # so that it waits again
 
     def test_without_push_it_polls(self, events: EventStore, projector: Projector) -> None:
         with running(projector, NeverWakes()):
             answer = store_history(events)
-            projector.wait_for(answer.position, 10)
+            projector.wait_for(answer.position, PATIENCE)
             answer = store_history(events, [create_user("later")])
-            projector.wait_for(answer.position, 10)
+            projector.wait_for(answer.position, PATIENCE)
 
     def test_stopping_it_does_not_wait_for_the_poll(
         self, events: EventStore, projector: Projector, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "POLL_SECONDS", 60)
+        monkeypatch.setattr(module, "POLL_SECONDS", 4 * PATIENCE)
         with running(projector, events.listen()):
             time.sleep(0.1)
             begun = time.monotonic()
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < PATIENCE
 
     def test_waiting_for_what_does_not_come_times_out_and_tells_where_it_stands(
         self, events: EventStore, projector: Projector
@@ -256,15 +257,15 @@ class TestLive:
         with pytest.raises(WaitTimeout, match="running"):
             poll_for(answer.position, 0.05, projector.lag)
         with running(other, events.listen()):
-            poll_for(answer.position, 10, projector.lag)
+            poll_for(answer.position, PATIENCE, projector.lag)
 
     def test_two_at_once_do_nothing_twice(self, backend: Backend, events: EventStore) -> None:
         first, second = another(backend, batch_size=3), another(backend, batch_size=2)
         with running(first, backend.events().listen()), running(second, backend.events().listen()):
             for command in history():
                 answer = store_history(events, [command])
-            first.wait_for(answer.position, 20)
-            second.wait_for(answer.position, 20)
+            first.wait_for(answer.position, PATIENCE)
+            second.wait_for(answer.position, PATIENCE)
         together = all_tables(backend)
         backend.reads().reset(READ_MODEL)
         another(backend).catch_up()
@@ -355,8 +356,8 @@ class TestAnUnfitCheckpoint:
         newer = another(backend, replace(READ_MODEL, version=READ_MODEL.version + 1))
         with running(newer, events.listen()) as thread:
             with pytest.raises(CheckpointRefused):
-                newer.wait_for(EVENTS, 10)
-            thread.join(10)
+                newer.wait_for(EVENTS, PATIENCE)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
 
 
@@ -397,8 +398,8 @@ class TestAnEventThatCannotBeProjected:
         with running(projector, events.listen()) as thread:
             append(events, *bad)
             with pytest.raises(ProjectionFailed):
-                projector.wait_for(len(bad), 10)
-            thread.join(10)
+                projector.wait_for(len(bad), PATIENCE)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
 
     @pytest.mark.parametrize("elsewhere", [1, 5])
@@ -434,7 +435,7 @@ class TestAnEventThatCannotBeProjected:
         answer = store_history(events)
         append(events, undecodable())
         with running(projector, events.listen()) as thread:
-            thread.join(10)
+            thread.join(PATIENCE)
             projector.wait_for(answer.position, 1)
 
 
@@ -452,7 +453,7 @@ class TestADatabaseThatGoesAway:
                 answer = store_history(writer, [command])
                 if number % 5 == 0:
                     assert postgresql.terminate_connections() > 0
-            projector.wait_for(answer.position, 30)
+            projector.wait_for(answer.position, PATIENCE)
             assert thread.is_alive()
         live = all_tables(postgresql)
         postgresql.reads().reset(READ_MODEL)
@@ -477,7 +478,7 @@ class TestADatabaseThatGoesAway:
         monkeypatch.setattr(reads, "apply", dies)
         projector = Projector(events, reads, READ_MODEL, batch_size=20)
         with running(projector, NeverWakes()):
-            projector.wait_for(answer.position, 30)
+            projector.wait_for(answer.position, PATIENCE)
         assert len(killed) == 3
         live = all_tables(postgresql)
         postgresql.reads().reset(READ_MODEL)

@@ -24,8 +24,10 @@ from claude_tiu import (
 from claude_tiu.infrastructure.projector import Projector
 from claude_tiu.infrastructure.rebuild import RebuildProgress
 from claude_tiu.projections.read_model import READ_MODEL
+from tests.support.candidates import until
 from tests.support.every_table import last_position, tell_all
 from tests.support.history import PROJECT, USER, store_history, uid
+from tests.support.patience import PATIENCE
 from tests.support.rebuilding import (
     Stopped,
     catalogue,
@@ -38,7 +40,6 @@ from tests.support.rebuilding import (
 )
 from tests.support.stores import Backend, SQLiteBackend
 
-PATIENCE = 60
 PACE = 0.005
 """Seconds between what a writer does: without a pause most of the time goes into a longer and longer log."""
 
@@ -316,9 +317,14 @@ class TestMeanwhile:
         with connect(told.url, project=False) as tiu:
             expected = tiu._reads.query(statement, {})
             with reading(tiu, statement) as seen:
+
+                def read_meanwhile(progress: RebuildProgress) -> None:
+                    if progress.step != "loading":
+                        before = len(seen)
+                        until(lambda: len(seen) > before)
+
                 for _ in range(3):
-                    rebuild(told, batch_size=20)
-            assert len(seen) > 20
+                    rebuild(told, tell=read_meanwhile, batch_size=20)
             assert all(found == expected for found in seen)
 
     def test_nothing_is_lost_of_what_is_written(self, told: Backend) -> None:

@@ -20,7 +20,9 @@ from claude_tiu.infrastructure.postgresql.shadow import at_once
 from claude_tiu.infrastructure.projector import Projector
 from claude_tiu.infrastructure.rebuild import RebuildProgress
 from claude_tiu.projections.read_model import READ_MODEL
+from tests.support.candidates import until
 from tests.support.history import store_history
+from tests.support.patience import PATIENCE
 from tests.support.rebuilding import Stopped, catalogue, is_left, rebuild, stops_at, traces
 from tests.support.stores import PostgreSQLBackend
 
@@ -232,7 +234,7 @@ class TestRefuses:
 class TestAtOnce:
     @pytest.fixture
     def connections(self, postgresql: PostgreSQLBackend) -> Iterator[Connections]:
-        connections = Connections(postgresql.url, max_size=2, timeout=10.0, recycle=3_600.0)
+        connections = Connections(postgresql.url, max_size=2, timeout=PATIENCE, recycle=3_600.0)
         yield connections
         connections.close()
 
@@ -241,7 +243,7 @@ class TestAtOnce:
         cursor.execute(statement.encode())
 
     def test_two_statements_run_and_each_is_told_once(self, connections: Connections) -> None:
-        together = threading.Barrier(2, timeout=10.0)
+        together = threading.Barrier(2, timeout=PATIENCE)
         told: list[int] = []
 
         def meet(cursor: psycopg.Cursor[Any], number: int) -> None:
@@ -270,15 +272,17 @@ class TestAtOnce:
 
 class TestWaits:
     @pytest.fixture(autouse=True)
-    def _impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(shadow_module, "LOCK_ATTEMPTS", 2)
+    def _short_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shadow_module, "PAUSE_SECONDS", 0.1)
-        monkeypatch.setattr(shadow_module, "OUTWAIT_SECONDS", 1.0)
 
-    def test_for_readers_and_tells_who_they_are(self, projected: PostgreSQLBackend) -> None:
+    def test_for_readers_and_tells_who_they_are(
+        self, projected: PostgreSQLBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         with holding(projected, "SELECT count(*) FROM tasks") as session:
-            with pytest.raises(TablesBusy, match=f"sessions {session.info.backend_pid}") as caught:
-                rebuild(projected)
+            with monkeypatch.context() as impatient:
+                impatient.setattr(shadow_module, "LOCK_ATTEMPTS", 2)
+                with pytest.raises(TablesBusy, match=f"sessions {session.info.backend_pid}") as caught:
+                    rebuild(projected)
             assert "\n" not in str(caught.value)
             assert projected.on_events("SELECT count(*) FROM projects") == [(1,)]
             assert is_left(projected)
@@ -287,19 +291,29 @@ class TestWaits:
         assert traces(projected) == []
 
     def test_for_readers_who_come_to_an_end(self, projected: PostgreSQLBackend) -> None:
+        waits = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'tasks'::regclass"
         with holding(projected, "SELECT count(*) FROM tasks") as session:
-            ended = threading.Timer(0.9, session.rollback)
-            ended.start()
-            assert rebuild(projected).swapped
-            ended.join()
 
-    def test_for_a_reader_as_of_an_earlier_time(self, projected: PostgreSQLBackend) -> None:
+            def end() -> None:
+                until(lambda: projected.on_events(waits))
+                session.rollback()
+
+            ending = threading.Thread(target=end)
+            ending.start()
+            assert rebuild(projected).swapped
+            ending.join()
+
+    def test_for_a_reader_as_of_an_earlier_time(
+        self, projected: PostgreSQLBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """It has not touched the tables yet, so no lock is in the way; it would find them as they were then: empty."""
         with psycopg.connect(projected.url) as session:
             session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             session.execute("SELECT 1")
-            with pytest.raises(TablesBusy, match=f"sessions {session.info.backend_pid}"):
-                rebuild(projected)
+            with monkeypatch.context() as impatient:
+                impatient.setattr(shadow_module, "OUTWAIT_SECONDS", 1.0)
+                with pytest.raises(TablesBusy, match=f"sessions {session.info.backend_pid}"):
+                    rebuild(projected)
             assert session.execute("SELECT count(*) FROM projects").fetchone() == (1,)
         assert rebuild(projected).swapped
 
@@ -316,11 +330,8 @@ class TestWaits:
             found += session.execute("SELECT name FROM projects").fetchall()
         assert found == [("Billing",)]
 
-    def test_not_for_an_autovacuum_or_what_is_like_it(
-        self, projected: PostgreSQLBackend, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_not_for_an_autovacuum_or_what_is_like_it(self, projected: PostgreSQLBackend) -> None:
         """A reader that comes and goes all the time is no obstacle."""
-        monkeypatch.setattr(shadow_module, "LOCK_ATTEMPTS", 20)  # as it is: on a busy machine two are too few
         stop = threading.Event()
 
         def read() -> None:

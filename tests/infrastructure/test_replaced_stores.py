@@ -16,11 +16,10 @@ from claude_tiu import CheckpointRefused, StoreReplaced, Tiu, connect
 from claude_tiu.infrastructure.projector import Projector
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.history import EVENTS, create_user, store_history
+from tests.support.patience import PATIENCE
 from tests.support.rebuilding import rebuild
 from tests.support.stores import Backend, SQLiteBackend, append, copy_sqlite, event
 from tests.support.tampering import without_triggers
-
-PATIENCE = 20.0
 
 
 def older(backend: Backend, to: int = EVENTS - 5) -> None:

@@ -300,10 +300,17 @@ class TestItEnds:
     def test_by_a_signals_handler(self, tiu: Tiu) -> None:
         subscription = tiu.subscribe(NAME)
         before = signal.signal(signal.SIGUSR2, lambda *_: subscription.stop())
-        threading.Timer(0.3, signal.raise_signal, [signal.SIGUSR2]).start()
+
+        def tell() -> None:
+            until(lambda: tiu.subscriptions()[0].position == 2)  # it waits for more
+            signal.raise_signal(signal.SIGUSR2)
+
+        telling = threading.Thread(target=tell)
+        telling.start()
         try:
             assert [delivery.position for delivery in subscription] == [1, 2]
         finally:
+            telling.join()
             signal.signal(signal.SIGUSR2, before)
 
     def test_with_its_connection(self, backend: Backend, tiu: Tiu) -> None:

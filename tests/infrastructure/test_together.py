@@ -13,6 +13,7 @@ import pytest
 from claude_tiu.infrastructure import together
 from claude_tiu.infrastructure.errors import StoreUnavailable
 from claude_tiu.infrastructure.together import Together
+from tests.support.patience import PATIENCE
 
 
 class Item:
@@ -37,14 +38,14 @@ class World:
         state = self.state
         self.groups.append("".join(item.name for item in items))
         self._entered.release()
-        assert self._may_go.acquire(timeout=20)
+        assert self._may_go.acquire(timeout=PATIENCE)
         self.failing()
         for item in items:
             item.found = state
 
     def entered(self) -> None:
         """Wait until one more group is being worked on."""
-        assert self._entered.acquire(timeout=20)
+        assert self._entered.acquire(timeout=PATIENCE)
 
     def go(self, groups: int = 1_000) -> None:
         self._may_go.release(groups)
@@ -60,7 +61,7 @@ class World:
 class Callers:
     """Ask for work, each in a thread of its own; that of A is under way, and the others wait."""
 
-    def __init__(self, timeout: float = 20.0) -> None:
+    def __init__(self, timeout: float = PATIENCE) -> None:
         self.world = World()
         self.group = Together(self.world.work, timeout=timeout)
         self._pool = ThreadPoolExecutor(80)
@@ -79,7 +80,7 @@ class Callers:
         """Ask, and return when that stands in the queue."""
         waiting = len(self.group._queue)
         future = self.ask(name, **of)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while len(self.group._queue) == waiting:
             assert time.monotonic() < deadline
             time.sleep(0.001)
@@ -100,7 +101,7 @@ def callers() -> Iterator[Callers]:
 def test_what_waits_is_done_together(callers: Callers) -> None:
     waiting = [callers.wait(name) for name in "BCD"]
     callers.world.go()
-    assert [future.result(20) for future in waiting] == ["before"] * 3
+    assert [future.result(PATIENCE) for future in waiting] == ["before"] * 3
     assert callers.world.groups == ["A", "BCD"]
 
 
@@ -108,14 +109,14 @@ def test_nobody_gets_what_was_read_before_it_asked(callers: Callers) -> None:
     callers.world.state = "behind"
     waiting = callers.wait("A")
     callers.world.go()
-    assert callers.first.result(20) == "before"
-    assert waiting.result(20) == "behind"
+    assert callers.first.result(PATIENCE) == "before"
+    assert waiting.result(PATIENCE) == "behind"
 
 
 def test_two_of_one_key_are_done_one_after_the_other(callers: Callers) -> None:
     waiting = [callers.wait("B", key="b"), callers.wait("C", key="b"), callers.wait("D")]
     callers.world.go()
-    assert [future.result(20) for future in waiting] == ["before"] * 3
+    assert [future.result(PATIENCE) for future in waiting] == ["before"] * 3
     assert callers.world.groups == ["A", "BD", "C"]
 
 
@@ -123,7 +124,7 @@ def test_so_many_are_done_together_at_most(callers: Callers, monkeypatch: pytest
     monkeypatch.setattr(together, "TOGETHER", 2)
     waiting = [callers.wait(name) for name in "BCD"]
     callers.world.go()
-    assert [future.result(20) for future in waiting] == ["before"] * 3
+    assert [future.result(PATIENCE) for future in waiting] == ["before"] * 3
     assert callers.world.groups == ["A", "BC", "D"]
 
 
@@ -136,7 +137,7 @@ def test_so_many_bytes_are_done_together_at_most(callers: Callers, monkeypatch: 
         callers.wait("E", size=40),
     ]
     callers.world.go()
-    assert [future.result(20) for future in waiting] == ["before"] * 4
+    assert [future.result(PATIENCE) for future in waiting] == ["before"] * 4
     assert callers.world.groups == ["A", "BD", "C", "E"]
 
 
@@ -144,7 +145,7 @@ def test_each_is_told_why_it_was_not_done_and_later_ones_are(callers: Callers) -
     waiting = [callers.wait("B"), callers.wait("C")]
     callers.world.fail_in_second(StoreUnavailable("cut"))
     callers.world.go()
-    errors: list[Any] = [future.exception(20) for future in waiting]
+    errors: list[Any] = [future.exception(PATIENCE) for future in waiting]
     assert [str(error) for error in errors] == ["cut", "cut"]
     assert errors[0] is not errors[1]
     assert callers.do("D") == "before"
@@ -154,8 +155,8 @@ def test_an_interrupt_leaves_nobody_waiting(callers: Callers) -> None:
     waiting = [callers.wait("B"), callers.wait("C")]
     callers.world.fail_in_second(KeyboardInterrupt())
     callers.world.go()
-    assert isinstance(waiting[0].exception(20), KeyboardInterrupt)
-    assert isinstance(waiting[1].exception(20), StoreUnavailable)
+    assert isinstance(waiting[0].exception(PATIENCE), KeyboardInterrupt)
+    assert isinstance(waiting[1].exception(PATIENCE), StoreUnavailable)
     assert callers.do("D") == "before"
 
 
@@ -164,7 +165,7 @@ def test_who_has_no_turn_in_time_is_told() -> None:
     with pytest.raises(StoreUnavailable, match="nothing was decided within"):
         callers.do("B")
     callers.world.go()
-    assert callers.first.result(20) == "before"
+    assert callers.first.result(PATIENCE) == "before"
     assert callers.do("C") == "before"
     assert callers.world.groups == ["A", "C"]
     callers.close()

@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 from claude_tiu.infrastructure.postgresql.connections import Connection, connect
 from claude_tiu.infrastructure.postgresql.wire import Pipeline, Statement, encoded
 from claude_tiu.infrastructure.sql import numbered
+from tests.support.candidates import until
 
 
 @pytest.fixture
@@ -101,13 +102,20 @@ class TestAPipeline:
             pipeline.execute([BEGIN, *inserts(1)])
         assert connection.closed
 
-    def test_interrupted_closes_its_connection(self, connection: Connection) -> None:
+    def test_interrupted_closes_its_connection(self, connection: Connection, pg_url: str) -> None:
         main = threading.main_thread()
         assert threading.current_thread() is main
-        interrupting = threading.Timer(0.3, lambda: signal.pthread_kill(main.ident or 0, signal.SIGINT))
+
+        def interrupt() -> None:
+            with closing(connect(pg_url)) as other:
+                sleeps = "SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event = 'PgSleep'"
+                until(lambda: other.execute(sleeps, (connection.info.backend_pid,)).fetchall())
+            signal.pthread_kill(main.ident or 0, signal.SIGINT)
+
+        interrupting = threading.Thread(target=interrupt)
         interrupting.start()
         with pytest.raises(KeyboardInterrupt), Pipeline(connection) as pipeline:
-            pipeline.execute([BEGIN, statement("SELECT pg_sleep(20)")])
+            pipeline.execute([BEGIN, statement("SELECT pg_sleep(120)")])
         interrupting.join()
         assert connection.closed
 

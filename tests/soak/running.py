@@ -45,6 +45,8 @@ class Plan:
     """For so many seconds it goes on, kills and all, before anything is measured."""
     tasks: int = 0
     """How many there are before it begins."""
+    samples: int = 0
+    """It goes on beyond its time, on a slow machine, until there are so many, and something was killed."""
     seed: int = 1
 
 
@@ -124,7 +126,8 @@ class Soak:
         started = kill = time.monotonic()
         sample = started + self._plan.warm_up
         kill += self._plan.kill_every
-        while (now := time.monotonic()) < started + self._plan.warm_up + self._plan.seconds:
+        end = started + self._plan.warm_up + self._plan.seconds
+        while (now := time.monotonic()) < end or not self._is_enough():
             if now >= kill:
                 self._kill()
                 kill = time.monotonic() + self._plan.kill_every * self._arena.dice.uniform(0.5, 1.5)
@@ -132,6 +135,12 @@ class Soak:
                 self._sample()
                 sample += self._plan.sample_every
             time.sleep(0.02)
+
+    def _is_enough(self) -> bool:
+        series = self._outcome.series
+        return not self._plan.samples or bool(
+            self._outcome.killed and series and len(series[0].samples) >= self._plan.samples
+        )
 
     def _fill_pools(self) -> None:
         """Each time that connections are cut, those that come meanwhile may let a pool make one more, up to its bound:

@@ -17,7 +17,8 @@ from tests.support.stores import BACKENDS
 
 @pytest.mark.parametrize("store", BACKENDS)
 def test_a_soak_of_some_seconds(store: str) -> None:
-    outcome = soak(store, Plan(seconds=4, clients=2, pace=0.01, kill_every=1.0, sample_every=0.5, tasks=600))
+    plan = Plan(seconds=4, clients=2, pace=0.01, kill_every=1.0, sample_every=0.5, tasks=600, samples=4)
+    outcome = soak(store, plan)
     assert outcome.faults == NONE
     assert sum(outcome.killed.values()) > 0
     assert outcome.events > outcome.commands / 2 > 10

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -27,6 +28,7 @@ from claude_tiu.infrastructure.sqlite.event_store import SQLiteEventStore
 from claude_tiu.infrastructure.sqlite.generations import read_path
 from claude_tiu.infrastructure.sqlite.read_store import current_reads
 from claude_tiu.projections.projection import Kind, Projection, Row
+from tests.support.patience import PATIENCE
 
 BACKENDS = ("sqlite", "postgresql")
 VERSIONS = [f"{number:03}" for number in range(1, 16)]
@@ -254,3 +256,15 @@ def append_from_elsewhere(name: str, place: str, count: int, per_unit: int = 1) 
 def place_of(backend: Backend) -> str:
     """Return where `append_from_elsewhere` finds a backend."""
     return str(backend.path) if isinstance(backend, SQLiteBackend) else backend.url
+
+
+def until_waiting(postgresql: PostgreSQLBackend) -> None:
+    """Wait until somebody waits for an advisory lock, as whoever appends does while another has the log's."""
+    waiting = (
+        "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+        " WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
+    )
+    deadline = time.monotonic() + PATIENCE
+    while postgresql.on_events(waiting) == [(0,)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
