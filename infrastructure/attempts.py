@@ -135,14 +135,13 @@ def _append(store: EventStore, attempts: Sequence[Attempt]) -> None:
     units = [attempt.unit() for attempt in attempts]
     told: list[Append] = []
     try:
-        outcomes = store.append(units) if store.observing.observer is None else store.append(units, told.append)
+        outcomes = store.append(units, told.append) if store.observing.observers else store.append(units)
     finally:
-        for append in told:
+        for _, outcomes_, group, led, began, ended, error in told:
             for number, attempt in enumerate(attempts):
                 own = slice(number, number + 1)
-                attempt.appended = append._replace(
-                    units=units[own], outcomes=append.outcomes[own], led=append.led and number == 0
-                )
+                led_ = led and number == 0
+                attempt.appended = Append(units[own], outcomes_[own], group, led_, began, ended, error)
     for attempt, outcome in zip(attempts, outcomes, strict=True):
         attempt.outcome = outcome
         attempt.keep()

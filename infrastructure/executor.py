@@ -136,9 +136,9 @@ class Executor:
                     except _Moved:
                         answers |= self._attempt(store, part, transaction, trusted=False)
         self._cache.put(transaction.streams)
-        if transaction.units and (observer := self._store.observing.observer) is not None:
+        if transaction.units:
             units, outcomes = transaction.units, transaction.outcomes
-            observer.appended(Append(units, outcomes, len(units), True, began, time.time_ns()))
+            self._store.observing.appended(Append(units, outcomes, len(units), True, began, time.time_ns()))
         return answers
 
     def _present_cache(self) -> StreamCache:
@@ -204,8 +204,8 @@ class Executor:
             try:
                 self._together.do(attempt, key=requests[0].stream_id, size=len(requests[0].content))
             finally:
-                if attempt.appended is not None and (observer := self._store.observing.observer) is not None:
-                    observer.appended(attempt.appended)
+                if attempt.appended is not None:
+                    self._store.observing.appended(attempt.appended)
             if attempt.made:
                 return attempt
         attempt = Attempt(self._store, cache, requests)

@@ -117,8 +117,8 @@ class GroupCommit:
         """
         if not units:
             return []
-        if (observer := self._observing.observer) is not None:
-            return self._append_observed(units, store, tell or observer.appended)
+        if self._observing.observers:
+            return self._append_observed(units, store, tell or self._observing.appended)
         return self._append(units, store)[0]
 
     def _append_observed(self, units: Sequence[Unit], store: Store, tell: Tell) -> list[Outcome]:

@@ -158,20 +158,15 @@ class Counted(Observer):
         for metric in self._metrics:
             yield from metric.collect()
 
-    def executing(self, execution: Execution) -> Callable[[], None]:
-        began = perf_counter()
-
-        def end() -> None:
-            took, became = perf_counter() - began, execution.became
-            names = [name_of(command) for command in execution.types]
-            for name in names:
-                self._commands(name, became).inc()
-            if names:
-                self._command_seconds(names[0] if len({*names}) == 1 else "several").observe(took)
-            if isinstance(execution.error, Refused):
-                self._refusals(execution.error.code).inc()
-
-        return end
+    def executed(self, execution: Execution) -> None:
+        took, became = (execution.ended - execution.began) / 1e9, execution.became
+        names = [name_of(type(command)) for command in execution.commands]
+        for name in names:
+            self._commands(name, became).inc()
+        if names:
+            self._command_seconds(names[0] if len({*names}) == 1 else "several").observe(took)
+        if isinstance(execution.error, Refused):
+            self._refusals(execution.error.code).inc()
 
     def appended(self, append: Append) -> None:
         for unit, outcome in zip(append.units, append.outcomes, strict=False):

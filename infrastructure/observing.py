@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..domain.errors import Refused
@@ -43,10 +44,13 @@ class Executed(NamedTuple):
 class Execution:
     """Commands that are executed as one unit; at its end with what became of them.
 
-    Of the commands it has the types alone: who looks at it later keeps nothing of theirs alive.
+    Who would look at it later keeps the commands alive until then.
     """
 
-    types: Sequence[type[Command]]
+    commands: Sequence[Command]
+    began: int
+    ended: int = 0
+    """In nanoseconds of Unix time."""
     correlation_id: str | None = None
     """What those of them get that have none: an observer may set it where the execution begins."""
     executed: Executed | None = None
@@ -135,9 +139,11 @@ class Delivering:
 class Observer:
     """What may be observed, each in the thread that does it. This one ignores everything."""
 
-    def executing(self, execution: Execution) -> Callable[[], None]:
-        """Commands begin to be executed; what is returned is called when they were, or were not."""
-        return _nothing
+    def executing(self, execution: Execution) -> None:
+        """Commands begin to be executed."""
+
+    def executed(self, execution: Execution) -> None:
+        """They were executed, or were not: in the thread that began, and even where `executing` raised."""
 
     def appended(self, append: Append) -> None:
         """Units were appended, or could not be."""
@@ -160,139 +166,70 @@ def _nothing() -> None:
     pass
 
 
-class _Guarded(Observer):
-    """Tells an observer. What it raises is logged, the first time, and stops nothing."""
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-        self._failed = False
-
-    def executing(self, execution: Execution) -> Callable[[], None]:
-        try:
-            return self._guarded(self._observer.executing(execution))
-        except Exception as error:  # noqa: BLE001 - what is observed goes on
-            self._tell(error)
-            return _nothing
-
-    def delivering(self, delivering: Delivering) -> Callable[[], None]:
-        try:
-            return self._guarded(self._observer.delivering(delivering))
-        except Exception as error:  # noqa: BLE001 - what is observed goes on
-            self._tell(error)
-            return _nothing
-
-    def _guarded(self, ended: Callable[[], None]) -> Callable[[], None]:
-        def end() -> None:
-            try:
-                ended()
-            except Exception as error:  # noqa: BLE001 - what is observed goes on
-                self._tell(error)
-
-        return end
-
-    def appended(self, append: Append) -> None:
-        try:
-            self._observer.appended(append)
-        except Exception as error:  # noqa: BLE001 - what is observed goes on
-            self._tell(error)
-
-    def projected(self, batch: Batch) -> None:
-        try:
-            self._observer.projected(batch)
-        except Exception as error:  # noqa: BLE001 - what is observed goes on
-            self._tell(error)
-
-    def rebuilt(self, rebuilding: Rebuilding) -> None:
-        try:
-            self._observer.rebuilt(rebuilding)
-        except Exception as error:  # noqa: BLE001 - what is observed goes on
-            self._tell(error)
-
-    def close(self) -> None:
-        try:
-            self._observer.close()
-        except Exception as error:  # noqa: BLE001 - what is observed goes on
-            self._tell(error)
-
-    def _tell(self, error: Exception) -> None:
-        if not self._failed:
-            self._failed = True
-            name = type(self._observer).__name__
-            extra = fields("observer.failed", observer=name, error=error)
-            log.error("%s failed, and may miss more: %r", name, error, extra=extra)
-
-
-class _Several(Observer):
-    """Tells several observers, each of them guarded."""
-
-    def __init__(self, observers: Sequence[Observer]) -> None:
-        self._observers = observers
-
-    def executing(self, execution: Execution) -> Callable[[], None]:
-        return _all_of([observer.executing(execution) for observer in self._observers])
-
-    def delivering(self, delivering: Delivering) -> Callable[[], None]:
-        return _all_of([observer.delivering(delivering) for observer in self._observers])
-
-    def appended(self, append: Append) -> None:
-        for observer in self._observers:
-            observer.appended(append)
-
-    def projected(self, batch: Batch) -> None:
-        for observer in self._observers:
-            observer.projected(batch)
-
-    def rebuilt(self, rebuilding: Rebuilding) -> None:
-        for observer in self._observers:
-            observer.rebuilt(rebuilding)
-
-    def close(self) -> None:
-        for observer in self._observers:
-            observer.close()
-
-
-def _all_of(ends: Sequence[Callable[[], None]]) -> Callable[[], None]:
-    def end() -> None:
-        for one in reversed(ends):
-            one()
-
-    return end
-
-
 class Observing:
     """Who observes a connection: shared by all that works for it."""
 
     def __init__(self) -> None:
-        self.observer: Observer | None = None
-        self._observers: tuple[Observer, ...] = ()
+        self.observers: tuple[Observer, ...] = ()
+        self._failed: frozenset[int] = frozenset()
 
     def add(self, observer: Observer) -> None:
-        """Let an observer know of what begins from now on."""
-        self._observers += (_Guarded(observer),)
-        self.observer = self._observers[0] if len(self._observers) == 1 else _Several(self._observers)
+        """Let an observer know of what begins from now on. What it raises is logged, the first time, and stops
+        nothing."""
+        self.observers += (observer,)
 
     def close(self) -> None:
         """Tell that the connection is closed."""
-        if self.observer is not None:
-            self.observer.close()
+        for observer in self.observers:
+            self._tell(observer, observer.close)
 
     def execute(
         self, commands: Sequence[Command], execute: Callable[[Sequence[Command], str | None], Executed]
     ) -> list[Answer]:
         """Return what `execute` answers, which is given the commands and the correlation of those that have none."""
-        observer = self.observer
-        if observer is None:
+        observers = self.observers
+        if not observers:
             return execute(commands, None).answers
-        execution = Execution([type(command) for command in commands])
-        end = observer.executing(execution)
+        execution = Execution(commands, time.time_ns())
+        for observer in observers:
+            try:
+                observer.executing(execution)
+            except Exception as error:  # noqa: BLE001 - what is observed goes on
+                self._fail(observer, error)
         try:
-            execution.executed = execute(commands, execution.correlation_id)
+            execution.executed = executed = execute(commands, execution.correlation_id)
         except BaseException as error:
             execution.error = error
             raise
         finally:
-            end()
-        return execution.executed.answers
+            execution.ended = time.time_ns()
+            for observer in observers[::-1]:
+                try:
+                    observer.executed(execution)
+                except Exception as error:  # noqa: BLE001 - what is observed goes on
+                    self._fail(observer, error)
+        return executed.answers
+
+    def appended(self, append: Append) -> None:
+        """Tell of what was appended, or could not be."""
+        for observer in self.observers:
+            try:
+                observer.appended(append)
+            except Exception as error:  # noqa: BLE001 - what is observed goes on
+                self._fail(observer, error)
+
+    def _tell(self, observer: Observer, tell: Callable[[], object]) -> None:
+        try:
+            tell()
+        except Exception as error:  # noqa: BLE001 - what is observed goes on
+            self._fail(observer, error)
+
+    def _fail(self, observer: Observer, error: Exception) -> None:
+        if id(observer) not in self._failed:
+            self._failed |= {id(observer)}
+            name = type(observer).__name__
+            extra = fields("observer.failed", observer=name, error=error)
+            log.error("%s failed, and may miss more: %r", name, error, extra=extra)
 
     @contextmanager
     def batch(self, projection: Projection, log: Log, events: Sequence[LogEvent]) -> Iterator[None]:
@@ -308,23 +245,25 @@ class Observing:
 
     def projected(self, batch: Batch) -> None:
         """Tell of a batch that was written, or could not be."""
-        if self.observer is not None:
-            batch.ended = time.time_ns()
-            self.observer.projected(batch)
+        batch.ended = time.time_ns()
+        for observer in self.observers:
+            self._tell(observer, partial(observer.projected, batch))
 
     @contextmanager
     def delivery(self, subscription: str, row: EventRow) -> Iterator[None]:
         """Tell of an event that is handed out meanwhile."""
-        if (observer := self.observer) is None:
-            yield
-            return
-        delivering = Delivering(subscription, row)
-        end = observer.delivering(delivering)
+        delivering, ends = Delivering(subscription, row), list[tuple[Observer, Callable[[], None]]]()
+        for observer in self.observers:
+            try:
+                ends.append((observer, observer.delivering(delivering)))
+            except Exception as error:  # noqa: BLE001 - what is observed goes on
+                self._fail(observer, error)
         try:
             yield
             delivering.done = True
         finally:
-            end()
+            for observer, end in reversed(ends):
+                self._tell(observer, end)
 
     @contextmanager
     def rebuild(self, projection: str) -> Iterator[Rebuilding]:
@@ -336,6 +275,6 @@ class Observing:
             rebuilding.error = error
             raise
         finally:
-            if self.observer is not None:
-                rebuilding.ended = time.time_ns()
-                self.observer.rebuilt(rebuilding)
+            rebuilding.ended = time.time_ns()
+            for observer in self.observers:
+                self._tell(observer, partial(observer.rebuilt, rebuilding))

@@ -27,7 +27,7 @@ from claude_tiu import Command, Tiu, connect, register_metrics, register_tracing
 from claude_tiu.infrastructure.group_commit import GroupCommit
 from claude_tiu.infrastructure.migrations import migrate_up
 from claude_tiu.infrastructure.observing import Executed, Observing
-from claude_tiu.infrastructure.tracing import APPEND_SECONDS, COMMAND, OUTCOME, POSITION, STREAM
+from claude_tiu.infrastructure.span_names import APPEND_SECONDS, COMMAND, OUTCOME, POSITION, STREAM
 from tests.benchmarks.commands import THREADS, claim_of, load_all, our_tasks
 from tests.benchmarks.measuring import Goal, Place, Report, in_threads
 

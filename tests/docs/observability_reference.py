@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from claude_tiu.infrastructure.logs import FIELDS, PREFIX
 from claude_tiu.infrastructure.metrics import METRICS
-from claude_tiu.infrastructure.tracing import ATTRIBUTES, SPANS
+from claude_tiu.infrastructure.span_names import ATTRIBUTES, SPANS
 from tests.docs.markdown import code, page, table
 from tests.support.log_calls import log_calls
 

@@ -187,16 +187,13 @@ class Watching(Observer):
     """Notes which thread is told of which append."""
 
     def __init__(self) -> None:
-        self.executed: dict[UUID, int] = {}
+        self.answered: dict[UUID, int] = {}
         self.appends: dict[UUID, list[tuple[int, Append]]] = {}
 
-    def executing(self, execution: Execution) -> Callable[[], None]:
-        def end() -> None:
-            assert execution.executed is not None
-            (answer,) = execution.executed.answers
-            self.executed[answer.id] = threading.get_ident()
-
-        return end
+    def executed(self, execution: Execution) -> None:
+        assert execution.executed is not None
+        (answer,) = execution.executed.answers
+        self.answered[answer.id] = threading.get_ident()
 
     def appended(self, append: Append) -> None:
         ((event,),) = (unit.events for unit in append.units)
@@ -213,7 +210,7 @@ def test_each_tells_who_observes_of_its_own_append(asked: Asked, events: EventSt
     leads = 0
     for id_, answer in answers.items():
         ((thread, append),) = watching.appends[id_]
-        assert thread == watching.executed[id_]
+        assert thread == watching.answered[id_]
         assert append.outcomes == [Stored(answer.position)]
         assert append.group == 4
         leads += append.led

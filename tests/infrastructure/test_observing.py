@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 from weakref import ref
 
 import pytest
@@ -34,17 +35,14 @@ def tiu(backend: Backend, spans: Spans) -> Iterator[Tiu]:
 
 def test_one_that_fails_harms_nobody(tiu: Tiu, spans: Spans, caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Observer):
-        def executing(self, execution: Execution) -> Callable[[], None]:
+        def executing(self, execution: Execution) -> None:
             raise ZeroDivisionError
 
         def appended(self, append: Append) -> None:
             raise ZeroDivisionError
 
     class BrokenAtTheEnd(Observer):
-        def executing(self, execution: Execution) -> Callable[[], None]:
-            return self.end
-
-        def end(self) -> None:
+        def executed(self, execution: Execution) -> None:
             raise ZeroDivisionError
 
     tiu.observing.add(Broken())
@@ -60,8 +58,8 @@ def test_one_that_fails_harms_nobody(tiu: Tiu, spans: Spans, caplog: pytest.LogC
 def test_what_waits_for_its_span_keeps_no_command_alive(
     tiu: Tiu, spans: Spans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting: list[Callable[[], None]] = []
-    monkeypatch.setattr(Behind, "do", lambda self, work: waiting.append(work))
+    waiting: list[tuple[Behind[Any], Any]] = []
+    monkeypatch.setattr(Behind, "do", lambda self, item: waiting.append((self, item)))
     command = CREATE.model_copy()
     known = ref(command)
     with spans.tracer.start_as_current_span("request"):
@@ -69,6 +67,6 @@ def test_what_waits_for_its_span_keeps_no_command_alive(
     del command
     gc.collect()
     assert known() is None
-    (make,) = waiting
-    make()
+    ((behind, item),) = waiting
+    behind._work(item)
     assert attributes(spans.one("execute CreateProject"))["tiu.outcome"] == "accepted"

@@ -37,7 +37,7 @@ from claude_tiu import (
 )
 from claude_tiu.infrastructure.executor import _Moved
 from claude_tiu.infrastructure.settings import Settings
-from claude_tiu.infrastructure.tracing import ATTRIBUTES, LINKS, SPANS
+from claude_tiu.infrastructure.span_names import ATTRIBUTES, LINKS, SPANS
 from tests.support.history import PASSWORD_HASH, PROJECT, TASKS, USER, create_user, plan
 from tests.support.spans import Spans, attributes, id_of, parent_of, traceparent_of
 from tests.support.stores import Backend, PostgreSQLBackend, append, event
