@@ -6,12 +6,19 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.postgres_server import database_url, find_bindir, new_database, ram, temporary_server
 
-# A shared machine's pauses say nothing about the code, hence no deadline.
-settings.register_profile("default", deadline=None, print_blob=True, max_examples=40, stateful_step_count=30)
+# A shared machine's pauses say nothing about the code, hence no deadline, and no complaint about slow drawing.
+settings.register_profile(
+    "default",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+    max_examples=40,
+    stateful_step_count=30,
+)
 settings.register_profile("ci", settings.get_profile("default"), database=None)
 settings.register_profile("long", settings.get_profile("default"), max_examples=1_000, stateful_step_count=100)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
