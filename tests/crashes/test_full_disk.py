@@ -59,8 +59,8 @@ def test_all_goes_on_when_there_is_space_again(store: str, mount: bool, times: i
             arena.wait_until_all_have_failed()
             time.sleep(arena.dice.uniform(0, 1))
             disk.free()
-            if server and not server.runs():
-                server.start()
+            if server:
+                server.require()
             freed = time.monotonic()
             took, found = arena.recover(freed, anew=True)
             seconds.append(took)

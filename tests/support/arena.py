@@ -95,7 +95,7 @@ class Arena:
     def recover(self, since: float, *, check: bool = True, anew: bool = False) -> tuple[float, Faults]:
         """Wait until all goes on by itself after a fault that ended at `since`; return how many seconds that took, and,
         if it is to be checked, what is not as it was acknowledged: retries get the answers that were given before."""
-        with connect(self.url, project=False) as tiu:
+        with patiently(lambda: connect(self.url, project=False)) as tiu:
             self.wait_until_recovered(tiu)
             seconds = time.monotonic() - since
             if not check:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 
+from tests.support.patience import AGAIN_SECONDS, PATIENCE
 from tests.support.postgres_server import temporary_server
 
 
@@ -33,13 +35,21 @@ class CrashingServer:
     def start(self) -> None:
         self._call("-l", str(self._folder.parent / "server.log"), "-o", self._options, "start")
 
-    def runs(self) -> bool:
-        """Whether the server is there: one that met a disk it could not write to may have ended itself."""
-        try:
-            psycopg.connect(self.url, connect_timeout=1).close()
-        except psycopg.OperationalError as error:
-            return "No such file" not in str(error) and "refused" not in str(error)
-        return True
+    def require(self) -> None:
+        """See to it that the server is there: one that met a disk it could not write to may have ended itself, or be
+        about to, or be on its way back."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                psycopg.connect(self.url, connect_timeout=10).close()
+                return
+            except psycopg.OperationalError as error:
+                if time.monotonic() > deadline:
+                    raise
+                if "No such file" in str(error) or "refused" in str(error):
+                    with suppress(subprocess.CalledProcessError):  # the one before is still ending
+                        self.start()
+            time.sleep(AGAIN_SECONDS)
 
     def pids(self) -> list[int]:
         """Return the processes of the server."""
