@@ -35,7 +35,7 @@ def pg_server() -> Iterator[str]:
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
     elif bindir := find_bindir():
-        with temporary_server(bindir) as url:
+        with temporary_server(bindir, "autovacuum=off") as url:  # else sizes and plans change of themselves
             yield url
     elif os.environ.get("CI"):
         pytest.fail("no PostgreSQL: set TEST_DATABASE_URL or install the test extra")

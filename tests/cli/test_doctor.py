@@ -22,6 +22,7 @@ from claude_tiu.infrastructure.sqlite.generations import read_path
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.cli.running import contents, done, folder, tiu
 from tests.support.history import create_user
+from tests.support.patience import PATIENCE
 from tests.support.postgres_server import database_url
 from tests.support.rebuilding import Stopped, rebuild, stops_at
 from tests.support.stores import VERSIONS, Backend, SQLiteBackend
@@ -323,7 +324,7 @@ class TestLag:
         assert "is a projector running?" in found["problem"]
 
     def test_tables_that_move_are_well(self, db: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(doctor, "MOVING_SECONDS", 20.0)
+        monkeypatch.setattr(doctor, "MOVING_SECONDS", PATIENCE)
         with connect(db.url, project=False) as connection:
             for number in range(3):
                 connection.execute(create_user(f"user-{number}"))
@@ -337,7 +338,7 @@ class TestLag:
             return found
 
         def project() -> None:
-            looked.wait(20)
+            assert looked.wait(PATIENCE)
             projector.step()
 
         monkeypatch.setattr(Projector, "standing", looking)

@@ -154,13 +154,12 @@ class TestSlow:
     def test_the_statements_of_this_database_the_slowest_first(self, url: str) -> None:
         with monitoring(url) as monitor:
             rows = monitor.slow(limit=100)
-            assert monitor.slow(limit=1) == rows[:1]
-        first = rows[0]
-        assert first.query == "SELECT pg_sleep($1), $2 AS marker"
-        assert first.calls == 3
-        assert 60 <= first.total_exec_time < 10_000
-        assert first.mean_exec_time == pytest.approx(first.total_exec_time / 3)
-        assert first.stddev_exec_time >= 0
+            assert len(monitor.slow(limit=1)) == 1
+        (slow,) = (row for row in rows if row.query == "SELECT pg_sleep($1), $2 AS marker")
+        assert slow.calls == 3
+        assert slow.total_exec_time >= 60
+        assert slow.mean_exec_time == pytest.approx(slow.total_exec_time / 3)
+        assert slow.stddev_exec_time >= 0
         assert "SELECT $1 AS marker" in [row.query for row in rows]
         assert "SELECT pg_sleep($1), $2" not in [row.query for row in rows], "that was in another database"
         assert [row.total_exec_time for row in rows] == sorted((row.total_exec_time for row in rows), reverse=True)
