@@ -160,10 +160,10 @@ class Reading:
 
     A stream comes from the cache where that may be `trusted`, else from the store; there the cached state is what its
     newer events are folded on. `written` are the streams as the attempts before it in the same transaction left them.
-    One that never `loads` trusts the cache, and raises Unread of what somebody must load for it and have it `take`.
+    While it never `loads`, it trusts the cache, and raises Unread of what somebody must load for it and have it `take`.
     """
 
-    __slots__ = ("_cache", "_calls", "_from_cache", "_loads", "_store", "_trusted", "_written", "seen")
+    __slots__ = ("_cache", "_calls", "_from_cache", "_store", "_trusted", "_written", "loads", "seen")
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class Reading:
         self._cache = cache
         self._written = written or {}
         self._trusted = trusted
-        self._loads = loads
+        self.loads = loads
         self._calls = 0
         self._from_cache = False
         self.seen: dict[UUID, Stream] = {}
@@ -210,7 +210,7 @@ class Reading:
                 self._from_cache = True
             else:
                 unknown[stream_id] = stream or EMPTY
-        if unknown and not self._loads:
+        if unknown and not self.loads:
             raise Unread(unknown, of_last)
         if unknown:
             self.take(load_streams(self._store, unknown, of_last))
