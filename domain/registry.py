@@ -57,6 +57,9 @@ AGGREGATE_OF: dict[type[BaseModel], Aggregate[Any]] = {
     message: aggregate for aggregate in AGGREGATES for message in (*aggregate.commands, *aggregate.events)
 }
 
+SUPERSEDED = frozenset(topic for aggregate in AGGREGATES for topic in aggregate.superseded)
+"""Topics of which a state needs each last event alone."""
+
 VALIDATE: dict[str, Callable[[bytes], Event]] = {
     topic: event.__pydantic_validator__.validate_json for topic, event in EVENTS.items()
 }

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from .decision import Answer, Decision, Request, read_named
+from .decision import Answer, Decision, Request, find_named, read_named
 from .errors import ConnectionClosed, StoreUnavailable
 from .event_store import EventStore, Outcome, Stored, Unit
 from .observing import Append
-from .streams import EMPTY, Reading, Stream, StreamCache, Unread, load_streams
+from .streams import EMPTY, Lack, Reading, Stream, StreamCache, Unread, load_streams
 
 
 class Attempt:
@@ -66,6 +66,11 @@ class Attempt:
     def made(self) -> bool:
         return self.outcome is not None or self.error is not None
 
+    def lack(self) -> Lack | None:
+        """Return what must be loaded before it is worth while to decide."""
+        self._named = True
+        return find_named(self.reading, self.requests)
+
     def decide(self) -> None:
         """Decide the commands, or keep the error that says why not. Raises Unread."""
         try:
@@ -117,21 +122,28 @@ def make_together(store: EventStore, attempts: Sequence[Attempt]) -> None:
 
 
 def _decide(store: EventStore, attempts: Sequence[Attempt]) -> None:
-    """Decide each; load what they lack in one call, then decide those again."""
+    """Load what they name in one call, and decide each; what some lack then is loaded too, and those decided again."""
+    if len(attempts) > 1:
+        _load(store, [(attempt, lack) for attempt in attempts if (lack := attempt.lack())])
     while attempts:
-        lacking: list[tuple[Attempt, Unread]] = []
+        lacking: list[tuple[Attempt, Lack]] = []
         for attempt in attempts:
             try:
                 attempt.decide()
-            except Unread as lack:
-                lacking.append((attempt, lack))
-        if lacking:
-            wanted = {stream_id: EMPTY for _, lacks in lacking for stream_id in lacks.stream_ids}
-            of_last = {stream_id for _, lacks in lacking for stream_id in lacks.of_last}
-            loaded = load_streams(store, wanted, of_last)
-            for attempt, lacks in lacking:
-                attempt.reading.take({stream_id: loaded[stream_id] for stream_id in lacks.stream_ids})
+            except Unread as unread:
+                lacking.append((attempt, unread.lack))
+        _load(store, lacking)
         attempts = [attempt for attempt, _ in lacking]
+
+
+def _load(store: EventStore, lacking: Sequence[tuple[Attempt, Lack]]) -> None:
+    if not lacking:
+        return
+    wanted = {stream_id: EMPTY for _, lack in lacking for stream_id in lack.stream_ids}
+    of_last = {stream_id for _, lack in lacking for stream_id in lack.of_last}
+    loaded = load_streams(store, wanted, of_last)
+    for attempt, lack in lacking:
+        attempt.reading.take({stream_id: loaded[stream_id] for stream_id in lack.stream_ids})
 
 
 def _append(store: EventStore, attempts: Sequence[Attempt]) -> None:

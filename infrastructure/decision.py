@@ -29,7 +29,7 @@ from .errors import KeyMissing
 from .event_store import EventStore, NewEvent, Reservation, Unit
 from .ids import new_id
 from .mapper import encode, person_of
-from .streams import EMPTY, Reading, Stream
+from .streams import EMPTY, Lack, Reading, Stream
 
 State = TypeVar("State")
 
@@ -115,9 +115,21 @@ def prepare(command: Command, correlation_id: str | None = None) -> Request:
 
 def read_named(reading: Reading, requests: Sequence[Request]) -> None:
     """Read all the streams that commands name, at once; those that they create are taken to be new."""
+    reading.read(*_named(requests))
+
+
+def find_named(reading: Reading, requests: Sequence[Request]) -> Lack | None:
+    """Read the same as far as the store need not be asked; return what must be loaded."""
+    named, new, of_last = _named(requests)
+    unknown = reading.find(named, new)
+    return Lack(unknown, of_last) if unknown else None
+
+
+def _named(requests: Sequence[Request]) -> tuple[list[UUID], set[UUID], set[UUID]]:
+    """Return the streams that commands name, which of them are created, and of which the last event will do."""
     new = {request.stream_id for request in requests if request.stream_id and request.creates_stream}
     of_last = {request.stream_id for request in requests if request.stream_id and request.aggregate.of_last}
-    reading.read([id_ for request in requests for id_ in request.names()], new, of_last)
+    return [id_ for request in requests for id_ in request.names()], new, of_last
 
 
 class Decision:

@@ -121,6 +121,20 @@ class StreamEvent(NamedTuple):
     state: bytes
 
 
+def without_superseded(events: list[StreamEvent], topics: Collection[str]) -> list[StreamEvent]:
+    """Return a stream's events as `load_many` gives them."""
+    needed, last = list[StreamEvent](), set[str]()
+    for number in range(len(events) - 1, -1, -1):
+        topic = events[number].topic
+        if topic in topics:
+            if topic in last and number:
+                continue
+            last.add(topic)
+        needed.append(events[number])
+    needed.reverse()
+    return needed
+
+
 class LogEvent(NamedTuple):
     """An event as the log is read."""
 
@@ -288,10 +302,13 @@ class EventStore(ApplicationRecorder):
         """Destroy the keys of persons and free their unique values, if they are there: they were forgotten before."""
 
     @abstractmethod
-    def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+    def load_many(
+        self, versions: Mapping[UUID, int], superseded: Collection[str] = ()
+    ) -> dict[UUID, list[StreamEvent]]:
         """Return the events of streams in order, of each from a version on (LAST: its last event), as of one moment.
 
-        One server call, however many streams; of a stream without such events the list is empty.
+        One server call, however many streams; of a stream without such events the list is empty. Behind the first of a
+        stream, those of `superseded` topics are left out that another of the same topic follows.
         """
 
     @abstractmethod

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from ..domain.aggregate import Aggregate
-from ..domain.registry import aggregate_of
+from ..domain.registry import SUPERSEDED, aggregate_of
 from .event_store import LAST, EventStore, StreamEvent
 from .mapper import decode_all
 
@@ -38,7 +38,8 @@ def load_streams(store: EventStore, known: Mapping[UUID, Stream], of_last: Colle
     rest = iter(known.items())
     while some := dict(islice(rest, LOADED_AT_ONCE)):
         last = of_last or ()  # nothing is looked for in vain: see StreamCache
-        events = store.load_many({id_: _first_needed(stream, id_ in last) for id_, stream in some.items()})
+        versions = {id_: _first_needed(stream, id_ in last) for id_, stream in some.items()}
+        events = store.load_many(versions, SUPERSEDED)
         for stream_id, stream in some.items():
             found[stream_id] = _advanced(store, stream_id, stream, events[stream_id])
     return found
@@ -73,23 +74,8 @@ def _advanced(store: EventStore, stream_id: UUID, stream: Stream, events: Sequen
         return load_stream(store, stream_id)
     if not new or new[-1].version == stream.version:
         return stream
-    needed = _without_superseded(new, aggregate.superseded) if aggregate.superseded else new
-    state = aggregate.fold(decode_all(stream_id, needed), base.state)
+    state = aggregate.fold(decode_all(stream_id, new), base.state)
     return Stream(aggregate, state, new[-1].version)
-
-
-def _without_superseded(events: Sequence[StreamEvent], topics: frozenset[str]) -> list[StreamEvent]:
-    """Return events without those of some topics that another of the same topic follows."""
-    needed, last = list[StreamEvent](), set[str]()
-    for event in reversed(events):
-        topic = event.topic
-        if topic in topics:
-            if topic in last:
-                continue
-            last.add(topic)
-        needed.append(event)
-    needed.reverse()
-    return needed
 
 
 class StreamCache:
@@ -147,12 +133,18 @@ def _items(stream: Stream) -> int:
     return 1 + (stream.version if stream.aggregate is not None and stream.aggregate.grows else 0)
 
 
-class Unread(Exception):
-    """Streams must be loaded first, with those that other decisions lack."""
+class Lack(NamedTuple):
+    """Streams that must be loaded first, with those that other decisions lack; of some, the last event."""
 
-    def __init__(self, stream_ids: Collection[UUID], of_last: Collection[UUID]) -> None:
-        self.stream_ids = stream_ids
-        self.of_last = of_last
+    stream_ids: Collection[UUID]
+    of_last: Collection[UUID] = ()
+
+
+class Unread(Exception):
+    """Amid a decision, something turned out to lack."""
+
+    def __init__(self, lack: Lack) -> None:
+        self.lack = lack
 
 
 class Reading:
@@ -195,6 +187,13 @@ class Reading:
         """Read streams, those that the store must be asked for in one call; of those that should be `of_last`, the
         last event. What the cache does not have of those that are `new` is taken for empty, if it may be trusted: the
         append finds out."""
+        if unknown := self.find(stream_ids, new):
+            if not self.loads:
+                raise Unread(Lack(unknown, of_last))
+            self.take(load_streams(self._store, unknown, of_last))
+
+    def find(self, stream_ids: Iterable[UUID], new: Collection[UUID] = ()) -> dict[UUID, Stream]:
+        """Read streams as far as the store need not be asked; return what is known of the others."""
         unknown: dict[UUID, Stream] = {}
         for stream_id in stream_ids:
             if stream_id in self.seen:
@@ -210,10 +209,7 @@ class Reading:
                 self._from_cache = True
             else:
                 unknown[stream_id] = stream or EMPTY
-        if unknown and not self.loads:
-            raise Unread(unknown, of_last)
-        if unknown:
-            self.take(load_streams(self._store, unknown, of_last))
+        return unknown
 
     def take(self, loaded: Mapping[UUID, Stream]) -> None:
         """Take in streams that were loaded, in as few calls as they need."""

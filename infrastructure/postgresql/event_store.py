@@ -17,6 +17,7 @@ from uuid import UUID
 import psycopg
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 from psycopg import sql
+from psycopg.pq.abc import PGresult
 from psycopg.types.json import Jsonb
 
 from ...projections.write_side import Change, forget
@@ -36,6 +37,7 @@ from ..event_store import (
     StreamEvent,
     Unit,
     log_event,
+    without_superseded,
 )
 from ..group_commit import GroupCommit, are_independent
 from ..keys import KeyRing
@@ -184,16 +186,20 @@ class PostgreSQLEventStore(EventStore):
         changes = [(0, change) for id_ in person_ids for change in forget(id_)]
         self._all("change_write_side", changes=_changes(changes))
 
-    def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+    def load_many(
+        self, versions: Mapping[UUID, int], superseded: Collection[str] = ()
+    ) -> dict[UUID, list[StreamEvent]]:
         if self._connections is self.connections and LAST not in versions.values():
-            return self._load(versions)
+            return self._load(versions, {topic.encode() for topic in superseded})
         found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
         streams, numbers = (f"{{{','.join(map(str, values))}}}" for values in (versions, versions.values()))
         for stream_id, *row in self._all("load_many", streams=streams, versions=numbers):
             found[stream_id].append(StreamEvent(*row))
+        if superseded:
+            return {stream_id: without_superseded(events, superseded) for stream_id, events in found.items()}
         return found
 
-    def _load(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+    def _load(self, versions: Mapping[UUID, int], superseded: Collection[bytes]) -> dict[UUID, list[StreamEvent]]:
         """Return streams' events, of each from a version on, as most commands need them."""
         with self._connections.hot() as connection:
             if len(versions) == 1:
@@ -201,18 +207,17 @@ class PostgreSQLEventStore(EventStore):
                 result = execute(connection, "load", [stream_id.bytes, version.to_bytes(4, signed=True)])
             else:
                 result = execute(connection, "load_some", [uuids(versions), integers(versions.values())])
-        cell: Callable[[int, int], Any] = result.get_value  # none of them is NULL
-        new = tuple.__new__
-        events = [
-            new(StreamEvent, (int.from_bytes(cell(row, 0)), cell(row, 1).decode(), cell(row, 2)))
-            for row in range(result.ntuples)
-        ]
-        if len(versions) == 1:
-            return {stream_id: events}
         found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
-        streams = [*found.values()]
-        for row, event in enumerate(events):
-            streams[int.from_bytes(cell(row, 3)) - 1].append(event)
+        if len(versions) == 1:
+            _take_in(result, 0, result.ntuples, superseded, found[stream_id])
+            return found
+        first, streams = 0, [*found.values()]
+        while first < result.ntuples:
+            number, end = result.get_value(first, 3), first + 1
+            while end < result.ntuples and result.get_value(end, 3) == number:
+                end += 1
+            _take_in(result, first, end, superseded, streams[int.from_bytes(number or b"") - 1])
+            first = end
         return found
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
@@ -350,6 +355,21 @@ def _copied_rows(copy: psycopg.Copy) -> Iterator[bytes]:
 def _changes(changes: Iterable[tuple[int, Change]]) -> Jsonb:
     """Return changes as change_write_side takes them."""
     return Jsonb(list(changes), changes_json)
+
+
+def _take_in(result: PGresult, first: int, end: int, superseded: Collection[bytes], events: list[StreamEvent]) -> None:
+    """Take in a stream's events from rows of an answer, as `load_many` gives them; backwards, so that rows which are
+    left out cost a look at their topic."""
+    cell: Callable[[int, int], Any] = result.get_value  # none of them is NULL
+    new, last = tuple.__new__, set[bytes]()
+    for row in range(end - 1, first - 1, -1):
+        topic = cell(row, 1)
+        if topic in superseded:
+            if topic in last and row > first:
+                continue
+            last.add(topic)
+        events.append(new(StreamEvent, (int.from_bytes(cell(row, 0)), topic.decode(), cell(row, 2))))
+    events.reverse()
 
 
 class PostgreSQLListener:

@@ -37,6 +37,7 @@ from ..event_store import (
     Taken,
     Unit,
     log_event,
+    without_superseded,
 )
 from ..group_commit import GroupCommit, are_independent
 from ..keys import KeyRing
@@ -223,12 +224,16 @@ class SQLiteEventStore(EventStore):
             _change_write_side(connection, 0, [(0, change) for id_ in person_ids for change in forget(id_)])
         self._wipe()
 
-    def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
+    def load_many(
+        self, versions: Mapping[UUID, int], superseded: Collection[str] = ()
+    ) -> dict[UUID, list[StreamEvent]]:
         found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
         asked = {str(stream_id): stream_id for stream_id in versions}
         behind = json.dumps({text: versions[stream_id] for text, stream_id in asked.items()})
         for text, *row in self._all("load_many", versions=behind):
             found[asked[text]].append(StreamEvent(*row))
+        if superseded:
+            return {stream_id: without_superseded(events, superseded) for stream_id, events in found.items()}
         return found
 
     def read(self, after: int, limit: int) -> list[LogEvent]:

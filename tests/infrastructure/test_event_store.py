@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -191,6 +191,23 @@ class TestReading:
             C: [],
         }
         assert events.load_many({}) == {}
+
+    @pytest.mark.parametrize("streams", [[A], [B], [A, B, C]])
+    def test_what_another_of_its_topic_follows_may_be_left_out_behind_the_first(
+        self, events: EventStore, streams: list[UUID]
+    ) -> None:
+        topics = {A: "one two one two three two three", B: "two two three two", C: "one"}
+        append(events, *(event(s, n, topic=t) for s in topics for n, t in enumerate(topics[s].split(), 1)))
+        for held in (nullcontext(events), events.exclusive()):
+            with held as store:
+                found = store.load_many(dict.fromkeys(streams, 1), {"two", "four"})
+                assert {stream: [one.version for one in found[stream]] for stream in streams} == {
+                    stream: {A: [1, 3, 5, 6, 7], B: [1, 3, 4], C: [1]}[stream] for stream in streams
+                }
+                found = store.load_many(dict.fromkeys(streams, 2), {"two"})
+                assert {stream: [one.version for one in found[stream]] for stream in streams} == {
+                    stream: {A: [2, 3, 5, 6, 7], B: [2, 3, 4], C: []}[stream] for stream in streams
+                }
 
     def test_of_a_stream_the_last_event_alone_may_be_loaded(self, events: EventStore) -> None:
         append(events, event(A, 1), event(B, 1), event(A, 2, topic="two", state=b"\x00\xff"))

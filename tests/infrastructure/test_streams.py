@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -68,8 +68,14 @@ class Log:
     def __init__(self, *states: tuple[str, bytes]) -> None:
         self._events = [StreamEvent(version, topic, state) for version, (topic, state) in enumerate(states, 1)]
 
-    def load_many(self, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
-        return {id_: [event for event in self._events if event.version >= least] for id_, least in versions.items()}
+    def load_many(self, versions: Mapping[UUID, int], superseded: Collection[str]) -> dict[UUID, list[StreamEvent]]:
+        return {stream_id: [*self._needed(least, superseded)] for stream_id, least in versions.items()}
+
+    def _needed(self, least: int, superseded: Collection[str]) -> Iterator[StreamEvent]:
+        for event in self._events[max(least, 1) - 1 :]:
+            followed = event.topic in [later.topic for later in self._events[event.version :]]
+            if event.version == least or not (event.topic in superseded and followed):
+                yield event
 
 
 class TestWhatIsSuperseded:
@@ -137,8 +143,10 @@ def loads_of(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     loaded: list[int] = []
     load_many = type(store).load_many
 
-    def counted(self: EventStore, versions: Mapping[UUID, int]) -> dict[UUID, list[StreamEvent]]:
-        found = load_many(self, versions)
+    def counted(
+        self: EventStore, versions: Mapping[UUID, int], superseded: Collection[str] = ()
+    ) -> dict[UUID, list[StreamEvent]]:
+        found = load_many(self, versions, superseded)
         loaded.append(sum(map(len, found.values())))
         return found
 
