@@ -10,6 +10,7 @@ import pytest
 
 from claude_tiu import connect
 from tests.support.arena import Arena, forms
+from tests.support.candidates import until
 from tests.support.catching_up import catch_up_for_ever, fill
 from tests.support.faults import record
 from tests.support.ledger import NONE
@@ -69,11 +70,14 @@ def test_a_batch_is_in_the_tables_wholly_or_not_at_all(backend: Backend, kills: 
     with connect(backend.url, project=False) as tiu:
         fill(tiu, 200)
         for _ in range(kills):
+            stood = tiu.lag().position
             ours, theirs = context().Pipe()
             batch_size = dice.choice((1, 10, 100))
             with closing(ours), Killable(catch_up_for_ever, backend.url, theirs, batch_size) as projector:
                 theirs.close()
                 assert ours.recv() == "ready"
+                if dice.random() < 0.7:  # or it may die before its first batch
+                    until(lambda stood=stood: tiu.lag().position != stood)  # type: ignore[misc]
                 time.sleep(dice.uniform(0, 0.4))
                 projector.kill()
             report = tiu.verify()
