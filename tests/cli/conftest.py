@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli.story import tell
-from tests.infrastructure.conftest import sqlite_template
+from tests.infrastructure.conftest import postgresql_copies, sqlite_copies, sqlite_template
+from tests.support.copies import Copies
 from tests.support.postgres_server import database_url, new_database
 from tests.support.stores import BACKENDS, Backend, SQLiteBackend, copy_sqlite, new_backend
 
-__all__ = ["sqlite_template"]
+__all__ = ["postgresql_copies", "sqlite_copies", "sqlite_template"]
 
 
 @pytest.fixture(autouse=True)
@@ -60,42 +61,11 @@ def postgresql(pg_url: str) -> Iterator[Backend]:
 
 
 @pytest.fixture(params=BACKENDS)
-def told(request: pytest.FixtureRequest) -> Backend:
+def told(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     """A database of the test's own with the story in it, and its read tables up to date."""
-    made: Backend = request.getfixturevalue(f"{request.param}_told")
-    return made
-
-
-@pytest.fixture(scope="session")
-def sqlite_told_template(tmp_path_factory: pytest.TempPathFactory, sqlite_template: SQLiteBackend) -> SQLiteBackend:
-    """A file with the story in it that nobody opens: a copy is made in a tenth of the time."""
-    with closing(copy_sqlite(sqlite_template, tmp_path_factory.mktemp("told") / "tiu.db")) as made:
-        tell(made)
-        return made
-
-
-@pytest.fixture
-def sqlite_told(tmp_path: Path, sqlite_told_template: SQLiteBackend) -> Iterator[SQLiteBackend]:
+    copies: Copies = request.getfixturevalue(f"{request.param}_copies")
     (tmp_path / "db").mkdir()
-    with closing(copy_sqlite(sqlite_told_template, tmp_path / "db" / "tiu.db")) as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
-def pg_told_template(pg_server: str, pg_template: str) -> Iterator[str]:
-    """The name of a database with the story in it that nobody is connected to."""
-    with new_database(pg_server, "told", template=pg_template) as name:
-        with new_backend("postgresql", database_url(pg_server, name)) as made:
-            tell(made)
-        yield name
-
-
-@pytest.fixture
-def postgresql_told(pg_server: str, pg_told_template: str) -> Iterator[Backend]:
-    with (
-        new_database(pg_server, "test", template=pg_told_template) as name,
-        new_backend("postgresql", database_url(pg_server, name)) as made,
-    ):
+    with copies.of(tell, tmp_path / "db" / "tiu.db") as made:
         yield made
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from claude_tiu.infrastructure.event_store import EventStore
 from claude_tiu.infrastructure.read_store import ReadStore
+from tests.support.copies import PostgreSQLCopies, SQLiteCopies
+from tests.support.every_table import tell_all
 from tests.support.places import Place, PostgreSQLPlace, SQLitePlace
 from tests.support.stores import BACKENDS, Backend, PostgreSQLBackend, SQLiteBackend, copy_sqlite, new_backend
 
@@ -26,6 +28,17 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> SQLiteBackend:
     with new_backend("sqlite", tmp_path_factory.mktemp("template") / "tiu.db") as made:
         assert isinstance(made, SQLiteBackend)
         return made
+
+
+@pytest.fixture(scope="session")
+def sqlite_copies(sqlite_template: SQLiteBackend, tmp_path_factory: pytest.TempPathFactory) -> SQLiteCopies:
+    return SQLiteCopies(sqlite_template, tmp_path_factory.mktemp("told"))
+
+
+@pytest.fixture(scope="session")
+def postgresql_copies(pg_server: str, pg_template: str) -> Iterator[PostgreSQLCopies]:
+    with ExitStack() as told:
+        yield PostgreSQLCopies(pg_server, pg_template, told)
 
 
 @pytest.fixture
@@ -69,4 +82,25 @@ def postgresql_place(tmp_path: Path, pg_server: str, postgresql: PostgreSQLBacke
 @pytest.fixture(params=BACKENDS)
 def place(request: pytest.FixtureRequest) -> Place:
     made: Place = request.getfixturevalue(f"{request.param}_place")
+    return made
+
+
+@pytest.fixture
+def sqlite_told(tmp_path: Path, sqlite_copies: SQLiteCopies) -> Iterator[SQLiteBackend]:
+    """A database of the test's own with a row in every table."""
+    with sqlite_copies.of(tell_all, tmp_path / "tiu.db") as made:
+        yield made
+
+
+@pytest.fixture
+def postgresql_told(tmp_path: Path, postgresql_copies: PostgreSQLCopies) -> Iterator[PostgreSQLBackend]:
+    """A database of the test's own with a row in every table."""
+    with postgresql_copies.of(tell_all, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(params=BACKENDS)
+def told(request: pytest.FixtureRequest) -> Backend:
+    """A database of the test's own with a row in every table."""
+    made: Backend = request.getfixturevalue(f"{request.param}_told")
     return made

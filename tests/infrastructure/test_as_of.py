@@ -32,7 +32,7 @@ from claude_tiu.infrastructure.errors import FileExists, InvalidQuery
 from claude_tiu.infrastructure.queries import Queries
 from claude_tiu.projections.read_model import READ_MODEL
 from claude_tiu.projections.tables import READ_TABLES
-from tests.support.every_table import LEGACY, PROJECT, RUN, USER, tell_all
+from tests.support.every_table import LEGACY, PROJECT, RUN, USER
 from tests.support.history import START, create_user, uid
 from tests.support.rebuilding import Stopped
 from tests.support.replaying import assert_concerns, known_about, rows_in, scramble, tables_in
@@ -44,17 +44,15 @@ PROJECTS = (PROJECT, LEGACY, OTHER)
 
 
 @pytest.fixture
-def tiu(backend: Backend) -> Iterator[Tiu]:
+def tiu(told: Backend) -> Iterator[Tiu]:
     """A connection to a database with a row in every table."""
-    tell_all(backend)
-    with connect(backend.url, project=False) as connection:
+    with connect(told.url, project=False) as connection:
         yield connection
 
 
 @pytest.fixture
-def on_sqlite(sqlite: SQLiteBackend) -> Iterator[Tiu]:
-    tell_all(sqlite)
-    with connect(sqlite.url, project=False) as connection:
+def on_sqlite(sqlite_told: SQLiteBackend) -> Iterator[Tiu]:
+    with connect(sqlite_told.url, project=False) as connection:
         yield connection
 
 
@@ -115,14 +113,14 @@ def test_what_is_known_about_a_time_is_what_occurred_by_then(tiu: Tiu) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_where_clocks_fall_it_is_all_that_occurred_by_then_and_finds_its_place(
-    seed: int, sqlite: SQLiteBackend, on_sqlite: Tiu
+    seed: int, sqlite_told: SQLiteBackend, on_sqlite: Tiu
 ) -> None:
     """Found by trial: each event that occurred by then is projected, if live tables take it."""
-    times = scramble(sqlite.path, seed)
+    times = scramble(sqlite_told.path, seed)
     for time in sorted(times)[:: len(times) // 6]:
         known_about(on_sqlite.events, on_sqlite._reads, time)
         with on_sqlite.as_of(occurred_at=time) as then:
-            found, wanted = tables_in(then.path), sqlite.tables(READ_MODEL)
+            found, wanted = tables_in(then.path), sqlite_told.tables(READ_MODEL)
             for table in READ_TABLES:
                 assert found[table.name] == wanted[table.name], f"{table.name} at {time}"
 
@@ -281,13 +279,12 @@ def test_a_file_of_ones_own_stays_and_is_never_overwritten(tiu: Tiu, tmp_path: P
     assert path.read_bytes() == before
 
 
-def test_live_tables_and_events_stay_as_they_are(backend: Backend) -> None:
-    tell_all(backend)
-    before, tables = backend.on_events("SELECT * FROM events"), backend.tables(READ_MODEL)
-    with closing(connect(backend.url, project=False)) as tiu:
+def test_live_tables_and_events_stay_as_they_are(told: Backend) -> None:
+    before, tables = told.on_events("SELECT * FROM events"), told.tables(READ_MODEL)
+    with closing(connect(told.url, project=False)) as tiu:
         for given in ({"position": 50}, {"recorded_at": LATE}, {"occurred_at": START + timedelta(hours=9)}):
             tiu.as_of(**given).close()
-    assert (backend.on_events("SELECT * FROM events"), backend.tables(READ_MODEL)) == (before, tables)
+    assert (told.on_events("SELECT * FROM events"), told.tables(READ_MODEL)) == (before, tables)
 
 
 def test_events_are_told_only_as_far_as_they_are_on_disk() -> None:

@@ -27,12 +27,6 @@ from tests.support.stores import Backend, PostgreSQLBackend, SQLiteBackend, appe
 REFUSED = r"not authorized|authorization denied|prohibited|may not be modified"
 
 
-@pytest.fixture
-def told(backend: Backend) -> Backend:
-    tell_all(backend)
-    return backend
-
-
 def test_replayed_tables_equal_the_live_ones(told: Backend, tmp_path: Path) -> None:
     events = told.events()
     with replay(log_up_to(events), tmp_path / "out.db") as replayed:
@@ -60,11 +54,10 @@ def test_the_size_of_batches_makes_no_difference(told: Backend, tmp_path: Path) 
         assert tables_in(whole) == tables_in(small)
 
 
-def test_the_file_has_the_form_of_live_tables(sqlite: SQLiteBackend, tmp_path: Path) -> None:
-    tell_all(sqlite)
+def test_the_file_has_the_form_of_live_tables(sqlite_told: SQLiteBackend, tmp_path: Path) -> None:
     path = tmp_path / "out.db"
-    replay(log_up_to(sqlite.events()), path).close()
-    assert _catalogue(path) == catalogue(sqlite)
+    replay(log_up_to(sqlite_told.events()), path).close()
+    assert _catalogue(path) == catalogue(sqlite_told)
 
 
 def _catalogue(path: Path) -> set[tuple[Any, ...]]:
@@ -171,10 +164,9 @@ def test_what_was_replayed_is_only_read(statement: str, sqlite: SQLiteBackend, t
         assert [path.name for path in folder.iterdir()] == ["out.db"]
 
 
-def test_a_replay_goes_on_beside_writers(postgresql: PostgreSQLBackend, tmp_path: Path) -> None:
+def test_a_replay_goes_on_beside_writers(postgresql_told: PostgreSQLBackend, tmp_path: Path) -> None:
     """Events that come meanwhile are not of it."""
-    tell_all(postgresql)
-    with connect(postgresql.url, project=False) as tiu:
+    with connect(postgresql_told.url, project=False) as tiu:
         log = log_up_to(tiu.events)
 
         def write(_: RebuildProgress) -> None:

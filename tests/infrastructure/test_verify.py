@@ -35,19 +35,12 @@ from claude_tiu.infrastructure.projector import Projector
 from claude_tiu.infrastructure.rebuild import RebuildProgress
 from claude_tiu.projections.read_model import READ_MODEL
 from tests.support.candidates import until
-from tests.support.every_table import DESIGN, PARSER, tell_all
+from tests.support.every_table import DESIGN, PARSER
 from tests.support.history import PROJECT, START, USER, create_user, store_history, uid
 from tests.support.patience import PATIENCE
 from tests.support.postgres_server import database_url
 from tests.support.rebuilding import rebuild
 from tests.support.stores import Backend, PostgreSQLBackend, SQLiteBackend
-
-
-@pytest.fixture
-def told(backend: Backend) -> Backend:
-    """With every table filled."""
-    tell_all(backend)
-    return backend
 
 
 @pytest.fixture
@@ -374,11 +367,10 @@ class TestTheSmallestChange:
         assert (found.live or "").count("0.30") == 1
         assert "u0000" not in (found.live or "")
 
-    def test_of_zero(self, postgresql: PostgreSQLBackend) -> None:
+    def test_of_zero(self, postgresql_told: PostgreSQLBackend) -> None:
         """SQLite keeps no negative zero."""
-        tell_all(postgresql)
-        postgresql.on_reads("UPDATE tasks SET fake_progress = '-0' WHERE id = ?", DESIGN)
-        ((found,),) = (table.first for table in verify(postgresql).differences)
+        postgresql_told.on_reads("UPDATE tasks SET fake_progress = '-0' WHERE id = ?", DESIGN)
+        ((found,),) = (table.first for table in verify(postgresql_told).differences)
         assert (found.column, found.live, found.replayed) == ("fake_progress", "-0.0", "0.0")
 
     def test_of_the_last_bit(self, told: Backend) -> None:
@@ -387,17 +379,15 @@ class TestTheSmallestChange:
         ((found,),) = (table.first for table in verify(told).differences)
         assert (found.column, found.replayed) == ("value", str(value))
 
-    def test_of_bytes_that_are_no_text(self, sqlite: SQLiteBackend) -> None:
-        tell_all(sqlite)
-        sqlite.on_reads("UPDATE tasks SET name = CAST(x'ff00fe' AS TEXT) WHERE id = ?", PARSER)
-        ((found,),) = (table.first for table in verify(sqlite).differences)
+    def test_of_bytes_that_are_no_text(self, sqlite_told: SQLiteBackend) -> None:
+        sqlite_told.on_reads("UPDATE tasks SET name = CAST(x'ff00fe' AS TEXT) WHERE id = ?", PARSER)
+        ((found,),) = (table.first for table in verify(sqlite_told).differences)
         assert (found.column, found.replayed) == ("name", "Parser")
 
-    def test_of_times_out_of_all_bounds(self, postgresql: PostgreSQLBackend) -> None:
-        tell_all(postgresql)
+    def test_of_times_out_of_all_bounds(self, postgresql_told: PostgreSQLBackend) -> None:
         for time in ("infinity", "-infinity", "0044-03-15 12:00:00+00 BC"):
-            postgresql.on_reads("UPDATE tasks SET created_at = ? WHERE id = ?", time, PARSER)
-            ((found,),) = (table.first for table in verify(postgresql).differences)
+            postgresql_told.on_reads("UPDATE tasks SET created_at = ? WHERE id = ?", time, PARSER)
+            ((found,),) = (table.first for table in verify(postgresql_told).differences)
             assert (found.column, found.live) == ("created_at", time)
 
 
@@ -437,21 +427,20 @@ class TestTablesThatDoNotFit:
         assert rebuilt == [True]
 
 
-def test_who_may_only_read_can_verify(postgresql: PostgreSQLBackend) -> None:
-    tell_all(postgresql)
+def test_who_may_only_read_can_verify(postgresql_told: PostgreSQLBackend) -> None:
     role = f"auditor_{uuid4().hex[:12]}"
-    postgresql.on_events(f"CREATE ROLE {role} LOGIN")
+    postgresql_told.on_events(f"CREATE ROLE {role} LOGIN")
     try:
-        postgresql.on_events(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
-        server = make_conninfo(postgresql.url, user=role)
+        postgresql_told.on_events(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+        server = make_conninfo(postgresql_told.url, user=role)
         url = database_url(server, str(conninfo_to_dict(server)["dbname"]))
         with connect(url, project=False) as tiu:
             assert tiu.verify().equal
-            postgresql.on_reads("UPDATE tasks SET name = 'Tampered' WHERE id = ?", PARSER)
+            postgresql_told.on_reads("UPDATE tasks SET name = 'Tampered' WHERE id = ?", PARSER)
             assert [table.table for table in tiu.verify().differences] == ["tasks"]
     finally:
-        postgresql.on_events(f"DROP OWNED BY {role}")
-        postgresql.on_events(f"DROP ROLE {role}")
+        postgresql_told.on_events(f"DROP OWNED BY {role}")
+        postgresql_told.on_events(f"DROP ROLE {role}")
 
 
 class TestWhatItLeaves:
