@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg
 import pytest
 from eventsourcing.persistence import IntegrityError
 
@@ -17,6 +16,7 @@ from claude_tiu import ClaimProgress, StartTask, connect
 from claude_tiu.infrastructure.event_store import Conflict, EventStore, Known, Outcome, Reservation, Stored, Taken, Unit
 from claude_tiu.infrastructure.postgresql import event_store
 from claude_tiu.infrastructure.postgresql.event_store import PostgreSQLEventStore
+from tests.support.connected import most_connections
 from tests.support.history import TASKS, plan
 from tests.support.places import assert_chained
 from tests.support.stores import Backend, PostgreSQLBackend, append, event, until_waiting
@@ -167,12 +167,14 @@ class TestAmongOthers:
         assert_chained(store.read_rows(0, 10))
 
 
-def test_one_process_holds_six_connections_at_most(postgresql: PostgreSQLBackend) -> None:
+def test_one_process_holds_six_connections_at_most(
+    postgresql: PostgreSQLBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """docs/how-to/embed.md says so; with its projector, and however many threads there are."""
-    with connect(postgresql.url) as tiu, psycopg.connect(postgresql.url, autocommit=True) as watching:
+    most = most_connections(monkeypatch)
+    with connect(postgresql.url) as tiu:
         tiu.execute_all(list(plan()))
         tiu.execute(StartTask(task_id=TASKS[0]))
-        most = 0
 
         def work(number: int) -> None:
             for claimed in range(10):
@@ -183,11 +185,5 @@ def test_one_process_holds_six_connections_at_most(postgresql: PostgreSQLBackend
 
         with ThreadPoolExecutor(THREADS) as pool:
             futures = [pool.submit(work, number) for number in range(THREADS)]
-            while not all(future.done() for future in futures):
-                found = watching.execute(
-                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                    " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-                ).fetchall()
-                most = max(most, found[0][0])
         assert [future.exception() for future in futures] == [None] * THREADS
-        assert 2 <= most <= 6
+    assert 2 <= most() <= 6
