@@ -311,8 +311,12 @@ class TestInterrupts:
         main = threading.main_thread()
         assert threading.current_thread() is main
 
+        def waits() -> bool:
+            with group._lock:
+                return len(group._queue) == 1
+
         def interrupt() -> None:
-            until(lambda: len(group._queue) == 1)
+            until(waits)
             signal.pthread_kill(main.ident or 0, signal.SIGINT)
 
         interrupting = threading.Thread(target=interrupt)
