@@ -32,7 +32,7 @@ from tests.support.stores import BACKENDS
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "orchestrator"
 PATIENCE = 60.0
-FAST, SLOW = 0.01, 30.0
+FAST, SLOW = 0.01, 240.0
 HOSTILE = "<script>alert(1)</script> \"'&{{7*7}} é"
 TASKS = 7
 VALIDATED = "validation_run.completed.v1"
@@ -283,9 +283,7 @@ def test_it_stops_by_sigterm_with_open_streams_and_gives_back_what_its_agents_ho
         next(stream)
         service.process.send_signal(signal.SIGTERM)
         list(stream)  # it is ended, not broken off
-        asked = time.monotonic()
-        service.process.wait(PATIENCE)
-        assert time.monotonic() - asked < SLOW / 2
+        service.process.wait(PATIENCE)  # its agents would have rested for longer
     asyncio.run(seeded_again(database))
     with connect(database) as tiu:
         tiu.catch_up()
