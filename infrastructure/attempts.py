@@ -32,6 +32,7 @@ class Attempt:
         "outcome",
         "reading",
         "requests",
+        "tells",
     )
 
     decision: Decision
@@ -60,7 +61,8 @@ class Attempt:
         """Why nothing was decided."""
         self.outcome: Outcome | None = None
         self.appended: Append | None = None
-        """What its caller is to tell who observes."""
+        """How it was appended, perhaps with others, where anybody observes; one of these `tells` of it."""
+        self.tells = False
 
     @property
     def made(self) -> bool:
@@ -90,8 +92,16 @@ class Attempt:
     def append(self) -> Sequence[Unit]:
         """Append what was decided by itself, and return it; no command is stored at once."""
         units = [self.unit()] if self.requests else []
-        (self.outcome,) = self._store.append(units) if units else (Stored(0),)
+        if not units:
+            self.outcome = Stored(0)
+        elif self._store.observing.observers:
+            (self.outcome,) = self._store.append(units, self._note)
+        else:
+            (self.outcome,) = self._store.append(units)
         return units
+
+    def _note(self, append: Append) -> None:
+        self.appended, self.tells = append._replace(callers=1), True
 
     def keep(self) -> None:
         """Have the cache keep what was stored."""
@@ -152,11 +162,11 @@ def _append(store: EventStore, attempts: Sequence[Attempt]) -> None:
     try:
         outcomes = store.append(units, told.append) if store.observing.observers else store.append(units)
     finally:
-        for _, outcomes_, group, led, began, ended, error in told:
-            for number, attempt in enumerate(attempts):
-                own = slice(number, number + 1)
-                led_ = led and number == 0
-                attempt.appended = Append(units[own], outcomes_[own], group, led_, began, ended, error)
+        for append in told:
+            attempts[0].tells = True
+            appended = Append(*append[:-1], callers=len(attempts))  # _replace() takes three times as long
+            for attempt in attempts:
+                attempt.appended = appended
     for attempt, outcome in zip(attempts, outcomes, strict=True):
         attempt.outcome = outcome
         attempt.keep()

@@ -45,14 +45,6 @@ class Within(NamedTuple):
     """Whether a span of theirs may be sampled."""
 
 
-class Appended(NamedTuple):
-    """An append by a command's thread of what others brought too; in nanoseconds of Unix time."""
-
-    began: int
-    ended: int
-    group: int
-
-
 class Unusual(NamedTuple):
     """What is otherwise with an execution than as a rule: one command, stored at once, together with others by one of
     them."""
@@ -61,7 +53,8 @@ class Unusual(NamedTuple):
     attributes: Attributes
     error: str | None
     """What it failed with; a refusal is no failure."""
-    shared: Sequence[Appended]
+    led: Sequence[tuple[int, int, int]]
+    """When appends of what others brought too began and ended, and how many units were in each."""
 
 
 Told = tuple[Within, type[Any] | None, int | None, int | None, int | None, int, int, int, Unusual | None]
@@ -75,20 +68,23 @@ a row.
 """
 
 
-def told_of(execution: Execution, within: Within, append: int | None, group: int, shared: Sequence[Appended]) -> Told:
+def told_of(execution: Execution, within: Within) -> Told:
     """Return what the span of an execution that has ended tells."""
-    executed, commands = execution.executed, execution.commands
-    kind = type(commands[0]) if commands else None
-    stream = position = unusual = None
+    commands, executed, append = execution.commands, execution.executed, execution.append
+    stream = position = duration = unusual = None
     if executed is not None and executed.answers:
         id_, _, position = executed.answers[-1]
         stream = id_.int
-    if executed is None or executed.repeated or executed.attempts > 1 or len(commands) != 1 or shared:
-        unusual = _unusual(execution, shared)
-    return within, kind, stream, position, append, group, execution.began, execution.ended, unusual
+    group = 0
+    if append is not None:
+        duration, group = append.ended - append.began, append.group
+    if len(commands) != 1 or executed is None or executed.repeated or executed.attempts > 1 or execution.led:
+        unusual = _unusual(execution)
+    kind = type(commands[0]) if commands else None
+    return within, kind, stream, position, duration, group, execution.began, execution.ended, unusual
 
 
-def _unusual(execution: Execution, shared: Sequence[Appended]) -> Unusual:
+def _unusual(execution: Execution) -> Unusual:
     """None of the attributes says what is so as a rule, as the SDK takes more than a microsecond for each."""
     types, error = types_of(execution), execution.error
     found: Attributes = {COMMAND: types[0] if len(types) == 1 else types, OUTCOME: execution.became}
@@ -101,7 +97,8 @@ def _unusual(execution: Execution, shared: Sequence[Appended]) -> Unusual:
         found[ERROR] = error_type(error)
     if execution.executed is not None and execution.executed.attempts > 1:
         found[ATTEMPTS] = execution.executed.attempts
-    return Unusual(name_of_span(types), found, error_type(error) if error else None, shared)
+    led = [(append.began, append.ended, append.group) for append in execution.led]
+    return Unusual(name_of_span(types), found, error_type(error) if error else None, led)
 
 
 def types_of(execution: Execution) -> list[str]:
@@ -155,9 +152,9 @@ class CommandSpans:
             self._finished.hand_over(name, within.span, attributes, began, ended)
         else:
             own = self._finished.hand_over(name, within.span, attributes, began, ended, unusual.error)
-            for append in unusual.shared:
-                told_of_append, kind_ = self._of_append(append.group), self._api.SpanKind.CLIENT
-                self._finished.hand_over("append events", own, told_of_append, append.began, append.ended, kind=kind_)
+            for first, last, group in unusual.led:
+                of_append, kind_ = self._of_append(group), self._api.SpanKind.CLIENT
+                self._finished.hand_over("append events", own, of_append, first, last, kind=kind_)
 
     def end(self, span: Span, told: Told) -> None:
         """End a span that was begun with the commands' attributes, and make those of the appends in it."""
@@ -165,12 +162,12 @@ class CommandSpans:
         if unusual is not None:
             self.fail(span, unusual.error)
         span.end(ended)
-        if unusual is not None and unusual.shared:
+        if unusual is not None and unusual.led:
             inner = self._api.set_span_in_context(span, within.context)
-            for append in unusual.shared:
-                self.append(inner, append.began, append.ended, append.group, None)
+            for append in unusual.led:
+                self.append(inner, *append)
 
-    def append(self, context: Context, began: int, ended: int, group: int, error: str | None) -> None:
+    def append(self, context: Context, began: int, ended: int, group: int, error: str | None = None) -> None:
         """Make a span of an append by itself."""
         kind, attributes = self._api.SpanKind.CLIENT, self._of_append(group)
         span = self._tracer.start_span("append events", context, kind, attributes, (), began)

@@ -22,7 +22,7 @@ from .decision import Answer, Request, created_id, prepare, read_named
 from .errors import Contended, KeyMissing, StoreUnavailable
 from .event_store import Conflict, EventStore, Outcome, Stored, Taken, Unit
 from .mapper import decode
-from .observing import Append, Executed
+from .observing import Append, Executed, Execution
 from .streams import Reading, Stream, StreamCache
 from .together import Together
 
@@ -71,7 +71,8 @@ class Executor:
         """
         return self._store.observing.execute(commands, self._execute)
 
-    def _execute(self, commands: Sequence[Command], correlation_id: str | None) -> Executed:
+    def _execute(self, commands: Sequence[Command], execution: Execution | None) -> Executed:
+        correlation_id = None if execution is None else execution.correlation_id
         requests = [prepare(command, correlation_id) for command in commands]
         distinct = _distinct(requests) if len(requests) > 1 else requests
         exclusive = any(request.command.exclusive for request in distinct)
@@ -83,9 +84,9 @@ class Executor:
             try:
                 with turn:
                     if exclusive or attempts == ATTEMPTS - 1:
-                        answers = self._attempt_exclusively(distinct, retried=retried)
+                        answers = self._attempt_exclusively(distinct, execution, retried=retried)
                     else:
-                        answers = self._attempt(self._store, distinct, retried=retried)
+                        answers = self._attempt(self._store, distinct, execution, retried=retried)
             except StoreUnavailable:
                 self._cache.clear()  # what comes back may be a store restored from before
                 if lost:
@@ -104,10 +105,11 @@ class Executor:
         """Execute commands as one unit, decided once, while nobody else can store anything. Raises as `execute`."""
         return self._store.observing.execute(commands, self._execute_exclusively)
 
-    def _execute_exclusively(self, commands: Sequence[Command], correlation_id: str | None) -> Executed:
+    def _execute_exclusively(self, commands: Sequence[Command], execution: Execution | None) -> Executed:
+        correlation_id = None if execution is None else execution.correlation_id
         requests = [prepare(command, correlation_id) for command in commands]
         retried = any(request.retried for request in requests)
-        return _executed(requests, self._attempt_exclusively(_distinct(requests), retried=retried), 1)
+        return _executed(requests, self._attempt_exclusively(_distinct(requests), execution, retried=retried), 1)
 
     def _turn(self, requests: Sequence[Request]) -> AbstractContextManager[Any]:
         """Return what a unit waits for before its first attempt: its turn, where others race for its stream now."""
@@ -115,7 +117,9 @@ class Executor:
         turn = self._turns[hash(stream_id) % TURNS]
         return turn if stream_id is not None and turn.locked() else nullcontext()
 
-    def _attempt_exclusively(self, requests: Sequence[Request], *, retried: bool) -> dict[UUID, Answer]:
+    def _attempt_exclusively(
+        self, requests: Sequence[Request], execution: Execution | None, *, retried: bool
+    ) -> dict[UUID, Answer]:
         """Decide and append in one transaction that holds the ordering lock: nobody else moves anything meanwhile.
 
         Where any command is exclusive, one after the other: each finds in the write-side tables what those before it
@@ -132,13 +136,14 @@ class Executor:
                     return known
                 for part in [[request] for request in requests] if exclusive else [requests]:
                     try:
-                        answers |= self._attempt(store, part, transaction)
+                        answers |= self._attempt(store, part, execution, transaction)
                     except _Moved:
-                        answers |= self._attempt(store, part, transaction, trusted=False)
+                        answers |= self._attempt(store, part, execution, transaction, trusted=False)
         self._cache.put(transaction.streams)
-        if transaction.units:
+        if transaction.units and execution is not None:
             units, outcomes = transaction.units, transaction.outcomes
-            self._store.observing.appended(Append(units, outcomes, len(units), True, began, time.time_ns()))
+            execution.append = Append(units, outcomes, len(units), True, began, time.time_ns(), callers=1)
+            self._store.observing.appended(execution.append)
         return answers
 
     def _present_cache(self) -> StreamCache:
@@ -158,6 +163,7 @@ class Executor:
         self,
         store: EventStore,
         requests: Sequence[Request],
+        execution: Execution | None,
         transaction: _Transaction | None = None,
         *,
         retried: bool = False,
@@ -168,7 +174,10 @@ class Executor:
         A refusal is given only if nothing that it rests on has. In an exclusive store, `transaction` is what it has
         written; what is not stored yet does not come into the cache.
         """
-        attempt = self._made(requests) if transaction is None else self._made_in(store, requests, transaction, trusted)
+        if transaction is None:
+            attempt = self._made(requests, execution)
+        else:
+            attempt = self._made_in(store, requests, transaction, trusted)
         reading, cache = attempt.reading, attempt.cache
         if (error := attempt.error) is not None:
             if isinstance(error, Refused | KeyMissing):
@@ -196,7 +205,7 @@ class Executor:
                     raise _Moved(requests[0].command_id)
                 return known
 
-    def _made(self, requests: Sequence[Request]) -> Attempt:
+    def _made(self, requests: Sequence[Request], execution: Execution | None) -> Attempt:
         """Make an attempt: together with those of other threads, unless they might have to wait long for it."""
         cache = self._present_cache()
         if len(requests) == 1 and not (requests[0].aggregate.grows or requests[0].command.personal):
@@ -204,16 +213,29 @@ class Executor:
             try:
                 self._together.do(attempt, key=requests[0].stream_id, size=len(requests[0].content))
             finally:
-                if attempt.appended is not None:
-                    self._store.observing.appended(attempt.appended)
+                if execution is not None:
+                    self._tell(attempt, execution)
             if attempt.made:
                 return attempt
         attempt = Attempt(self._store, cache, requests)
         attempt.decide()
         if attempt.error is None:
-            attempt.append()
+            try:
+                attempt.append()
+            finally:
+                if execution is not None:
+                    self._tell(attempt, execution)
             attempt.keep()
         return attempt
+
+    def _tell(self, attempt: Attempt, execution: Execution) -> None:
+        """Tell who observes of an append: of each once, however many executions it was for."""
+        if (append := attempt.appended) is not None:
+            execution.append = append
+            if attempt.tells:
+                if append.for_others:
+                    execution.led += (append,)
+                self._store.observing.appended(append)
 
     def _made_in(
         self, store: EventStore, requests: Sequence[Request], transaction: _Transaction, trusted: bool

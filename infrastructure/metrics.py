@@ -158,7 +158,7 @@ class Counted(Observer):
         for metric in self._metrics:
             yield from metric.collect()
 
-    def executed(self, execution: Execution) -> None:
+    def executed(self, execution: Execution, begun: Any) -> None:
         took, became = (execution.ended - execution.began) / 1e9, execution.became
         names = [name_of(type(command)) for command in execution.commands]
         for name in names:
@@ -173,7 +173,8 @@ class Counted(Observer):
             if isinstance(outcome, Stored):
                 for event in unit.events:
                     self._events(event.topic if event.topic in KNOWN else "unknown").inc()
-        self._append_seconds.observe((append.ended - append.began) / 1e9)
+        for _ in range(append.callers or 1):
+            self._append_seconds.observe((append.ended - append.began) / 1e9)
         if append.led:
             self._append_units.observe(append.group)
 

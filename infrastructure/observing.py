@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..domain.errors import Refused
 from ..domain.messages import Command
@@ -40,21 +40,26 @@ class Executed(NamedTuple):
     """How often they were decided."""
 
 
-@dataclass(slots=True)
 class Execution:
     """Commands that are executed as one unit; at its end with what became of them.
 
     Who would look at it later keeps the commands alive until then.
     """
 
-    commands: Sequence[Command]
-    began: int
     ended: int = 0
-    """In nanoseconds of Unix time."""
+    """As when it `began`, in nanoseconds of Unix time."""
     correlation_id: str | None = None
     """What those of them get that have none: an observer may set it where the execution begins."""
+    append: Append | None = None
+    """The last append of what was decided, perhaps with that of others."""
+    led: tuple[Append, ...] = ()
+    """The appends in which this thread stored what others brought."""
     executed: Executed | None = None
     error: BaseException | None = None
+
+    def __init__(self, commands: Sequence[Command], began: int) -> None:
+        self.commands = commands
+        self.began = began
 
     @property
     def became(self) -> Became:
@@ -75,7 +80,7 @@ def name_of(command: type[Command]) -> str:
 
 
 class Append(NamedTuple):
-    """What one caller appended."""
+    """What one thread appended, of its own or for several callers."""
 
     units: Sequence[Unit]
     outcomes: Sequence[Outcome]
@@ -83,11 +88,18 @@ class Append(NamedTuple):
     group: int
     """How many units, with those of other callers, were stored in the same transaction."""
     led: bool
-    """It is this caller's thread that stored them."""
+    """It is this thread that stored them."""
     began: int
     ended: int
     """In nanoseconds of Unix time. What a caller waited for others is in it."""
     error: BaseException | None = None
+    callers: int = 0
+    """Of how many executions these units are; 0 where they belong to none."""
+
+    @property
+    def for_others(self) -> bool:
+        """Whether this thread stored what others brought."""
+        return self.led and (self.callers > 1 or self.group > len(self.units))
 
 
 Tell = Callable[[Append], None]
@@ -139,14 +151,15 @@ class Delivering:
 class Observer:
     """What may be observed, each in the thread that does it. This one ignores everything."""
 
-    def executing(self, execution: Execution) -> None:
-        """Commands begin to be executed."""
+    def executing(self, execution: Execution) -> object:
+        """Commands begin to be executed; what is returned is given back when they were, or were not."""
+        return None
 
-    def executed(self, execution: Execution) -> None:
-        """They were executed, or were not: in the thread that began, and even where `executing` raised."""
+    def executed(self, execution: Execution, begun: Any) -> None:
+        """They were executed, or were not; `begun` is None where `executing` raised."""
 
     def appended(self, append: Append) -> None:
-        """Units were appended, or could not be."""
+        """Units were appended, or could not be; where it was for several callers, one of them is told."""
 
     def projected(self, batch: Batch) -> None:
         """A batch was projected, or could not be."""
@@ -184,20 +197,22 @@ class Observing:
             self._tell(observer, observer.close)
 
     def execute(
-        self, commands: Sequence[Command], execute: Callable[[Sequence[Command], str | None], Executed]
+        self, commands: Sequence[Command], execute: Callable[[Sequence[Command], Execution | None], Executed]
     ) -> list[Answer]:
-        """Return what `execute` answers, which is given the commands and the correlation of those that have none."""
+        """Return what `execute` answers, which is given the commands, and where anybody observes their execution: it
+        has the correlation of those that have none, and is told what is appended."""
         observers = self.observers
         if not observers:
             return execute(commands, None).answers
-        execution = Execution(commands, time.time_ns())
+        execution, begun = Execution(commands, time.time_ns()), list[object]()
         for observer in observers:
             try:
-                observer.executing(execution)
+                begun.append(observer.executing(execution))
             except Exception as error:  # noqa: BLE001 - what is observed goes on
+                begun.append(None)
                 self._fail(observer, error)
         try:
-            execution.executed = executed = execute(commands, execution.correlation_id)
+            execution.executed = executed = execute(commands, execution)
         except BaseException as error:
             execution.error = error
             raise
@@ -205,7 +220,7 @@ class Observing:
             execution.ended = time.time_ns()
             for observer in observers[::-1]:
                 try:
-                    observer.executed(execution)
+                    observer.executed(execution, begun.pop())
                 except Exception as error:  # noqa: BLE001 - what is observed goes on
                     self._fail(observer, error)
         return executed.answers

@@ -6,15 +6,14 @@ has the code, or the class.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain.messages import event_id
 from .async_tiu import AsyncTiu
 from .behind import Behind
-from .command_spans import Appended, CommandSpans, Within, attributes_of, name_of_span, told_of, types_of
+from .command_spans import CommandSpans, Within, attributes_of, name_of_span, told_of, types_of
 from .errors import MissingExtra, StoreUnavailable
 from .event_store import EventStore
 from .finished_spans import SCOPE, FinishedSpans
@@ -48,25 +47,16 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, Span, SpanContext, TracerProvider
 
 
-class _Own:
-    """What a thread executes."""
-
-    __slots__ = ("append", "executing", "group", "root", "shared", "within")
-
-    def __init__(self, within: Within) -> None:
-        self.within = within
-        """What its last commands were executed in: a request has several."""
-        self.executing = False
-        self.root: tuple[Span, object] | None = None
-        """The span of the commands, where it was begun with them, and what takes it out of the context again."""
-        self.append: int | None = None
-        self.group = 0
-        self.shared: Sequence[Appended] = ()
-        """What they appended: see Told."""
+CONTEXTS = 64
+"""Of how many contexts at most it is remembered what is in them: a request has several commands."""
 
 
-class _Threads(threading.local):
-    own: _Own | None = None
+class _Root(NamedTuple):
+    """The span of commands in no other, which was begun with them; and what takes it out of the context again."""
+
+    within: Within
+    span: Span
+    token: object
 
 
 class Tracing(Observer):
@@ -92,49 +82,47 @@ class Tracing(Observer):
         self._spans = CommandSpans(self._tracer, finished, database)
         self._behind = Behind(self._spans.make)
         self._traceparent = TraceContextTextMapPropagator()
-        self._threads = _Threads()
+        self._within: dict[int, Within] = {}
+        """By a context's identity: by what it has, none can be found."""
         self._carried = context.create_key("claude_tiu.correlation")
 
-    def executing(self, execution: Execution) -> None:
+    def executing(self, execution: Execution) -> Within | _Root:
         current = self._current()
-        own = self._threads.own
-        if own is None:
-            own = self._threads.own = _Own(self._within(current))
-        elif current is not own.within.context:
-            own.within = self._within(current)
-        own.append, own.shared = None, ()
-        execution.correlation_id = own.within.correlation_id
-        if execution.correlation_id is None:
-            self._begin_root(execution, own, current)
-        own.executing = True
+        within = self._within.get(id(current))
+        if within is None or within.context is not current:
+            within = self._remember(current)
+        if within.correlation_id is None:
+            return self._begin_root(execution, within)
+        execution.correlation_id = within.correlation_id
+        return within
 
-    def _within(self, current: Context) -> Within:
+    def _remember(self, current: Context) -> Within:
         outer = self._api.get_current_span(current).get_span_context()
         carried: Any = self._contexts.get_value(self._carried, current)
         correlation_id = (carried or traceparent(outer)) if outer.is_valid else None
-        return Within(current, outer, correlation_id, self._asks or outer.trace_flags.sampled)
+        within = Within(current, outer, correlation_id, self._asks or outer.trace_flags.sampled)
+        if len(self._within) >= CONTEXTS:
+            self._within.clear()
+        self._within[id(current)] = within
+        return within
 
-    def _begin_root(self, execution: Execution, own: _Own, current: Context) -> None:
+    def _begin_root(self, execution: Execution, within: Within) -> _Root:
         """In no span: that of the commands is made at once, since their correlation is its own."""
-        span = self._tracer.start_span(name_of_span(types_of(execution)), current)
-        carried: Any = self._contexts.get_value(self._carried, current)
+        span = self._tracer.start_span(name_of_span(types_of(execution)), within.context)
+        carried: Any = self._contexts.get_value(self._carried, within.context)
         execution.correlation_id = carried or traceparent(span.get_span_context())
-        own.root = span, self._contexts.attach(self._api.set_span_in_context(span, current))
+        return _Root(within, span, self._contexts.attach(self._api.set_span_in_context(span, within.context)))
 
-    def executed(self, execution: Execution) -> None:
-        own = self._threads.own
-        if own is None or not own.executing:
-            return  # it could not be begun
-        own.executing = False
-        if own.root is not None:
-            self._end_root(execution, own, *own.root)
-        elif own.within.wanted:
-            self._behind.do(told_of(execution, own.within, own.append, own.group, own.shared))
+    def executed(self, execution: Execution, begun: Within | _Root | None) -> None:
+        if type(begun) is Within:
+            if begun.wanted:
+                self._behind.do(told_of(execution, begun))
+        elif type(begun) is _Root:
+            self._end_root(execution, *begun)
 
-    def _end_root(self, execution: Execution, own: _Own, span: Span, token: Any) -> None:
-        own.root = None
+    def _end_root(self, execution: Execution, within: Within, span: Span, token: Any) -> None:
         self._contexts.detach(token)
-        told = told_of(execution, own.within, own.append, own.group, own.shared)
+        told = told_of(execution, within)
         if span.is_recording():
             span.set_attributes(attributes_of(told))
         self._spans.end(span, told)
@@ -142,14 +130,9 @@ class Tracing(Observer):
     def appended(self, append: Append) -> None:
         """A command's own append is told by the command's span. Who stored what others brought has a span of that; and
         so has what belongs to no command."""
-        own = self._threads.own
-        if own is None or not own.executing:
+        if append.callers == 0:
             error = error_type(append.error) if append.error else None
             self._spans.append(self._current(), append.began, append.ended, append.group, error)
-            return
-        own.append, own.group = append.ended - append.began, append.group
-        if append.led and append.group > len(append.units):
-            own.shared = (*own.shared, Appended(append.began, append.ended, append.group))
 
     def projected(self, batch: Batch) -> None:
         attributes: Attributes = {

@@ -214,7 +214,7 @@ def looks() -> float:
     untyped, units = cast(Any, group), cast(Any, (done,))
     untyped._append = lambda units, store: ([], 1, True)
 
-    def execute(commands: object, correlation_id: str | None) -> Executed:
+    def execute(commands: object, execution: object) -> Executed:
         return done
 
     def took(work: Callable[[], object]) -> float:

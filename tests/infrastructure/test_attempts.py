@@ -184,37 +184,32 @@ def test_a_store_that_was_away_for_a_moment_stores_each_once(asked: Asked, event
 
 
 class Watching(Observer):
-    """Notes which thread is told of which append."""
+    """Notes which thread is told of what."""
 
     def __init__(self) -> None:
-        self.answered: dict[UUID, int] = {}
-        self.appends: dict[UUID, list[tuple[int, Append]]] = {}
+        self.executions: dict[UUID, Execution] = {}
+        self.appends: list[Append] = []
 
-    def executed(self, execution: Execution) -> None:
+    def executed(self, execution: Execution, begun: object) -> None:
         assert execution.executed is not None
         (answer,) = execution.executed.answers
-        self.answered[answer.id] = threading.get_ident()
+        self.executions[answer.id] = execution
 
     def appended(self, append: Append) -> None:
-        ((event,),) = (unit.events for unit in append.units)
-        self.appends.setdefault(event.stream_id, []).append((threading.get_ident(), append))
+        self.appends.append(append)
 
 
-def test_each_tells_who_observes_of_its_own_append(asked: Asked, events: EventStore) -> None:
+def test_an_append_is_told_once_and_each_execution_has_its_own(asked: Asked, events: EventStore) -> None:
     watching = Watching()
     events.observing.add(watching)
-    answers = {
-        id_: future.result(PATIENCE)
-        for id_, future in zip(OTHERS, asked.behind_first(*map(claim, OTHERS)), strict=True)
-    }
-    leads = 0
-    for id_, answer in answers.items():
-        ((thread, append),) = watching.appends[id_]
-        assert thread == watching.answered[id_]
-        assert append.outcomes == [Stored(answer.position)]
-        assert append.group == 4
-        leads += append.led
-    assert leads == 1
+    answers = [future.result(PATIENCE) for future in asked.behind_first(*map(claim, OTHERS))]
+    (append,) = [append for append in watching.appends if append.callers > 1]
+    assert (len(append.units), append.group, append.callers) == (4, 4, 4)
+    assert append.outcomes == [Stored(answer.position) for answer in answers]
+    executions = [watching.executions[id_] for id_ in OTHERS]
+    assert [execution.append for execution in executions] == [append] * 4
+    assert sorted(execution.led for execution in executions) == [(), (), (), (append,)]
+    assert len(watching.appends) == len(watching.executions) - 3, "the first was stored by itself"
 
 
 def _append(events: EventStore, asked: Asked, event: NewEvent) -> Any:

@@ -42,7 +42,7 @@ def test_one_that_fails_harms_nobody(tiu: Tiu, spans: Spans, caplog: pytest.LogC
             raise ZeroDivisionError
 
     class BrokenAtTheEnd(Observer):
-        def executed(self, execution: Execution) -> None:
+        def executed(self, execution: Execution, begun: object) -> None:
             raise ZeroDivisionError
 
     tiu.observing.add(Broken())
