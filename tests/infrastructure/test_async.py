@@ -32,7 +32,7 @@ from claude_tiu import (
     aconnect,
     connect,
 )
-from claude_tiu.infrastructure.async_tiu import AsyncAsOf, AsyncQueries, AsyncReadSide
+from claude_tiu.infrastructure.async_tiu import THREADS, AsyncAsOf, AsyncQueries, AsyncReadSide
 from claude_tiu.infrastructure.audit.as_of import AsOf
 from claude_tiu.infrastructure.event_store import Unit
 from claude_tiu.infrastructure.queries import Queries
@@ -174,16 +174,23 @@ def test_a_thousand_commands_at_once_share_their_commits(backend: Backend, monke
     store: Any = type(backend.events())
     stored = store._store
 
+    together: Any = None
+
     def counted(self: Any, units: Sequence[Unit], independent: bool) -> Any:
         commits.append(len(units))
+        if together:  # on a slow disk: all other threads have come to wait before this is stored
+            others = min(THREADS - len(units), 1_002 - sum(commits))
+            until(lambda: len(together._queue) >= others)
         return stored(self, units, independent)
 
     monkeypatch.setattr(store, "_store", counted)
 
     async def story() -> None:
+        nonlocal together
         async with aconnect(backend.url) as tiu:
             await tiu.execute(create_user(user_id=USER))
             await tiu.execute(CreateProject(project_id=PROJECT, user_id=USER, name="P"))
+            together = tiu.sync._executor._together
             answers = await asyncio.gather(
                 *(tiu.execute(AddTask(task_id=uid(f"t{n}"), project_id=PROJECT, name="T")) for n in range(1_000))
             )
@@ -194,7 +201,7 @@ def test_a_thousand_commands_at_once_share_their_commits(backend: Backend, monke
 
     run(story)
     assert sum(commits) == 1_002
-    assert len(commits) < 500, commits
+    assert len(commits) < 200, commits
 
 
 class TestTheLoop:
