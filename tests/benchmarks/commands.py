@@ -41,7 +41,8 @@ class Size(NamedTuple):
     peer_tasks: int
 
 
-SIZES = {"smoke": Size(1, 32, 8), "quick": Size(3, 960, 320), "full": Size(5, 1_920, 640)}
+SIZES = {"smoke": Size(1, 32, 8), "quick": Size(9, 320, 120), "full": Size(15, 640, 240)}
+"""Many short turns: a busy neighbour slows a machine for seconds, and should meet all of a round or none."""
 
 
 def run(place: Place, size: Size) -> Report:

@@ -39,7 +39,7 @@ class Size(NamedTuple):
     paced_tasks: int
 
 
-SIZES = {"smoke": Size(1, 3, 3, 3), "quick": Size(3, 100, 50, 20), "full": Size(5, 600, 300, 100)}
+SIZES = {"smoke": Size(1, 3, 3, 3), "quick": Size(7, 100, 50, 20), "full": Size(7, 600, 300, 100)}
 
 
 def run(place: Place, size: Size) -> Report:
