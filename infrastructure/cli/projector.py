@@ -21,6 +21,7 @@ from ..tiu import Tiu
 from .output import DbOption, JsonOption, console, errors, print_json, print_table, shown
 from .parked import parked
 from .rebuild import rebuild
+from .serving import MetricsOption, metrics_served
 from .session import connected
 
 projector = typer.Typer(help="Keep the read tables up to date.", no_args_is_help=True)
@@ -33,15 +34,24 @@ OnceOption = Annotated[bool, typer.Option("--once", help="Stop at the end of the
 
 @projector.command()
 def run(
-    db: DbOption = None, once: OnceOption = False, projection: OnlyOption = None, as_json: JsonOption = False
+    db: DbOption = None,
+    once: OnceOption = False,
+    projection: OnlyOption = None,
+    metrics: MetricsOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Project events into the read tables, until interrupted. With --once, until there are no more.
 
     Ours, and those of each projection that PROJECTIONS names. Of any number of projectors one is active for each; the
     others stand by, and one of them takes over.
     """
-    with connected(db) as tiu:
+    if once and metrics is not None:
+        raise typer.BadParameter("--once ends before anybody scrapes: it goes without --metrics")
+    with connected(db) as tiu, ExitStack() as stack:
         sides = _sides(tiu, projection)
+        if metrics is not None:
+            url = stack.enter_context(metrics_served(tiu, metrics))
+            _print_served(url, as_json)
         if not once:
             _follow(tiu, sides, as_json)
             return
@@ -52,6 +62,13 @@ def run(
                 print_json({"projection": lag.projection, "events": done, "position": lag.position})
             else:
                 console.print(f"{done} events projected; {_tables_of(side)} stand at position {lag.position}")
+
+
+def _print_served(url: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"metrics": url})
+    else:
+        console.print(f"metrics at {url}")
 
 
 def _sides(tiu: Tiu, projection: str | None) -> list[ReadSide]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from claude_tiu import connect, parse_command
 from claude_tiu.infrastructure.cli.projector import announce_standing_by
-from tests.cli.running import environment, first_line, json_lines, script, started
+from tests.cli.running import environment, first_line, json_lines, refused, script, started
 from tests.cli.story import NAME, PROJECT, STORY, project, tell, user
 from tests.support.patience import PATIENCE
 from tests.support.stores import Backend, SQLiteBackend
@@ -135,6 +137,33 @@ class TestProjectorRun:
             assert json.loads(line)["position"] == 0
         else:
             assert "from position 0; stop with Ctrl-C" in line
+
+    @pytest.mark.parametrize("as_json", [(), ("--json",)])
+    def test_its_metrics_can_be_scraped_meanwhile(self, db: Backend, as_json: tuple[str, ...]) -> None:
+        with connect(db.url, project=False) as tiu:
+            tiu.execute_all([parse_command(json.dumps(command)) for command in STORY])
+        with started("projector", "run", "--metrics", "localhost:0", "--db", db.url, *as_json) as process:
+            line = first_line(process)
+            first_line(process)  # it is active, and has caught up
+            url = json.loads(line)["metrics"] if as_json else line.removeprefix("metrics at ").strip()
+            told = httpx.get(url).raise_for_status().text.splitlines()
+            process.send_signal(signal.SIGTERM)
+            rest = process.communicate(timeout=PATIENCE)
+
+        assert (process.returncode, rest) == (0, ("", ""))
+        assert 'claude_tiu_projector_active{projection="read_model"} 1.0' in told
+        assert 'claude_tiu_projector_lag_events{projection="read_model"} 0.0' in told
+        (events,) = [line for line in told if line.startswith("claude_tiu_projector_batch_events_sum")]
+        assert float(events.rpartition(" ")[2]) >= len(STORY)
+
+    @pytest.mark.parametrize("address", ["", "port", "65536", "::1:9464", "a host:9464", "localhost:-1"])
+    def test_metrics_have_a_place_that_is_one(self, db: Backend, address: str) -> None:
+        assert "is no [HOST:]PORT" in refused("projector", "run", f"--metrics={address}", "--db", db.url)
+
+    def test_metrics_have_a_place_that_is_free(self, db: Backend) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            told = refused("projector", "run", "--metrics", taken.getsockname()[1], "--db", db.url)
+        assert "nothing can listen at" in told
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_a_signal_while_it_catches_up_lets_the_batch_finish(self, db: Backend, number: signal.Signals) -> None:

@@ -143,6 +143,7 @@ def test_a_group_alone_shows_how_it_is_used(verb: str) -> None:
         ("migrate", "down", "011", "012"),
         ("migrate", "sideways"),
         ("projector", "run", "--once=3"),
+        ("projector", "run", "--once", "--metrics", "9464"),
     ],
     ids=ascii,
 )
