@@ -127,10 +127,16 @@ def started(*arguments: object, more: Mapping[str, str] | None = None) -> Iterat
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
-    """Return the next line that a process prints, which must come soon."""
+    """Return the next line that a process prints, which must come soon. No more is read than that: of what a buffer
+    holds, the next call would not know."""
     assert process.stdout is not None
-    assert select.select([process.stdout], [], [], PATIENCE)[0], "it printed nothing"
-    return process.stdout.readline()
+    line = b""
+    while not line.endswith(b"\n"):
+        assert select.select([process.stdout], [], [], PATIENCE)[0], f"it prints nothing behind {line!r}"
+        if not (read := os.read(process.stdout.fileno(), 1)):
+            break
+        line += read
+    return line.decode()
 
 
 def json_lines(commands: Iterable[dict[str, Any] | str | bytes]) -> bytes:

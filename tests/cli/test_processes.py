@@ -146,7 +146,13 @@ class TestProjectorRun:
             line = first_line(process)
             first_line(process)  # it is active, and has caught up
             url = json.loads(line)["metrics"] if as_json else line.removeprefix("metrics at ").strip()
-            told = httpx.get(url).raise_for_status().text.splitlines()
+            told: list[str] = []
+
+            def is_up() -> bool:
+                told[:] = httpx.get(url, timeout=PATIENCE, trust_env=False).raise_for_status().text.splitlines()
+                return "claude_tiu_up 1.0" in told
+
+            until(is_up)  # a scrape does not wait long for the database
             process.send_signal(signal.SIGTERM)
             rest = process.communicate(timeout=PATIENCE)
 
