@@ -82,15 +82,13 @@ class Tracing(Observer):
         self._spans = CommandSpans(self._tracer, finished, database)
         self._behind = Behind(self._spans.make)
         self._traceparent = TraceContextTextMapPropagator()
-        self._within: dict[int, Within] = {}
-        """By a context's identity: by what it has, none can be found."""
+        self._withins: dict[int, Within] = {}
+        """By the identity of a context, which no other has while it is remembered."""
         self._carried = context.create_key("claude_tiu.correlation")
 
     def executing(self, execution: Execution) -> Within | _Root:
         current = self._current()
-        within = self._within.get(id(current))
-        if within is None or within.context is not current:
-            within = self._remember(current)
+        within = self._withins.get(id(current)) or self._remember(current)
         if within.correlation_id is None:
             return self._begin_root(execution, within)
         execution.correlation_id = within.correlation_id
@@ -101,9 +99,9 @@ class Tracing(Observer):
         carried: Any = self._contexts.get_value(self._carried, current)
         correlation_id = (carried or traceparent(outer)) if outer.is_valid else None
         within = Within(current, outer, correlation_id, self._asks or outer.trace_flags.sampled)
-        if len(self._within) >= CONTEXTS:
-            self._within.clear()
-        self._within[id(current)] = within
+        if len(self._withins) >= CONTEXTS:
+            self._withins.clear()
+        self._withins[id(current)] = within
         return within
 
     def _begin_root(self, execution: Execution, within: Within) -> _Root:

@@ -1,14 +1,16 @@
 """What observing costs a whole command: looked for in vain, and with spans of an OpenTelemetry SDK that keeps them all.
 
-The contestants take turns every few hundred commands, each on a connection and on tasks of its own, in one database. A
-turn is long beside the time for which spans are gathered, and ends when all that it put off is done: they are made and
-exported. Shares are taken turn by turn, of one moment.
+The contestants take turns every few hundred commands, each on a connection and on tasks of its own, in one database,
+and in an order that is drawn for each turn, so that none always comes behind the same other one. A turn is long beside
+the time for which spans are gathered, and ends when all that it put off is done: they are made and exported. Shares are
+taken turn by turn, of one moment: of the throughput, and of the computing, which a shared machine disturbs less.
 What is there before the turns is kept from the collector of garbage: it is there for all contestants together.
 """
 
 from __future__ import annotations
 
 import gc
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -40,6 +42,8 @@ SPANS = "spans made by hand"
 """Not observed; then as many spans are made in a row, each as its SDK makes it: the bound of what has it make them."""
 CONTESTANTS = (UNHOOKED, OFF, CORRELATED, SPANS, BY_SDK, TRACED, COUNTED)
 LOOKS = 10_000
+CACHED_COMMANDS = 4
+"""How many commands each task gets in a turn where its state is cached: these take less time."""
 CORRELATION = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ATTRIBUTES: dict[str, str | int | float] = {
     COMMAND: "ClaimProgress",
@@ -61,7 +65,7 @@ class Size(NamedTuple):
     clients: tuple[int, ...] = (1, THREADS)
 
 
-SIZES = {"smoke": Size(1, 1, 8, (THREADS,)), "quick": Size(3, 4, 384), "full": Size(5, 8, 512)}
+SIZES = {"smoke": Size(1, 1, 8, (THREADS,)), "quick": Size(3, 6, 384), "full": Size(5, 8, 512)}
 
 
 def run(place: Place, size: Size) -> Report:
@@ -91,6 +95,11 @@ def _measure(report: Report, database: Database, case: str, size: Size, threads:
         for name, of in ((CORRELATED, OFF), (SPANS, OFF), (BY_SDK, OFF), (TRACED, CORRELATED), (COUNTED, OFF))
     }
     report.add(beside, "of the throughput")
+    more = {
+        f"{case}: {name}, computing × {of}": [_times(found[name], found[of]) for found in rounds]
+        for name, of in ((CORRELATED, OFF), (BY_SDK, OFF), (TRACED, OFF), (COUNTED, OFF))
+    }
+    report.add(more, "of a command's")
     off = Goal(f"{case}, not observed: share of a command's computing", 0.01, above=False)
     report.hold(off, [looks() / median(found[OFF].cpu) for found in rounds])
     on = Goal(f"{case}, traced: share of the throughput", 0.1, above=False)
@@ -109,6 +118,11 @@ def _share(spent: Spent, other: Spent) -> float:
     return median([1 - theirs / ours for ours, theirs in zip(spent.wall, other.wall, strict=True)])
 
 
+def _times(spent: Spent, other: Spent) -> float:
+    """Return how many times as much is computed: the median of the turns, each against the other's."""
+    return median([ours / theirs for ours, theirs in zip(spent.cpu, other.cpu, strict=True)])
+
+
 def _round(url: str, tasks: Sequence[UUID], size: Size, threads: int, *, warm: bool) -> Mapping[str, Spent]:
     found = {name: Spent([], []) for name in CONTESTANTS}
     with ExitStack() as opened:
@@ -122,10 +136,11 @@ def _round(url: str, tasks: Sequence[UUID], size: Size, threads: int, *, warm: b
         gc.freeze()
         opened.callback(gc.unfreeze)
         for turn in range(size.turns):
-            first = turn % len(CONTESTANTS)
-            for name in (*CONTESTANTS[first:], *CONTESTANTS[:first]):
+            for name in random.sample(CONTESTANTS, len(CONTESTANTS)):
                 some = own[name][turn * size.commands : (turn + 1) * size.commands]
                 correlation = CORRELATION if name == CORRELATED else None
+                if warm:
+                    some = [*some] * CACHED_COMMANDS
                 commands = [claim_of(task_id, correlation) for task_id in some]
                 computed = time.process_time()
                 found[name].wall.append(_execute(*connections[name], commands, threads, within) / len(some))

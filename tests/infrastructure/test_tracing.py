@@ -38,6 +38,7 @@ from claude_tiu import (
 from claude_tiu.infrastructure.executor import _Moved
 from claude_tiu.infrastructure.settings import Settings
 from claude_tiu.infrastructure.span_names import ATTRIBUTES, LINKS, SPANS
+from claude_tiu.infrastructure.tracing import CONTEXTS
 from tests.support.history import PASSWORD_HASH, PROJECT, TASKS, USER, create_user, plan
 from tests.support.spans import Spans, attributes, id_of, parent_of, traceparent_of
 from tests.support.stores import Backend, PostgreSQLBackend, append, event
@@ -223,6 +224,18 @@ class TestCorrelation:
         assert {row.position: row.correlation_id for row in rows} == told
         requests = {id_of(span) for span in spans.named("request")}
         assert {parent_of(span) for span in spans.named("execute CreateUser")} == requests
+
+    def test_each_request_has_its_own_however_many_there_are(self, tiu: Tiu, spans: Spans) -> None:
+        before = len(correlations(tiu))
+        told = []
+        for _ in range(2 * CONTEXTS + 3):
+            with spans.tracer.start_as_current_span("request") as request:
+                tiu.execute(CREATE)
+                told.append(traceparent_of(request))
+        assert correlations(tiu)[before:] == told
+        requests = [id_of(span) for span in spans.named("request")]
+        assert [parent_of(span) for span in spans.named("execute CreateProject")] == requests
+        assert all(len(tracing._withins) <= CONTEXTS for tracing in spans.traced)
 
 
 class Held:

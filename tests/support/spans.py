@@ -23,14 +23,14 @@ class Spans:
         self.provider.add_span_processor(processor)
         self._processor = processor if handed_over else None
         self.tracer = self.provider.get_tracer("service")
-        self._traced: list[Tracing] = []
+        self.traced: list[Tracing] = []
 
     def trace(self, tiu: Tiu | AsyncTiu) -> None:
         """Have spans made of what a connection does."""
-        self._traced.append(register_tracing(tiu, self.provider, span_processor=self._processor))
+        self.traced.append(register_tracing(tiu, self.provider, span_processor=self._processor))
 
     def all(self) -> Sequence[ReadableSpan]:
-        for tracing in self._traced:
+        for tracing in self.traced:
             tracing.flush()
         return self._exporter.get_finished_spans()
 
