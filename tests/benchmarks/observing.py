@@ -65,7 +65,7 @@ class Size(NamedTuple):
     clients: tuple[int, ...] = (1, THREADS)
 
 
-SIZES = {"smoke": Size(1, 1, 8, (THREADS,)), "quick": Size(3, 6, 384), "full": Size(5, 8, 512)}
+SIZES = {"smoke": Size(1, 1, 8, (THREADS,)), "quick": Size(3, 3, 384), "full": Size(5, 8, 512)}
 
 
 def run(place: Place, size: Size) -> Report:
