@@ -282,6 +282,10 @@ def _gauge(name: str, values: Mapping[str, float] = MappingProxyType({})) -> Met
     return gauge
 
 
+def without_prometheus() -> MissingExtra:
+    return MissingExtra("metrics need prometheus-client: pip install 'claude-tiu[prometheus]'")
+
+
 def register_metrics(tiu: Tiu | AsyncTiu, registry: CollectorRegistry | None = None) -> TiuCollector:
     """Register the metrics of a connection, with prometheus_client's default registry if none is given.
 
@@ -291,7 +295,7 @@ def register_metrics(tiu: Tiu | AsyncTiu, registry: CollectorRegistry | None = N
     try:
         from prometheus_client import REGISTRY
     except ImportError:
-        raise MissingExtra("metrics need prometheus-client: pip install 'claude-tiu[prometheus]'") from None
+        raise without_prometheus() from None
     sync = tiu.sync if isinstance(tiu, AsyncTiu) else tiu
     collector = TiuCollector(sync)
     untyped: Any = collector  # it has what a Collector has; that base class is in the extra

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import BadSettings
-from ..metrics import register_metrics
+from ..metrics import register_metrics, without_prometheus
 from ..tiu import Tiu
 
 MetricsOption = Annotated[
@@ -34,14 +34,14 @@ def metrics_served(tiu: Tiu, address: str) -> Iterator[str]:
     try:
         from prometheus_client import CollectorRegistry, start_http_server
     except ImportError:
-        register_metrics(tiu)  # says what is missing
-        raise
+        raise without_prometheus() from None
     registry = CollectorRegistry()
     register_metrics(tiu, registry)
     try:
         server, thread = start_http_server(port, host, registry)
-    except OSError as error:
-        raise BadSettings(f"--metrics: nothing can listen at {address}: {error.strerror or error}") from None
+    except (OSError, UnicodeError) as error:  # UnicodeError: of a host that cannot be a name
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise BadSettings(f"--metrics: nothing can listen at {address}: {reason}") from None
     try:
         shown = f"[{host}]" if ":" in host else host
         yield f"http://{shown}:{server.server_port}/metrics"

@@ -166,6 +166,16 @@ class TestProjectorRun:
     def test_metrics_have_a_place_that_is_one(self, db: Backend, address: str) -> None:
         assert "is no [HOST:]PORT" in refused("projector", "run", f"--metrics={address}", "--db", db.url)
 
+    @pytest.mark.parametrize("host", ["no..host", "h" * 64])
+    def test_metrics_have_a_host_that_may_have_a_name(self, db: Backend, host: str) -> None:
+        told = refused("projector", "run", "--metrics", f"{host}:0", "--db", db.url)
+        assert f"nothing can listen at {host}:0" in told
+
+    def test_metrics_need_their_extra(self, db: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "prometheus_client", None)
+        told = refused("projector", "run", "--metrics", "0", "--db", db.url)
+        assert "pip install 'claude-tiu[prometheus]'" in told
+
     def test_metrics_have_a_place_that_is_free(self, db: Backend) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             told = refused("projector", "run", "--metrics", taken.getsockname()[1], "--db", db.url)
