@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from .ahead import Ahead
 from .decision import Answer, Decision, Request, find_named, read_named
 from .errors import ConnectionClosed, StoreUnavailable
 from .event_store import EventStore, Outcome, Stored, Unit
@@ -17,7 +18,8 @@ class Attempt:
     """One attempt to execute a unit of commands, and what became of it.
 
     States in the cache are `trusted` to be the present ones: the guards find out, at the append, whether they had
-    moved. `written` is what was written before in the transaction at hand, if it is an `exclusive` one.
+    moved. `written` is what was written before in the transaction at hand, if it is an `exclusive` one; what is `ahead`
+    was loaded for this attempt.
     """
 
     __slots__ = (
@@ -47,12 +49,15 @@ class Attempt:
         exclusive: bool = False,
         trusted: bool = True,
         loads: bool = True,
+        ahead: Ahead | None = None,
     ) -> None:
         self._store = store
         self._exclusive = exclusive
         self.cache = cache
         self.requests = requests
         self.reading = Reading(store, cache, written, trusted=trusted, loads=loads)
+        if ahead is not None and ahead.cache is cache:
+            self.reading.take(ahead.streams)
         self._named = False
         """What the commands name has been read."""
         self.decided: dict[UUID, Answer] = {}

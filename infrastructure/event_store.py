@@ -219,6 +219,10 @@ class Log(Protocol):
     def max_notification_id(self) -> int | None: ...
 
 
+Answering = Callable[[], "dict[UUID, list[StreamEvent]]"]
+"""Waits for what a store was asked for, once, and returns it. Raises StoreUnavailable."""
+
+
 class EventStore(ApplicationRecorder):
     """The port. Every method may raise StoreUnavailable."""
 
@@ -310,6 +314,13 @@ class EventStore(ApplicationRecorder):
         One server call, however many streams; of a stream without such events the list is empty. Behind the first of a
         stream, those of `superseded` topics are left out that another of the same topic follows.
         """
+
+    def load_ahead(
+        self, versions: Mapping[UUID, int], superseded: Collection[str] = ()
+    ) -> AbstractContextManager[Answering] | None:
+        """Ask for what `load_many` returns, and give what waits for it: the server works meanwhile. None where nothing
+        would be gained by it, or somebody would have to be waited for first."""
+        return None
 
     @abstractmethod
     def read(self, after: int, limit: int) -> list[LogEvent]:

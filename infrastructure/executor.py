@@ -17,6 +17,7 @@ from uuid import UUID
 
 from ..domain.errors import CommandIdReused, Refused
 from ..domain.messages import Command
+from .ahead import Ahead, prepare_loading
 from .attempts import Attempt, make_together
 from .decision import Answer, Request, created_id, prepare, read_named
 from .errors import Contended, KeyMissing, StoreUnavailable
@@ -73,7 +74,7 @@ class Executor:
 
     def _execute(self, commands: Sequence[Command], execution: Execution | None) -> Executed:
         correlation_id = None if execution is None else execution.correlation_id
-        requests = [prepare(command, correlation_id) for command in commands]
+        requests, ahead = self._prepared(commands, correlation_id)
         distinct = _distinct(requests) if len(requests) > 1 else requests
         exclusive = any(request.command.exclusive for request in distinct)
         retried = any(request.retried for request in distinct)
@@ -86,20 +87,29 @@ class Executor:
                     if exclusive or attempts == ATTEMPTS - 1:
                         answers = self._attempt_exclusively(distinct, execution, retried=retried)
                     else:
-                        answers = self._attempt(self._store, distinct, execution, retried=retried)
+                        answers = self._attempt(self._store, distinct, execution, retried=retried, ahead=ahead)
             except StoreUnavailable:
                 self._cache.clear()  # what comes back may be a store restored from before
+                ahead = None
                 if lost:
                     raise
                 lost = retried = True
             except _Moved as moved:
-                attempts += 1
+                attempts, ahead = attempts + 1, None
                 turn = self._turns[hash(moved.stream_id) % TURNS]
                 if attempts > 1:  # the first time, others are hardly faster again
                     time.sleep(random.uniform(0, PAUSE_SECONDS * 2**attempts))  # noqa: S311 - spreads retries
             else:
                 return _executed(requests, answers, attempts + 1)
         raise Contended(f"what the command rests on moved {ATTEMPTS} times; try again")
+
+    def _prepared(self, commands: Sequence[Command], correlation_id: str | None) -> tuple[list[Request], Ahead | None]:
+        """Prepare commands. What is named by one that nobody works beside is loaded meanwhile: those of several threads
+        are loaded together, later."""
+        if len(commands) == 1 and self._together.idle:
+            request, ahead = prepare_loading(self._store, self._present_cache(), commands[0], correlation_id)
+            return [request], ahead
+        return [prepare(command, correlation_id) for command in commands], None
 
     def execute_exclusively(self, commands: Sequence[Command]) -> list[Answer]:
         """Execute commands as one unit, decided once, while nobody else can store anything. Raises as `execute`."""
@@ -168,14 +178,15 @@ class Executor:
         *,
         retried: bool = False,
         trusted: bool = True,
+        ahead: Ahead | None = None,
     ) -> dict[UUID, Answer]:
         """Return the answers by command_id. Raises Refused, or _Moved where something moved meanwhile.
 
         A refusal is given only if nothing that it rests on has. In an exclusive store, `transaction` is what it has
-        written; what is not stored yet does not come into the cache.
+        written; what is not stored yet does not come into the cache. `ahead` was loaded for this attempt.
         """
         if transaction is None:
-            attempt = self._made(requests, execution)
+            attempt = self._made(requests, execution, ahead)
         else:
             attempt = self._made_in(store, requests, transaction, trusted)
         reading, cache = attempt.reading, attempt.cache
@@ -205,11 +216,11 @@ class Executor:
                     raise _Moved(requests[0].command_id)
                 return known
 
-    def _made(self, requests: Sequence[Request], execution: Execution | None) -> Attempt:
+    def _made(self, requests: Sequence[Request], execution: Execution | None, ahead: Ahead | None) -> Attempt:
         """Make an attempt: together with those of other threads, unless they might have to wait long for it."""
         cache = self._present_cache()
         if len(requests) == 1 and not (requests[0].aggregate.grows or requests[0].command.personal):
-            attempt = Attempt(self._store, cache, requests, loads=False)
+            attempt = Attempt(self._store, cache, requests, ahead=ahead, loads=False)
             try:
                 self._together.do(attempt, key=requests[0].stream_id, size=len(requests[0].content))
             finally:
@@ -217,7 +228,7 @@ class Executor:
                     self._tell(attempt, execution)
             if attempt.made:
                 return attempt
-        attempt = Attempt(self._store, cache, requests)
+        attempt = Attempt(self._store, cache, requests, ahead=ahead)
         attempt.decide()
         if attempt.error is None:
             try:

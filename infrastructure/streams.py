@@ -56,6 +56,11 @@ def load_stream(store: EventStore, stream_id: UUID) -> Stream:
     return load_streams(store, {stream_id: EMPTY})[stream_id]
 
 
+def first_seen(store: EventStore, stream_id: UUID, events: Sequence[StreamEvent]) -> Stream:
+    """Return a stream of which nothing is known, from its first event on. Raises UndecodableEvent."""
+    return _advanced(store, stream_id, EMPTY, events)
+
+
 def _advanced(store: EventStore, stream_id: UUID, stream: Stream, events: Sequence[StreamEvent]) -> Stream:
     """Return a stream with what was loaded of it: from the event on that was its last; or its last, if that will do.
 

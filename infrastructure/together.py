@@ -52,6 +52,11 @@ class Together(Generic[Item]):
         self._at_work = False
         self._queue: deque[_Ask[Item]] = deque()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is at work just now."""
+        return not self._at_work
+
     def do(self, item: Item, *, key: Hashable, size: int) -> None:
         """Return when an item was worked on; two of one key are not worked on together. Raises what the work raises."""
         ask: _Ask[Item] | None = None

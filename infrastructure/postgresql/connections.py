@@ -202,6 +202,11 @@ class Connections:
         the pool, where another thread has that."""
         return _Using(self, self._take_hot)
 
+    @property
+    def hot_rests(self) -> bool:
+        """Whether the connection that is kept for them was made, and nobody has it now."""
+        return any(self._kept)
+
     def take(self) -> Connection:
         """Take a connection out of the pool. Raises StoreUnavailable."""
         try:

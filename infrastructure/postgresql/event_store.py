@@ -7,8 +7,8 @@ import copy
 import selectors
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from itertools import islice
 from typing import Any, Self
@@ -17,7 +17,6 @@ from uuid import UUID
 import psycopg
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 from psycopg import sql
-from psycopg.pq.abc import PGresult
 from psycopg.types.json import Jsonb
 
 from ...projections.write_side import Change, forget
@@ -26,6 +25,7 @@ from ..event_store import (
     LAST,
     READ_BYTES,
     WRITE_SIDE,
+    Answering,
     CommandTrace,
     Conflict,
     EventRow,
@@ -45,7 +45,7 @@ from ..observing import Observing, Tell
 from ..sql import for_psycopg, statements
 from .appending import append, append_one, changes_json, is_small
 from .connections import Connection, Connections, Held, connect, shown, translated
-from .wire import execute, integers, uuids
+from .loading import load, loading
 
 SQL = {name: for_psycopg(statement) for name, statement in statements("postgresql/events.sql").items()}
 MAX_VERSION = 2**31 - 1
@@ -190,7 +190,8 @@ class PostgreSQLEventStore(EventStore):
         self, versions: Mapping[UUID, int], superseded: Collection[str] = ()
     ) -> dict[UUID, list[StreamEvent]]:
         if self._connections is self.connections and LAST not in versions.values():
-            return self._load(versions, {topic.encode() for topic in superseded})
+            with self.connections.hot() as connection:
+                return load(connection, versions, superseded)
         found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
         streams, numbers = (f"{{{','.join(map(str, values))}}}" for values in (versions, versions.values()))
         for stream_id, *row in self._all("load_many", streams=streams, versions=numbers):
@@ -199,26 +200,11 @@ class PostgreSQLEventStore(EventStore):
             return {stream_id: without_superseded(events, superseded) for stream_id, events in found.items()}
         return found
 
-    def _load(self, versions: Mapping[UUID, int], superseded: Collection[bytes]) -> dict[UUID, list[StreamEvent]]:
-        """Return streams' events, of each from a version on, as most commands need them."""
-        with self._connections.hot() as connection:
-            if len(versions) == 1:
-                ((stream_id, version),) = versions.items()
-                result = execute(connection, "load", [stream_id.bytes, version.to_bytes(4, signed=True)])
-            else:
-                result = execute(connection, "load_some", [uuids(versions), integers(versions.values())])
-        found: dict[UUID, list[StreamEvent]] = {stream_id: [] for stream_id in versions}
-        if len(versions) == 1:
-            _take_in(result, 0, result.ntuples, superseded, found[stream_id])
-            return found
-        first, streams = 0, [*found.values()]
-        while first < result.ntuples:
-            number, end = result.get_value(first, 3), first + 1
-            while end < result.ntuples and result.get_value(end, 3) == number:
-                end += 1
-            _take_in(result, first, end, superseded, streams[int.from_bytes(number or b"") - 1])
-            first = end
-        return found
+    def load_ahead(
+        self, versions: Mapping[UUID, int], superseded: Collection[str] = ()
+    ) -> AbstractContextManager[Answering] | None:
+        at_once = self._connections is self.connections and self.connections.hot_rests and LAST not in versions.values()
+        return loading(self.connections, versions, superseded) if at_once else None
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
         asked = {"after": after, "limit": limit, "bytes": READ_BYTES}
@@ -355,21 +341,6 @@ def _copied_rows(copy: psycopg.Copy) -> Iterator[bytes]:
 def _changes(changes: Iterable[tuple[int, Change]]) -> Jsonb:
     """Return changes as change_write_side takes them."""
     return Jsonb(list(changes), changes_json)
-
-
-def _take_in(result: PGresult, first: int, end: int, superseded: Collection[bytes], events: list[StreamEvent]) -> None:
-    """Take in a stream's events from rows of an answer, as `load_many` gives them; backwards, so that rows which are
-    left out cost a look at their topic."""
-    cell: Callable[[int, int], Any] = result.get_value  # none of them is NULL
-    new, last = tuple.__new__, set[bytes]()
-    for row in range(end - 1, first - 1, -1):
-        topic = cell(row, 1)
-        if topic in superseded:
-            if topic in last and row > first:
-                continue
-            last.add(topic)
-        events.append(new(StreamEvent, (int.from_bytes(cell(row, 0)), topic.decode(), cell(row, 2))))
-    events.reverse()
 
 
 class PostgreSQLListener:

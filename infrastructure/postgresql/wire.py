@@ -53,6 +53,23 @@ def execute_once(connection: Connection, name: str, parameters: Sequence[bytes |
     return _result(connection)
 
 
+def send(connection: Connection, name: str, parameters: Sequence[bytes | None]) -> bool:
+    """Send a prepared statement, and wait for nothing: `answered` does. False where it is not prepared on this
+    connection: then nothing is sent. Raises psycopg's errors."""
+    if name not in connection.prepared:
+        return False
+    connection.pgconn.send_query_prepared(name.encode(), parameters, _BINARY[len(parameters)], Format.BINARY)
+    return True
+
+
+def answered(connection: Connection, name: str, parameters: Sequence[bytes | None]) -> PGresult:
+    """Wait for the answer to what `send` has sent; as `execute`."""
+    try:
+        return _result(connection)
+    except InvalidSqlStatementName:
+        return execute(connection, name, parameters)
+
+
 def _send(connection: Connection, name: str, parameters: Sequence[bytes | None]) -> PGresult:
     connection.pgconn.send_query_prepared(name.encode(), parameters, _BINARY[len(parameters)], Format.BINARY)
     return _result(connection)

@@ -38,7 +38,7 @@ from claude_tiu import (
 )
 from claude_tiu.infrastructure.event_store import LAST, EventStore
 from claude_tiu.infrastructure.executor import Executor
-from claude_tiu.infrastructure.postgresql import event_store, wire
+from claude_tiu.infrastructure.postgresql import loading, wire
 from claude_tiu.infrastructure.streams import LOADED_AT_ONCE, load_stream
 from tests.support.history import PROJECT, START, TASKS, USER, create_user, plan, uid
 from tests.support.stores import Backend
@@ -55,6 +55,7 @@ def calls_to(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[lis
     with monkeypatch.context() as patched:
         for name in ASKING:
             patched.setattr(type(store), name, _counted(name, getattr(type(store), name), asked))
+        patched.setattr(type(store), "load_ahead", _counted_as_loading(type(store).load_ahead, asked))
         yield asked
 
 
@@ -62,6 +63,18 @@ def _counted(name: str, method: Callable[..., Any], asked: list[str]) -> Callabl
     def counted(*args: Any, **values: Any) -> Any:
         asked.append(name)
         return method(*args, **values)
+
+    return counted
+
+
+def _counted_as_loading(method: Callable[..., Any], asked: list[str]) -> Callable[..., Any]:
+    """It is the same call, sent before the command is prepared."""
+
+    def counted(*args: Any) -> Any:
+        answering = method(*args)
+        if answering is not None:
+            asked.append("load_many")
+        return answering
 
     return counted
 
@@ -262,7 +275,7 @@ def test_the_streams_of_a_call_are_one_statement(postgresql: Backend, monkeypatc
         return counting
 
     monkeypatch.setattr(psycopg.Cursor, "execute", counted(psycopg.Cursor.execute))
-    monkeypatch.setattr(event_store, "execute", counted(wire.execute))
+    monkeypatch.setattr(loading, "execute", counted(wire.execute))
     streams = [*TASKS, uuid4()]
     for versions in (dict.fromkeys(streams, 1), dict.fromkeys(streams, LAST)):
         found = store.load_many(versions)
