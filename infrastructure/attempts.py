@@ -66,7 +66,7 @@ class Attempt:
         """Why nothing was decided."""
         self.outcome: Outcome | None = None
         self.appended: Append | None = None
-        """How it was appended, perhaps with others, where anybody observes; one of these `tells` of it."""
+        """How it is appended, perhaps with others, where anybody observes; one of these `tells` of it."""
         self.tells = False
 
     @property
@@ -100,13 +100,11 @@ class Attempt:
         if not units:
             self.outcome = Stored(0)
         elif self._store.observing.observers:
-            (self.outcome,) = self._store.append(units, self._note)
+            self.appended, self.tells = Append(units, 1), True
+            (self.outcome,) = self._store.append(units, self.appended)
         else:
             (self.outcome,) = self._store.append(units)
         return units
-
-    def _note(self, append: Append) -> None:
-        self.appended, self.tells = append._replace(callers=1), True
 
     def keep(self) -> None:
         """Have the cache keep what was stored."""
@@ -163,15 +161,13 @@ def _load(store: EventStore, lacking: Sequence[tuple[Attempt, Lack]]) -> None:
 
 def _append(store: EventStore, attempts: Sequence[Attempt]) -> None:
     units = [attempt.unit() for attempt in attempts]
-    told: list[Append] = []
-    try:
-        outcomes = store.append(units, told.append) if store.observing.observers else store.append(units)
-    finally:
-        for append in told:
-            attempts[0].tells = True
-            appended = Append(*append[:-1], callers=len(attempts))  # _replace() takes three times as long
-            for attempt in attempts:
-                attempt.appended = appended
+    if store.observing.observers:
+        appended, attempts[0].tells = Append(units, len(attempts)), True
+        for attempt in attempts:
+            attempt.appended = appended
+        outcomes = store.append(units, appended)
+    else:
+        outcomes = store.append(units)
     for attempt, outcome in zip(attempts, outcomes, strict=True):
         attempt.outcome = outcome
         attempt.keep()

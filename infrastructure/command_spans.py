@@ -72,13 +72,16 @@ def told_of(execution: Execution, within: Within) -> Told:
     """Return what the span of an execution that has ended tells."""
     commands, executed, append = execution.commands, execution.executed, execution.append
     stream = position = duration = unusual = None
-    if executed is not None and executed.answers:
-        id_, _, position = executed.answers[-1]
-        stream = id_.int
-    group = 0
+    group, as_a_rule = 0, False
+    if executed is not None:
+        answers, repeated, attempts = executed
+        if answers:
+            id_, _, position = answers[-1]
+            stream = id_.int
+        as_a_rule = attempts == 1 and not repeated and len(commands) == 1
     if append is not None:
         duration, group = append.ended - append.began, append.group
-    if len(commands) != 1 or executed is None or executed.repeated or executed.attempts > 1 or execution.led:
+    if not as_a_rule or (group > 1 and execution.led):
         unusual = _unusual(execution)
     kind = type(commands[0]) if commands else None
     return within, kind, stream, position, duration, group, execution.began, execution.ended, unusual

@@ -25,7 +25,7 @@ from eventsourcing.persistence import (
 
 from ..projections.write_side import Change
 from .keys import KeyRing
-from .observing import Observing, Tell
+from .observing import Append, Observing
 
 WRITE_SIDE = ("task_queue", "task_queue_dependencies", "agenda")
 """The write-side tables that the events can make again."""
@@ -246,11 +246,11 @@ class EventStore(ApplicationRecorder):
         """Raise StoreReplaced where the database is another one than when this was opened."""
 
     @abstractmethod
-    def append(self, units: Sequence[Unit], tell: Tell | None = None) -> list[Outcome]:
+    def append(self, units: Sequence[Unit], append: Append | None = None) -> list[Outcome]:
         """Append units in order, in one commit; one that is not stored does not keep the others from it.
 
         What is stored is on disk when this returns. Appends of several threads are stored together. Where anybody
-        observes, he is told of it; `tell` is in his place, of who appends for several callers.
+        observes, what became of them is put into `append`; he is told of it at once, where none is given.
         """
 
     @abstractmethod

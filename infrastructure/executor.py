@@ -152,8 +152,8 @@ class Executor:
         self._cache.put(transaction.streams)
         if transaction.units and execution is not None:
             units, outcomes = transaction.units, transaction.outcomes
-            execution.append = Append(units, outcomes, len(units), True, began, time.time_ns(), callers=1)
-            self._store.observing.appended(execution.append)
+            append = Append(units, 1, began, time.time_ns(), outcomes, len(units), led=True)
+            execution.note(append, tells=True)
         return answers
 
     def _present_cache(self) -> StreamCache:
@@ -224,8 +224,8 @@ class Executor:
             try:
                 self._together.do(attempt, key=requests[0].stream_id, size=len(requests[0].content))
             finally:
-                if execution is not None:
-                    self._tell(attempt, execution)
+                if execution is not None and attempt.appended is not None:
+                    execution.note(attempt.appended, tells=attempt.tells)
             if attempt.made:
                 return attempt
         attempt = Attempt(self._store, cache, requests, ahead=ahead)
@@ -234,19 +234,10 @@ class Executor:
             try:
                 attempt.append()
             finally:
-                if execution is not None:
-                    self._tell(attempt, execution)
+                if execution is not None and attempt.appended is not None:
+                    execution.note(attempt.appended, tells=attempt.tells)
             attempt.keep()
         return attempt
-
-    def _tell(self, attempt: Attempt, execution: Execution) -> None:
-        """Tell who observes of an append: of each once, however many executions it was for."""
-        if (append := attempt.appended) is not None:
-            execution.append = append
-            if attempt.tells:
-                if append.for_others:
-                    execution.led += (append,)
-                self._store.observing.appended(append)
 
     def _made_in(
         self, store: EventStore, requests: Sequence[Request], transaction: _Transaction, trusted: bool

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from .errors import ConnectionClosed, StoreUnavailable
 from .event_store import Outcome, Unit
-from .observing import Append, Observing, Tell
+from .observing import Append, Observing
 
 GROUP_UNITS = 256
 """How many units are stored together at most, unless one call brings more."""
@@ -110,25 +110,27 @@ class GroupCommit:
         self._storing = 0
         """How many units are being stored. A smaller group does not begin meanwhile: it would cost as much."""
 
-    def append(self, units: Sequence[Unit], store: Store, tell: Tell | None = None) -> list[Outcome]:
+    def append(self, units: Sequence[Unit], store: Store, append: Append | None = None) -> list[Outcome]:
         """Append units in order, in one transaction. Raises what storing them by themselves would raise.
 
-        Where anybody observes, `tell` is told in his place, if it is given.
+        Where anybody observes, what became of them is put into `append`, or told, where none is given.
         """
         if not units:
             return []
-        if self._observing.observers:
-            return self._append_observed(units, store, tell or self._observing.appended)
-        return self._append(units, store)[0]
-
-    def _append_observed(self, units: Sequence[Unit], store: Store, tell: Tell) -> list[Outcome]:
-        began = time.time_ns()
+        if not self._observing.observers:
+            return self._append(units, store)[0]
+        told = append or Append(units)
+        told.began = time.time_ns()
         try:
-            outcomes, group, led = self._append(units, store)
+            outcomes, told.group, told.led = self._append(units, store)
+            told.outcomes = outcomes
         except BaseException as error:
-            tell(Append(units, (), len(units), False, began, time.time_ns(), error))
+            told.error, told.group = error, len(units)
             raise
-        tell(Append(units, outcomes, group, led, began, time.time_ns()))
+        finally:
+            told.ended = time.time_ns()
+            if append is None:
+                self._observing.appended(told)
         return outcomes
 
     def _append(self, units: Sequence[Unit], store: Store) -> tuple[list[Outcome], int, bool]:

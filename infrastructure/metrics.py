@@ -167,6 +167,8 @@ class Counted(Observer):
             self._command_seconds(names[0] if len({*names}) == 1 else "several").observe(took)
         if isinstance(execution.error, Refused):
             self._refusals(execution.error.code).inc()
+        for append in execution.tells:
+            self.appended(append)
 
     def appended(self, append: Append) -> None:
         for unit, outcome in zip(append.units, append.outcomes, strict=False):

@@ -126,11 +126,9 @@ class Tracing(Observer):
         self._spans.end(span, told)
 
     def appended(self, append: Append) -> None:
-        """A command's own append is told by the command's span. Who stored what others brought has a span of that; and
-        so has what belongs to no command."""
-        if append.callers == 0:
-            error = error_type(append.error) if append.error else None
-            self._spans.append(self._current(), append.began, append.ended, append.group, error)
+        """What belongs to no command has a span of its own."""
+        error = error_type(append.error) if append.error else None
+        self._spans.append(self._current(), append.began, append.ended, append.group, error)
 
     def projected(self, batch: Batch) -> None:
         attributes: Attributes = {

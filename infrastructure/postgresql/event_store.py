@@ -41,7 +41,7 @@ from ..event_store import (
 )
 from ..group_commit import GroupCommit, are_independent
 from ..keys import KeyRing
-from ..observing import Observing, Tell
+from ..observing import Append, Observing
 from ..sql import for_psycopg, statements
 from .appending import append, append_one, changes_json, is_small
 from .connections import Connection, Connections, Held, connect, shown, translated
@@ -83,9 +83,9 @@ class PostgreSQLEventStore(EventStore):
         if self._all("store")[0][0] != self.epoch:
             raise StoreReplaced(f"{shown(self.connections.url)} holds another event store by now: connect anew")
 
-    def append(self, units: Sequence[Unit], tell: Tell | None = None) -> list[Outcome]:
+    def append(self, units: Sequence[Unit], append: Append | None = None) -> list[Outcome]:
         if self._connections is self.connections:
-            return self._group.append(units, self._store, tell)
+            return self._group.append(units, self._store, append)
         self._to_flush = True
         return self._store(units, are_independent(units))
 

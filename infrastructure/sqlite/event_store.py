@@ -41,7 +41,7 @@ from ..event_store import (
 )
 from ..group_commit import GroupCommit, are_independent
 from ..keys import KeyRing
-from ..observing import Observing, Tell
+from ..observing import Append, Observing
 from ..sql import sequences, statements
 from .connections import Connections, Held
 from .encoded import encoded_row
@@ -134,9 +134,9 @@ class SQLiteEventStore(EventStore):
         if UUID(self._all("store")[0][0]) != self.epoch:
             raise StoreReplaced(f"{path} holds another event store by now: connect anew", path=path)
 
-    def append(self, units: Sequence[Unit], tell: Tell | None = None) -> list[Outcome]:
+    def append(self, units: Sequence[Unit], append: Append | None = None) -> list[Outcome]:
         if isinstance(self._connections, Connections):
-            return self._group.append(units, self._store, tell)
+            return self._group.append(units, self._store, append)
         return self._store(units, are_independent(units))
 
     def _store(self, units: Sequence[Unit], independent: bool) -> list[Outcome]:

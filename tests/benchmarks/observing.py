@@ -212,7 +212,7 @@ def _unhook(tiu: Tiu) -> None:
     executor: Any = tiu._executor
     group: Any = tiu.events._group  # type: ignore[attr-defined] # both stores have one
     executor.execute = lambda commands: executor._execute(commands, None).answers
-    group.append = lambda units, store, tell=None: group._append(units, store)[0]
+    group.append = lambda units, store, append=None: group._append(units, store)[0]
 
 
 class Nowhere(SpanExporter):

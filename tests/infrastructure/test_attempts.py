@@ -185,11 +185,10 @@ def test_a_store_that_was_away_for_a_moment_stores_each_once(asked: Asked, event
 
 
 class Watching(Observer):
-    """Notes which thread is told of what."""
+    """Notes who tells of what."""
 
     def __init__(self) -> None:
         self.executions: dict[UUID, Execution] = {}
-        self.appends: list[Append] = []
 
     def executed(self, execution: Execution, begun: object) -> None:
         assert execution.executed is not None
@@ -197,20 +196,21 @@ class Watching(Observer):
         self.executions[answer.id] = execution
 
     def appended(self, append: Append) -> None:
-        self.appends.append(append)
+        raise AssertionError("it belongs to executions, which tell of it")
 
 
 def test_an_append_is_told_once_and_each_execution_has_its_own(asked: Asked, events: EventStore) -> None:
     watching = Watching()
     events.observing.add(watching)
     answers = [future.result(PATIENCE) for future in asked.behind_first(*map(claim, OTHERS))]
-    (append,) = [append for append in watching.appends if append.callers > 1]
+    told = [append for execution in watching.executions.values() for append in execution.tells]
+    (append,) = [append for append in told if append.callers > 1]
     assert (len(append.units), append.group, append.callers) == (4, 4, 4)
     assert append.outcomes == [Stored(answer.position) for answer in answers]
     executions = [watching.executions[id_] for id_ in OTHERS]
     assert [execution.append for execution in executions] == [append] * 4
-    assert sorted(execution.led for execution in executions) == [(), (), (), (append,)]
-    assert len(watching.appends) == len(watching.executions) - 3, "the first was stored by itself"
+    assert sorted(execution.led for execution in executions) == [[], [], [], [append]]
+    assert len(told) == len(watching.executions) - 3, "the first was stored by itself"
 
 
 def _append(events: EventStore, asked: Asked, event: NewEvent) -> Any:
