@@ -1,9 +1,14 @@
 """What observing costs a whole command: looked for in vain, and with spans of an OpenTelemetry SDK that keeps them all.
 
-The contestants take turns every few hundred commands, each on a connection and on tasks of its own, in one database,
-and in an order that is drawn for each turn, so that none always comes behind the same other one. A turn is long beside
-the time for which spans are gathered, and ends when all that it put off is done: they are made and exported. Shares are
-taken turn by turn, of one moment: of the throughput, and of the computing, which a shared machine disturbs less.
+The contestants take turns, each on a connection of its own, in one database. Who is held against what is not observed
+has its turn right before or behind a turn of that, and what a must is about has the most of them; the order is drawn.
+Shares are taken pair by pair: of the throughput, and of the computing, which a shared machine disturbs less.
+
+A turn is short, a few dozen commands: a shared machine is stopped for some 20 ms now and then, which spares most of the
+short turns, and none of the long ones. Between two contestants that are the same, 20 s of turns of 8 ms left a doubt of
+0.5 percent, 20 s of turns of 400 ms one of 10. A turn ends when all that it put off is done: the spans are made and
+exported in it, by the thread that waits for that. So tracing is charged more than where spans are gathered for longer:
+fewer are made in a row, and none while a command waits for the database.
 What is there before the turns is kept from the collector of garbage: it is there for all contestants together.
 """
 
@@ -15,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import Context, copy_context
+from itertools import cycle, islice
 from statistics import median
 from timeit import repeat
 from typing import Any, NamedTuple, cast
@@ -40,10 +46,10 @@ CORRELATED = "with a correlation"
 """What a traced command stores beside: a part of what tracing costs."""
 SPANS = "spans made by hand"
 """Not observed; then as many spans are made in a row, each as its SDK makes it: the bound of what has it make them."""
-CONTESTANTS = (UNHOOKED, OFF, CORRELATED, SPANS, BY_SDK, TRACED, COUNTED)
+BESIDE_OFF = (CORRELATED, SPANS, BY_SDK, COUNTED, *[TRACED] * 5)
+"""Each of them has its turn beside one of what is not observed, in each turn of all."""
+CONTESTANTS = (UNHOOKED, OFF, *dict.fromkeys(BESIDE_OFF))
 LOOKS = 10_000
-CACHED_COMMANDS = 4
-"""How many commands each task gets in a turn where its state is cached: these take less time."""
 CORRELATION = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ATTRIBUTES: dict[str, str | int | float] = {
     COMMAND: "ClaimProgress",
@@ -57,21 +63,26 @@ Database = Callable[[], AbstractContextManager[str]]
 
 
 class Size(NamedTuple):
-    """How many turns each contestant has in a round, and how many commands in a turn."""
+    """How many turns all have in a round, how many tasks there are, and with how many clients how many commands are a
+    turn: these must be as many tasks for each contestant."""
 
     rounds: int
     turns: int
-    commands: int
-    clients: tuple[int, ...] = (1, THREADS)
+    tasks: int
+    commands: Mapping[int, int]
 
 
-SIZES = {"smoke": Size(1, 1, 8, (THREADS,)), "quick": Size(3, 3, 384), "full": Size(5, 8, 512)}
+SIZES = {
+    "smoke": Size(1, 1, 256, {THREADS: THREADS}),
+    "quick": Size(3, 20, 2048, {1: 32, THREADS: 4 * THREADS}),
+    "full": Size(5, 40, 4096, {1: 32, THREADS: 4 * THREADS}),
+}
 
 
 def run(place: Place, size: Size) -> Report:
     report = Report("observing", size._asdict())
     for store, database in (("PostgreSQL", place.postgresql), ("SQLite", place.sqlite)):
-        for threads in size.clients:
+        for threads in size.commands:
             for warm in (False, True):
                 _measure(report, database, _called(store, threads, warm), size, threads, warm=warm)
     return report
@@ -83,69 +94,91 @@ def _called(store: str, threads: int, warm: bool) -> str:
 
 def _measure(report: Report, database: Database, case: str, size: Size, threads: int, *, warm: bool) -> None:
     with database() as url:
-        tasks = our_tasks(url, size.turns * size.commands * len(CONTESTANTS))
+        tasks = our_tasks(url, size.tasks)
         rounds = [_round(url, tasks, size, threads, warm=warm) for _ in range(size.rounds)]
     for name in CONTESTANTS:
-        report.add({f"{case}: {name}": [1 / median(found[name].wall) for found in rounds]}, "commands/s")
+        rates = [1 / median([spent.wall for spent in found.of[name]]) for found in rounds]
+        report.add({f"{case}: {name}": rates}, "commands/s")
     for name in CONTESTANTS:
-        computing = [median(found[name].cpu) * 1e6 for found in rounds]
+        computing = [median([spent.cpu for spent in found.of[name]]) * 1e6 for found in rounds]
         report.add({f"{case}: {name}, computing": computing}, "µs/command")
-    beside = {
-        f"{case}: {name}, × {of}": [1 - _share(found[name], found[of]) for found in rounds]
-        for name, of in ((CORRELATED, OFF), (SPANS, OFF), (BY_SDK, OFF), (TRACED, CORRELATED), (COUNTED, OFF))
-    }
-    report.add(beside, "of the throughput")
-    more = {
-        f"{case}: {name}, computing × {of}": [_times(found[name], found[of]) for found in rounds]
-        for name, of in ((CORRELATED, OFF), (BY_SDK, OFF), (TRACED, OFF), (COUNTED, OFF))
-    }
+    beside = [name for name in CONTESTANTS if name in BESIDE_OFF]
+    throughputs = {f"{case}: {name}, × {OFF}": [1 - found.share(name) for found in rounds] for name in beside}
+    report.add(throughputs, "of the throughput")
+    more = {f"{case}: {name}, computing × {OFF}": [found.times(name) for found in rounds] for name in beside}
     report.add(more, "of a command's")
     off = Goal(f"{case}, not observed: share of a command's computing", 0.01, above=False)
-    report.hold(off, [looks() / median(found[OFF].cpu) for found in rounds])
+    report.hold(off, [looks() / median([spent.cpu for spent in found.of[OFF]]) for found in rounds])
     on = Goal(f"{case}, traced: share of the throughput", 0.1, above=False)
-    report.hold(on, [_share(found[TRACED], found[OFF]) for found in rounds])
+    report.hold(on, [found.share(TRACED) for found in rounds])
 
 
 class Spent(NamedTuple):
-    """What a command took, in each turn: of time, and of this process's computing, in seconds."""
+    """What a command took in a turn: of time, and of this process's computing, in seconds."""
 
-    wall: list[float]
-    cpu: list[float]
-
-
-def _share(spent: Spent, other: Spent) -> float:
-    """Return how much less is done where so much is spent: the median of the turns, each against the other's."""
-    return median([1 - theirs / ours for ours, theirs in zip(spent.wall, other.wall, strict=True)])
+    wall: float
+    cpu: float
 
 
-def _times(spent: Spent, other: Spent) -> float:
-    """Return how many times as much is computed: the median of the turns, each against the other's."""
-    return median([ours / theirs for ours, theirs in zip(spent.cpu, other.cpu, strict=True)])
+class Round(NamedTuple):
+    """What was spent in each turn, and in each pair of turns of which the other was not observed."""
+
+    of: dict[str, list[Spent]]
+    pairs: dict[str, list[tuple[Spent, Spent]]]
+
+    def share(self, name: str) -> float:
+        """Return how much less is done than by what is not observed: the median of the pairs."""
+        return median([1 - off.wall / spent.wall for spent, off in self.pairs[name]])
+
+    def times(self, name: str) -> float:
+        """Return how many times as much is computed: the median of the pairs."""
+        return median([spent.cpu / off.cpu for spent, off in self.pairs[name]])
 
 
-def _round(url: str, tasks: Sequence[UUID], size: Size, threads: int, *, warm: bool) -> Mapping[str, Spent]:
-    found = {name: Spent([], []) for name in CONTESTANTS}
+def _round(url: str, tasks: Sequence[UUID], size: Size, threads: int, *, warm: bool) -> Round:
+    found = Round({name: [] for name in CONTESTANTS}, {name: [] for name in BESIDE_OFF})
+    count = size.commands[threads]
     with ExitStack() as opened:
         connections = {name: opened.enter_context(contestant(name, url)) for name in CONTESTANTS}
         within = copy_context()  # in the span of a request
-        own = {name: tasks[number :: len(CONTESTANTS)] for number, name in enumerate(CONTESTANTS)}
-        if warm:
-            for name, (tiu, _) in connections.items():
-                load_all(tiu, own[name])
+        own = {name: tasks[number * count :][:count] for number, name in enumerate(CONTESTANTS)}
+        for name, (tiu, _) in connections.items():
+            load_all(tiu, own[name])
+        next_tasks = cycle(tasks)
         gc.collect()
         gc.freeze()
         opened.callback(gc.unfreeze)
-        for turn in range(size.turns):
-            for name in random.sample(CONTESTANTS, len(CONTESTANTS)):
-                some = own[name][turn * size.commands : (turn + 1) * size.commands]
+        for turn in (turn for _ in range(size.turns) for turn in _turns()):
+            spent = dict[str, Spent]()
+            for name in turn:
+                tiu, settle = connections[name]
+                some = own[name] if warm else [*islice(next_tasks, count)]
+                if not warm:
+                    _forget(tiu)
                 correlation = CORRELATION if name == CORRELATED else None
-                if warm:
-                    some = [*some] * CACHED_COMMANDS
                 commands = [claim_of(task_id, correlation) for task_id in some]
                 computed = time.process_time()
-                found[name].wall.append(_execute(*connections[name], commands, threads, within) / len(some))
-                found[name].cpu.append((time.process_time() - computed) / len(some))
+                took = _execute(tiu, settle, commands, threads, within)
+                computed = time.process_time() - computed
+                spent[name] = Spent(took / count, computed / count)
+                found.of[name].append(spent[name])
+            if len(turn) > 1:
+                (other,) = {*turn} - {OFF}
+                found.pairs[other].append((spent[other], spent[OFF]))
     return found
+
+
+def _forget(tiu: Tiu) -> None:
+    """Let a connection know no state."""
+    executor: Any = tiu._executor
+    executor._cache.clear()
+
+
+def _turns() -> list[list[str]]:
+    """Return who has turns one after the other, and in which order."""
+    turns = [random.sample((name, OFF), 2) for name in BESIDE_OFF] + [[UNHOOKED]]
+    random.shuffle(turns)
+    return turns
 
 
 def _execute(tiu: Tiu, settle: Settle, commands: Sequence[Command], threads: int, within: Context) -> float:
