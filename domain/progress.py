@@ -38,9 +38,9 @@ class Sums(NamedTuple):
         term = weight * claimed
         return Sums(self.real + term * authenticity, self.claimed + term, self.weight + weight)
 
-    def minus(self, weight: int, claimed: int, authenticity: int) -> Sums:
-        """Return the sums with a task's term taken out."""
-        return self.plus(-weight, claimed, authenticity)
+    def reassessed(self, weight: int, claimed: int, authenticity: int, assessed: int) -> Sums:
+        """Return the sums with a task's authenticity changed: its old term taken out, the new one put in."""
+        return Sums(self.real + weight * claimed * (assessed - authenticity), self.claimed, self.weight)
 
     def numbers(self) -> tuple[float, float, float]:
         """Return (real progress, fake progress, authenticity rate) in percent; without tasks (0, 0, 100)."""

@@ -59,7 +59,7 @@ def run_completed(recorded: Recorded, event: RunCompleted, rows: Rows) -> Iterat
     for task_id, authenticity in event.assessments.items():
         task = rows.get(TASK_STATE.name, task_id)
         assessed = micros(authenticity)
-        sums = sums.minus(*term_of(task)).plus(task["weight"], task["claimed"], assessed)
+        sums = sums.reassessed(*term_of(task), assessed)
         real, fake = task_numbers(task["claimed"], assessed)
         numbers = {"real_progress": real, "fake_progress": fake, "authenticity_score": authenticity}
         yield Update(TASKS.name, task_id, {**numbers, "updated_at": event.occurred_at})

@@ -197,6 +197,8 @@ class PostgreSQLShadow(Shadow):
         with translated(self._url), connect(self._url) as connection:
             connection.execute(SQL["unlimited"])
             connection.execute(SQL["comparing"])
+            for (statement,) in connection.execute(SQL["sample"], self._names).fetchall():
+                connection.execute(statement.encode())
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             with connection.transaction():

@@ -14,7 +14,16 @@ SELECT set_config('search_path', concat_ws(', ', quote_ident(:shadow), nullif(cu
        set_config('maintenance_work_mem', '256MB', false)
 
 -- name: comparing
-SELECT set_config('work_mem', '64MB', false)
+SELECT set_config('work_mem', '64MB', false),
+       set_config('jit', 'off', false),
+       set_config('default_statistics_target', '1', false)
+
+-- name: sample
+-- Of 300 rows, how large each table is and how wide its rows: else one process alone joins them. Where an autovacuum is
+-- at it, it is not waited for. What queries need is gathered when the indexes are there.
+SELECT format('ANALYZE (SKIP_LOCKED) %I.%I', n.nspname, c.relname)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = :shadow AND c.relname = ANY (:tables)
 
 -- name: current_schema
 -- Rebuilds of several projections have a schema each, and keep out those of the same one.

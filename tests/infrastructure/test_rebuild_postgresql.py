@@ -137,6 +137,37 @@ def as_role(backend: PostgreSQLBackend, role: str, statement: str) -> list[Any]:
         return connection.execute(statement.encode()).fetchall()
 
 
+class TestCompares:
+    def test_tables_whose_size_is_known(self, projected: PostgreSQLBackend) -> None:
+        """Else one process alone joins them."""
+        sizes = list[tuple[float]]()
+
+        def look(progress: RebuildProgress) -> None:
+            if progress.step == "comparing" and not sizes:
+                sizes.extend(
+                    projected.on_events("SELECT reltuples FROM pg_class WHERE oid = 'public_rebuild.tasks'::regclass")
+                )
+
+        rebuild(projected, tell=look)
+        assert sizes == projected.on_events("SELECT count(*)::real FROM tasks")
+
+    @pytest.mark.timeout(60)  # where it waits, it waits for ever
+    def test_without_waiting_for_an_upkeep(self, projected: PostgreSQLBackend) -> None:
+        """An autovacuum holds this lock, and gives way after a second only."""
+        steps = list[str]()
+        with psycopg.connect(projected.url) as upkeep:
+
+            def hold(progress: RebuildProgress) -> None:
+                if progress.step == "loading" and progress.step not in steps:
+                    upkeep.execute("LOCK TABLE public_rebuild.tasks IN SHARE UPDATE EXCLUSIVE MODE")
+                if progress.step == "comparing":
+                    upkeep.rollback()
+                steps.append(progress.step)
+
+            rebuild(projected, tell=hold)
+        assert "comparing" in steps
+
+
 class TestRefuses:
     @pytest.mark.parametrize(
         ("made", "told"),
