@@ -7,6 +7,8 @@ import threading
 import time
 from uuid import UUID
 
+from ..domain.name_ids import id_of
+
 _lock = threading.Lock()
 _last = 0
 
@@ -21,4 +23,4 @@ def new_id() -> UUID:
     milliseconds, counter = ticks >> 26, ticks & 0x3FFFFFF
     random = int.from_bytes(os.urandom(6))
     value = milliseconds << 80 | 0x7 << 76 | counter >> 14 << 64 | 0b10 << 62 | (counter & 0x3FFF) << 48 | random
-    return UUID(int=value)
+    return id_of(value)

@@ -159,7 +159,7 @@ class Counted(Observer):
             yield from metric.collect()
 
     def executed(self, execution: Execution, begun: Any) -> None:
-        took, became = (execution.ended - execution.began) / 1e9, execution.became
+        took, became = _seconds(execution), execution.became
         names = [name_of(type(command)) for command in execution.commands]
         for name in names:
             self._commands(name, became).inc()
@@ -176,7 +176,7 @@ class Counted(Observer):
                 for event in unit.events:
                     self._events(event.topic if event.topic in KNOWN else "unknown").inc()
         for _ in range(append.callers or 1):
-            self._append_seconds.observe((append.ended - append.began) / 1e9)
+            self._append_seconds.observe(_seconds(append))
         if append.led:
             self._append_units.observe(append.group)
 
@@ -184,7 +184,7 @@ class Counted(Observer):
         if batch.error is not None:
             self._failed_batches(batch.projection).inc()
             return
-        self._batch_seconds(batch.projection).observe((batch.ended - batch.began) / 1e9)
+        self._batch_seconds(batch.projection).observe(_seconds(batch))
         self._batch_events(batch.projection).observe(batch.events)
 
     def delivering(self, delivering: Delivering) -> Callable[[], None]:
@@ -273,6 +273,11 @@ class TiuCollector:
             values["claude_tiu_pool_available"] = {"": pool.available}
             values["claude_tiu_pool_requests_waiting"] = {"": pool.requests_waiting}
         return values
+
+
+def _seconds(told: Execution | Append | Batch) -> float:
+    """Return how long something took: no less than nothing, though the clock may have been set back meanwhile."""
+    return max(0, told.ended - told.began) / 1e9
 
 
 def _gauge(name: str, values: Mapping[str, float] = MappingProxyType({})) -> Metric:

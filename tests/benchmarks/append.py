@@ -63,9 +63,10 @@ class Size(NamedTuple):
 
 SIZES = {
     "smoke": Size(1, 1, 2, 1, 1, 1, 1),
-    "quick": Size(3, PROCESSES, 200, 15, 30, 60, 6),
+    "quick": Size(7, PROCESSES, 100, 10, 20, 40, 5),
     "full": Size(5, PROCESSES, 600, 60, 120, 200, 20),
 }
+"""Short turns, as with commands: a machine that is shared is slow for a second or so."""
 APART = 10_000
 """How far the numbers of the tasks of processes lie apart."""
 _numbers = counting(0)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from uuid import uuid4
 
 import psycopg
@@ -132,6 +133,18 @@ class TestCounts:
         took = value("command_duration_seconds_sum", command="CreateUser")
         assert took is not None
         assert 0 < took < 60
+
+    def test_nothing_takes_less_than_no_time(
+        self, tiu: Tiu, value: Callable[..., float | None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The clock is set back by a minute each time that it is looked at."""
+        now = count(time.time_ns(), -60_000_000_000)
+        monkeypatch.setattr(time, "time_ns", lambda: next(now))
+        tiu.execute(create_user())
+        tiu.projector.catch_up()
+        assert value("command_duration_seconds_sum", command="CreateUser") == 0
+        assert value("append_duration_seconds_sum") == 0
+        assert value("projector_batch_duration_seconds_sum", projection=READ_MODEL.name) == 0
 
     def test_a_unit_counts_each_command_and_is_timed_as_one(self, tiu: Tiu, value: Callable[..., float | None]) -> None:
         tiu.execute_all([create_user("ada"), create_user("bob")])
