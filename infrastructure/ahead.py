@@ -2,45 +2,51 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
 from uuid import UUID
 
 from ..domain.messages import Command
-from ..domain.registry import AGGREGATE_OF, SUPERSEDED, UndecodableEvent
-from .decision import Request, prepare
+from ..domain.registry import AGGREGATE_OF, SUPERSEDED
 from .errors import ConnectionClosed, StoreUnavailable
-from .event_store import EventStore
+from .event_store import EventStore, Loading
 from .streams import Stream, StreamCache, first_seen
 
 
-class Ahead(NamedTuple):
-    """Streams that were loaded before anything was decided."""
+class Ahead:
+    """Streams that a store has been asked for before it is known what will be decided on them."""
 
-    cache: StreamCache
-    """Which did not have them. Behind a crash of the database there is another: what was read before is of no use."""
-    streams: dict[UUID, Stream]
+    __slots__ = ("_cache", "_loading", "_store", "_unknown")
+
+    def __init__(self, store: EventStore, cache: StreamCache, unknown: list[UUID], loading: Loading) -> None:
+        self._store = store
+        self._cache = cache
+        self._unknown = unknown
+        self._loading = loading
+
+    def streams(self, cache: StreamCache) -> dict[UUID, Stream]:
+        """Wait for the streams, and return them, once. None for another cache than the one that lacked them: the
+        database has crashed since, and what was read before may be gone. Raises StoreUnavailable, UndecodableEvent."""
+        unknown, self._unknown = self._unknown, []
+        if cache is not self._cache:
+            self.close()
+            return {}
+        events = self._loading.answer() if unknown else {}
+        return {stream_id: first_seen(self._store, stream_id, events[stream_id]) for stream_id in unknown}
+
+    def close(self) -> None:
+        """Wait no longer; once all has come, this does nothing."""
+        self._loading.close()
 
 
-def prepare_loading(
-    store: EventStore, cache: StreamCache, command: Command, correlation_id: str | None
-) -> tuple[Request, Ahead | None]:
-    """Prepare a command, and meanwhile have the store load the streams that it names, as far as the cache lacks them.
-
-    Raises as `prepare`. Where nothing can be loaded, whoever attempts the command tries it again, and tells why not.
-    """
+def load_ahead(store: EventStore, cache: StreamCache, command: Command) -> Ahead | None:
+    """Ask for the streams that a command names and a cache lacks; None where the store would have to be waited for."""
     unknown = _unknown(cache, command)
-    loading = store.load_ahead(dict.fromkeys(unknown, 1), SUPERSEDED) if unknown else None
-    if loading is None:
-        return prepare(command, correlation_id), None
-    request: Request | None = None
+    if not unknown:
+        return None
     try:
-        with loading as answer:
-            request = prepare(command, correlation_id)
-            events = answer()
-        streams = {stream_id: first_seen(store, stream_id, events[stream_id]) for stream_id in unknown}
-        return request, Ahead(cache, streams)
-    except (StoreUnavailable, ConnectionClosed, UndecodableEvent):
-        return request or prepare(command, correlation_id), None
+        loading = store.load_ahead(dict.fromkeys(unknown, 1), SUPERSEDED)
+    except (StoreUnavailable, ConnectionClosed):
+        return None
+    return None if loading is None else Ahead(store, cache, unknown, loading)
 
 
 def _unknown(cache: StreamCache, command: Command) -> list[UUID]:

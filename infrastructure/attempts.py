@@ -19,10 +19,11 @@ class Attempt:
 
     States in the cache are `trusted` to be the present ones: the guards find out, at the append, whether they had
     moved. `written` is what was written before in the transaction at hand, if it is an `exclusive` one; what is `ahead`
-    was loaded for this attempt.
+    is waited for when the attempt begins to read.
     """
 
     __slots__ = (
+        "_ahead",
         "_exclusive",
         "_named",
         "_store",
@@ -56,8 +57,7 @@ class Attempt:
         self.cache = cache
         self.requests = requests
         self.reading = Reading(store, cache, written, trusted=trusted, loads=loads)
-        if ahead is not None and ahead.cache is cache:
-            self.reading.take(ahead.streams)
+        self._ahead = ahead
         self._named = False
         """What the commands name has been read."""
         self.decided: dict[UUID, Answer] = {}
@@ -75,13 +75,20 @@ class Attempt:
 
     def lack(self) -> Lack | None:
         """Return what must be loaded before it is worth while to decide."""
+        self._take_ahead()
         self._named = True
         return find_named(self.reading, self.requests)
+
+    def _take_ahead(self) -> None:
+        if self._ahead is not None:
+            self.reading.take(self._ahead.streams(self.cache))
+            self._ahead = None
 
     def decide(self) -> None:
         """Decide the commands, or keep the error that says why not. Raises Unread."""
         try:
             if not self._named:
+                self._take_ahead()
                 read_named(self.reading, self.requests)
                 self._named = True
             self.decision = Decision(self._store, self.reading, exclusive=self._exclusive)

@@ -219,8 +219,14 @@ class Log(Protocol):
     def max_notification_id(self) -> int | None: ...
 
 
-Answering = Callable[[], "dict[UUID, list[StreamEvent]]"]
-"""Waits for what a store was asked for, once, and returns it. Raises StoreUnavailable."""
+class Loading(Protocol):
+    """Streams that a store was asked for. It keeps a connection until there is an answer, or it is closed."""
+
+    def answer(self) -> dict[UUID, list[StreamEvent]]:
+        """Wait for what `load_many` would return; once. Raises StoreUnavailable."""
+
+    def close(self) -> None:
+        """Wait no longer. Where there was an answer, this does nothing."""
 
 
 class EventStore(ApplicationRecorder):
@@ -315,11 +321,9 @@ class EventStore(ApplicationRecorder):
         stream, those of `superseded` topics are left out that another of the same topic follows.
         """
 
-    def load_ahead(
-        self, versions: Mapping[UUID, int], superseded: Collection[str] = ()
-    ) -> AbstractContextManager[Answering] | None:
-        """Ask for what `load_many` returns, and give what waits for it: the server works meanwhile. None where nothing
-        would be gained by it, or somebody would have to be waited for first."""
+    def load_ahead(self, versions: Mapping[UUID, int], superseded: Collection[str] = ()) -> Loading | None:
+        """Ask for what `load_many` returns, and wait for nothing: the server works meanwhile. None where nothing would
+        be gained by it, or somebody would have to be waited for first."""
         return None
 
     @abstractmethod

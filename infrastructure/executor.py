@@ -17,7 +17,7 @@ from uuid import UUID
 
 from ..domain.errors import CommandIdReused, Refused
 from ..domain.messages import Command
-from .ahead import Ahead, prepare_loading
+from .ahead import Ahead, load_ahead
 from .attempts import Attempt, make_together
 from .decision import Answer, Request, created_id, prepare, read_named
 from .errors import Contended, KeyMissing, StoreUnavailable
@@ -74,7 +74,23 @@ class Executor:
 
     def _execute(self, commands: Sequence[Command], execution: Execution | None) -> Executed:
         correlation_id = None if execution is None else execution.correlation_id
-        requests, ahead = self._prepared(commands, correlation_id)
+        ahead = self._load_ahead(commands)
+        try:
+            requests = [prepare(command, correlation_id) for command in commands]
+            return self._decided(requests, execution, ahead)
+        finally:
+            if ahead is not None:
+                ahead.close()
+
+    def _load_ahead(self, commands: Sequence[Command]) -> Ahead | None:
+        """Ask for what one command names, where nobody works beside it: that of several threads is loaded together,
+        later."""
+        if len(commands) != 1 or not self._together.deserted:
+            return None
+        return load_ahead(self._store, self._present_cache(), commands[0])
+
+    def _decided(self, requests: Sequence[Request], execution: Execution | None, ahead: Ahead | None) -> Executed:
+        """Decide requests until what they rest on stands still, and store what was decided."""
         distinct = _distinct(requests) if len(requests) > 1 else requests
         exclusive = any(request.command.exclusive for request in distinct)
         retried = any(request.retried for request in distinct)
@@ -90,26 +106,17 @@ class Executor:
                         answers = self._attempt(self._store, distinct, execution, retried=retried, ahead=ahead)
             except StoreUnavailable:
                 self._cache.clear()  # what comes back may be a store restored from before
-                ahead = None
                 if lost:
                     raise
                 lost = retried = True
             except _Moved as moved:
-                attempts, ahead = attempts + 1, None
+                attempts += 1
                 turn = self._turns[hash(moved.stream_id) % TURNS]
                 if attempts > 1:  # the first time, others are hardly faster again
                     time.sleep(random.uniform(0, PAUSE_SECONDS * 2**attempts))  # noqa: S311 - spreads retries
             else:
                 return _executed(requests, answers, attempts + 1)
         raise Contended(f"what the command rests on moved {ATTEMPTS} times; try again")
-
-    def _prepared(self, commands: Sequence[Command], correlation_id: str | None) -> tuple[list[Request], Ahead | None]:
-        """Prepare commands. What is named by one that nobody works beside is loaded meanwhile: those of several threads
-        are loaded together, later."""
-        if len(commands) == 1 and self._together.idle:
-            request, ahead = prepare_loading(self._store, self._present_cache(), commands[0], correlation_id)
-            return [request], ahead
-        return [prepare(command, correlation_id) for command in commands], None
 
     def execute_exclusively(self, commands: Sequence[Command]) -> list[Answer]:
         """Execute commands as one unit, decided once, while nobody else can store anything. Raises as `execute`."""

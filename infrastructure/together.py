@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from math import inf
 from typing import Generic, TypeVar
 
 from .errors import StoreUnavailable
@@ -18,6 +20,8 @@ from .errors import StoreUnavailable
 TOGETHER = 64
 """How many items are worked on together at most."""
 TOGETHER_BYTES = 4 << 20
+MEETING_SECONDS = 1.0
+"""For so long those who have met are taken to meet again."""
 
 Item = TypeVar("Item")
 
@@ -50,12 +54,14 @@ class Together(Generic[Item]):
         self._timeout = timeout
         self._lock = threading.Lock()
         self._at_work = False
+        self._met = -inf
+        """When one last found another at work (time.monotonic())."""
         self._queue: deque[_Ask[Item]] = deque()
 
     @property
-    def idle(self) -> bool:
-        """Whether nobody is at work just now."""
-        return not self._at_work
+    def deserted(self) -> bool:
+        """Whether nobody is at work, and nobody has met another for a while."""
+        return not self._at_work and self._met < time.monotonic() - MEETING_SECONDS
 
     def do(self, item: Item, *, key: Hashable, size: int) -> None:
         """Return when an item was worked on; two of one key are not worked on together. Raises what the work raises."""
@@ -64,6 +70,7 @@ class Together(Generic[Item]):
         try:
             with self._lock:
                 if self._at_work:
+                    self._met = time.monotonic()
                     ask = _Ask(item, key, size)
                     self._queue.append(ask)
                 else:

@@ -195,12 +195,12 @@ class Connections:
 
     def using(self) -> AbstractContextManager[Connection]:
         """Give a connection in autocommit mode."""
-        return _Using(self, self.take)
+        return Using(self, self.take)
 
-    def hot(self) -> AbstractContextManager[Connection]:
+    def hot(self) -> Using:
         """Give a connection for statements of hot.sql: the one that is kept for them, without the pool's cost; one of
         the pool, where another thread has that."""
-        return _Using(self, self._take_hot)
+        return Using(self, self._take_hot)
 
     @property
     def hot_rests(self) -> bool:
@@ -284,7 +284,7 @@ class Connections:
         self._empty_kept()
 
 
-class _Using:
+class Using:
     """A context of `Connections`: a class, since a generator would cost each call as much as the pool does."""
 
     __slots__ = ("_connection", "_connections", "_take")

@@ -8,7 +8,7 @@ import selectors
 import socket
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from typing import Any, Self
@@ -25,7 +25,6 @@ from ..event_store import (
     LAST,
     READ_BYTES,
     WRITE_SIDE,
-    Answering,
     CommandTrace,
     Conflict,
     EventRow,
@@ -45,7 +44,7 @@ from ..observing import Append, Observing
 from ..sql import for_psycopg, statements
 from .appending import append, append_one, changes_json, is_small
 from .connections import Connection, Connections, Held, connect, shown, translated
-from .loading import load, loading
+from .loading import LoadingAhead, load
 
 SQL = {name: for_psycopg(statement) for name, statement in statements("postgresql/events.sql").items()}
 MAX_VERSION = 2**31 - 1
@@ -200,11 +199,9 @@ class PostgreSQLEventStore(EventStore):
             return {stream_id: without_superseded(events, superseded) for stream_id, events in found.items()}
         return found
 
-    def load_ahead(
-        self, versions: Mapping[UUID, int], superseded: Collection[str] = ()
-    ) -> AbstractContextManager[Answering] | None:
+    def load_ahead(self, versions: Mapping[UUID, int], superseded: Collection[str] = ()) -> LoadingAhead | None:
         at_once = self._connections is self.connections and self.connections.hot_rests and LAST not in versions.values()
-        return loading(self.connections, versions, superseded) if at_once else None
+        return LoadingAhead(self.connections, versions, superseded) if at_once else None
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
         asked = {"after": after, "limit": limit, "bytes": READ_BYTES}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from uuid import UUID
 
 from psycopg.pq.abc import PGresult
 
-from ..event_store import Answering, StreamEvent
-from .connections import Connection, Connections
+from ..event_store import StreamEvent
+from .connections import Connection, Connections, Using
 from .wire import answered, execute, integers, send, uuids
 
 Loaded = dict[UUID, list[StreamEvent]]
@@ -21,15 +20,41 @@ def load(connection: Connection, versions: Mapping[UUID, int], superseded: Colle
     return _loaded(execute(connection, *_asked(versions)), versions, superseded)
 
 
-@contextmanager
-def loading(connections: Connections, versions: Mapping[UUID, int], superseded: Collection[str]) -> Iterator[Answering]:
-    """Ask for the same, and give what waits for the answer. Who leaves without it costs the connection."""
-    name, parameters = _asked(versions)
-    with connections.hot() as connection:
-        if send(connection, name, parameters):
-            yield lambda: _loaded(answered(connection, name, parameters), versions, superseded)
-        else:
-            yield lambda: load(connection, versions, superseded)
+class LoadingAhead:
+    """Streams' events, asked for on the connection that is kept. Satisfies `Loading`."""
+
+    __slots__ = ("_connection", "_name", "_parameters", "_sent", "_superseded", "_using", "_versions")
+
+    def __init__(self, connections: Connections, versions: Mapping[UUID, int], superseded: Collection[str]) -> None:
+        self._versions, self._superseded = versions, superseded
+        self._name, self._parameters = _asked(versions)
+        self._using: Using | None = connections.hot()
+        self._connection = self._using.__enter__()
+        try:
+            self._sent = send(self._connection, self._name, self._parameters)
+        except BaseException as error:
+            self._let_go(error)
+            raise
+
+    def answer(self) -> Loaded:
+        wait = answered if self._sent else execute
+        try:
+            result = wait(self._connection, self._name, self._parameters)
+        except BaseException as error:
+            self._let_go(error)
+            raise
+        self._let_go(None)
+        return _loaded(result, self._versions, self._superseded)
+
+    def close(self) -> None:
+        """What nobody waited for costs the connection, if the server was asked."""
+        self._let_go(None)
+
+    def _let_go(self, error: BaseException | None) -> None:
+        """Give the connection back. Raises the translation of what went wrong, if it has one."""
+        if self._using is not None:
+            using, self._using = self._using, None
+            using.__exit__(None if error is None else type(error), error, None)
 
 
 def _asked(versions: Mapping[UUID, int]) -> tuple[str, list[bytes | None]]:

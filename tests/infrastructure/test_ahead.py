@@ -11,12 +11,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from claude_tiu import AddTask, ClaimProgress, Command, NotFound, StartTask, TiuError
-from claude_tiu.infrastructure import ahead
+from claude_tiu.infrastructure import executor
+from claude_tiu.infrastructure.ahead import load_ahead
 from claude_tiu.infrastructure.decision import Answer, Request, prepare
 from claude_tiu.infrastructure.errors import StoreUnavailable
 from claude_tiu.infrastructure.event_store import LAST, EventStore
 from claude_tiu.infrastructure.executor import Executor
 from claude_tiu.infrastructure.postgresql.event_store import PostgreSQLEventStore
+from claude_tiu.infrastructure.streams import StreamCache, load_stream
 from tests.support.history import PROJECT, TASKS, plan
 from tests.support.patience import PATIENCE
 from tests.support.stores import Backend, PostgreSQLBackend, append, event
@@ -46,7 +48,7 @@ class Calls:
         self._load_many, self._load_ahead = store.load_many, store.load_ahead
         monkeypatch.setattr(store, "load_many", self.load_many)
         monkeypatch.setattr(store, "load_ahead", self.load_ahead)
-        monkeypatch.setattr(ahead, "prepare", self.prepare)
+        monkeypatch.setattr(executor, "prepare", self.prepare)
 
     def load_many(self, versions: Mapping[UUID, int], superseded: Collection[str] = ()) -> Any:
         self.found.append(("load", {*versions}))
@@ -84,11 +86,18 @@ class TestAStore:
             for superseded in (set[str](), {"two"}):
                 expected = events.load_many(versions, superseded)
                 if (loading := events.load_ahead(versions, superseded)) is not None:
-                    with loading as answer:
-                        assert answer() == expected
+                    assert loading.answer() == expected
+                    loading.close()
 
     def test_of_postgresql_asks_ahead(self, store: PostgreSQLEventStore) -> None:
-        assert store.load_ahead({FIRST: 1}) is not None
+        """On the connection that is kept: nobody else has it until there is an answer."""
+        loading = store.load_ahead({FIRST: 1})
+        assert loading is not None
+        assert not store.connections.hot_rests
+        assert store.load_ahead({SECOND: 1}) is None
+        assert [one.version for one in store.load_many({SECOND: 1})[SECOND]] == [1]
+        assert [one.version for one in loading.answer()[FIRST]] == [1, 2]
+        assert store.connections.hot_rests
 
     def test_asks_nothing_ahead_where_nothing_is_gained(self, sqlite: Backend) -> None:
         assert sqlite.events().load_ahead({A: 1}) is None
@@ -105,8 +114,7 @@ class TestAStore:
         append(store, event(A, 1))  # keeps a connection
         loading = store.load_ahead({A: 1})
         assert loading is not None
-        with loading as answer:
-            assert [one.version for one in answer()[A]] == [1]
+        assert [one.version for one in loading.answer()[A]] == [1]
 
     def test_whose_statements_were_let_go_prepares_them_again(self, store: PostgreSQLEventStore) -> None:
         """As psycopg does behind a rollback."""
@@ -114,20 +122,30 @@ class TestAStore:
             connection.execute("DEALLOCATE ALL")
         loading = store.load_ahead({FIRST: 1})
         assert loading is not None
-        with loading as answer:
-            assert [one.version for one in answer()[FIRST]] == [1, 2]
+        assert [one.version for one in loading.answer()[FIRST]] == [1, 2]
 
     def test_that_nobody_waits_for_is_of_use_again(self, store: PostgreSQLEventStore) -> None:
-        def begin() -> None:
-            loading = store.load_ahead({FIRST: 1})
-            assert loading is not None
-            with loading:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            begin()
+        loading = store.load_ahead({FIRST: 1})
+        assert loading is not None
+        loading.close()
+        loading.close()
         for _ in range(3):
             assert [one.version for one in store.load_many({SECOND: 1})[SECOND]] == [1]
+
+
+def test_streams_are_given_once_and_for_the_cache_that_lacked_them(store: PostgreSQLEventStore) -> None:
+    cache = StreamCache()
+    for asking, given in ((cache, {FIRST: load_stream(store, FIRST)}), (StreamCache(), {})):
+        found = load_ahead(store, cache, CLAIM)
+        assert found is not None
+        assert found.streams(asking) == given
+        assert found.streams(cache) == {}
+        assert is_free(store)
+
+
+def is_free(store: PostgreSQLEventStore) -> bool:
+    """Whether nobody has the connection that is kept."""
+    return len(store.connections._kept) == 1
 
 
 class TestALoneCommand:
@@ -194,6 +212,18 @@ class TestALoneCommand:
         with pytest.raises(TiuError):
             Executor(store).execute([CLAIM])
 
+    def test_that_is_interrupted_lets_its_connection_go(self, store: PostgreSQLEventStore, calls: Calls) -> None:
+        def interrupt() -> None:
+            assert not is_free(store)
+            raise KeyboardInterrupt
+
+        calls.amid = interrupt
+        executor = Executor(store)
+        with pytest.raises(KeyboardInterrupt):
+            executor.execute([CLAIM])
+        assert is_free(store)
+        assert executor.execute([CLAIM])[0].version == 3
+
     def test_that_is_none_is_told_so(self, store: PostgreSQLEventStore, calls: Calls) -> None:
         not_a_command: Any = "claim"
         with pytest.raises(TypeError, match="not a str"):
@@ -230,10 +260,10 @@ def test_of_several_threads_none_loads_by_itself_while_another_works(
     assert ("load", {SECOND}) in calls.found
 
 
-def test_a_store_that_cannot_be_reached_is_told_by_the_attempt(
+def test_a_command_is_attempted_again_where_what_it_names_was_not_loaded(
     store: PostgreSQLEventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What fails ahead is tried again, where it is told: the command is as good as one that loads nothing ahead."""
+    """As where anything else is lost sight of: once."""
 
     def away(*arguments: Any) -> Any:
         raise StoreUnavailable("away")

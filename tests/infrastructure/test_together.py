@@ -120,6 +120,28 @@ def test_two_of_one_key_are_done_one_after_the_other(callers: Callers) -> None:
     assert callers.world.groups == ["A", "BD", "C"]
 
 
+def test_it_is_deserted_while_nobody_is_at_work_or_has_met_another_lately(
+    callers: Callers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deserted() -> bool:
+        return callers.group.deserted
+
+    assert Together[Item](callers.world.work, timeout=1).deserted
+    assert not deserted()  # one is at work
+    callers.world.go()
+    callers.first.result(PATIENCE)
+    assert deserted()  # he met nobody
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    callers.group._at_work = True  # and now one is found at work
+    waiting = callers.wait("B")
+    callers.group._hand_on()
+    assert waiting.result(PATIENCE) == "before"
+    assert not deserted()
+    now += together.MEETING_SECONDS + 0.1
+    assert deserted()
+
+
 def test_so_many_are_done_together_at_most(callers: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(together, "TOGETHER", 2)
     waiting = [callers.wait(name) for name in "BCD"]
