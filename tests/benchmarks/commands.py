@@ -34,14 +34,16 @@ _claims, _peer_numbers = counting(1), counting(0)
 
 
 class Size(NamedTuple):
-    """How many tasks there are: each measurement gives every one of them a command."""
+    """How many tasks there are: each measurement gives every one of them a command. `awaited` are those of what is
+    awaited at once, and of the threads that it is compared with."""
 
     rounds: int
     tasks: int
     peer_tasks: int
+    awaited: int = AWAITED
 
 
-SIZES = {"smoke": Size(1, 32, 8), "quick": Size(9, 320, 120), "full": Size(15, 640, 240)}
+SIZES = {"smoke": Size(1, 32, 8, 32), "quick": Size(9, 320, 120), "full": Size(15, 640, 240)}
 """Many short turns: a busy neighbour slows a machine for seconds, and should meet all of a round or none."""
 
 
@@ -50,8 +52,8 @@ def run(place: Place, size: Size) -> Report:
     with place.postgresql() as url, place.postgresql() as peer_url:
         project_id, _ = (prepare(one).project_id for one in (url, peer_url))
 
-        def tasks() -> list[UUID]:
-            return make_tasks(url, project_id, size.tasks)
+        def tasks(count: int = size.tasks) -> list[UUID]:
+            return make_tasks(url, project_id, count)
 
         def peer_tasks() -> list[UUID]:
             return make_peer_tasks(peer_url, project_id, size.peer_tasks)
@@ -60,8 +62,8 @@ def run(place: Place, size: Size) -> Report:
             "1 client: ours": lambda: ours(url, tasks(), 1, warm=False),
             "1 client: ours, states cached": lambda: ours(url, tasks(), 1, warm=True),
             "32 threads: ours": lambda: ours(url, tasks(), THREADS, warm=False),
-            "32 threads: ours, states cached": lambda: ours(url, tasks(), THREADS, warm=True),
-            "1,000 awaited at once: ours, states cached": lambda: awaited(url, tasks()),
+            "32 threads: ours, states cached": lambda: ours(url, tasks(size.awaited), THREADS, warm=True),
+            "1,000 awaited at once: ours, states cached": lambda: awaited(url, tasks(size.awaited)),
             "1 client: eventsourcing": lambda: peer(peer_url, peer_tasks(), 1),
             "8 threads: eventsourcing": lambda: peer(peer_url, peer_tasks(), PEER_THREADS),
         }
