@@ -66,7 +66,8 @@ class Together(Generic[Item]):
     def do(self, item: Item, *, key: Hashable, size: int) -> None:
         """Return when an item was worked on; two of one key are not worked on together. Raises what the work raises."""
         ask: _Ask[Item] | None = None
-        led, lone = list[_Ask[Item]](), False
+        led: Sequence[_Ask[Item]] = ()
+        lone = False
         try:
             with self._lock:
                 if self._at_work:
