@@ -102,11 +102,20 @@ def rebuild(place: Place, size: RebuildSize, workload: str) -> Report:
     with place.sqlite() as url:
         fill(url, workload, size.sqlite_events)
         place.apart(bring_up, url)
+        memory = list[float]()
+
+        def ours() -> float:
+            (count, seconds), peak = place.apart(our_rebuild, url)
+            memory.append(peak)
+            return float(count / seconds)
+
         contestants = {
-            "SQLite: ours": lambda: _rate(place, our_rebuild, url),
+            "SQLite: ours": ours,
             "SQLite: eventsourcing": lambda: peer_rate_on_sqlite(place, workload, size.peer_events),
         }
         report.add(in_turn(contestants, size.rounds), "events/s")
+        report.add({"SQLite: ours: peak memory": memory}, "MiB")
+        report.hold(Goal(f"{of} on SQLite: peak memory in MiB", 300, above=False), memory)
     if workload != "demo":  # that one is short: what it costs to begin tells, and nothing is asked of it
         report.compare(Goal(f"{of}: × by hand", 0.6), "ours", "by hand")
         report.compare(Goal(f"{of}: × ProjectionRunner", 60, 100), "ours", "eventsourcing")
