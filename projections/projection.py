@@ -6,7 +6,7 @@ parent, through `Rows`. Everything it writes, rows and state alike, are changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -100,6 +100,10 @@ class Rows(Protocol):
 
     def get(self, table: str, key: UUID) -> Row:
         """Return a row of a private table. Raises KeyError where there is none."""
+
+    def get_many(self, table: str, keys: Collection[UUID]) -> list[Row]:
+        """Return rows of a private table by their keys, in that order; what is stored is read at once. Raises KeyError
+        where there is none."""
 
     def children(self, table: str, parent: UUID) -> list[Row]:
         """Return the rows of a private table under a parent, in no order."""

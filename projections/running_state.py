@@ -176,6 +176,12 @@ class RunningState:
         rows = self.tables[table]
         return rows.known.get(key.int) or rows.row(key)
 
+    def get_many(self, table: str, keys: Collection[UUID]) -> list[Row]:
+        rows = self.tables[table]
+        if unknown := [key for key in keys if key.int not in rows.known]:
+            rows.fetch(unknown)
+        return [self.get(table, key) for key in keys]
+
     def children(self, table: str, parent: UUID) -> list[Row]:
         return [*self.tables[table].family(parent).values()]
 

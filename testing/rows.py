@@ -6,7 +6,7 @@ reads what it has not declared, or makes something else of the same event the se
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
@@ -60,6 +60,10 @@ class Projected:
         self._private(table)
         row = self.tables[table][key]
         return self._lent(table, row)
+
+    def get_many(self, table: str, keys: Collection[UUID]) -> list[Row]:
+        """Return rows of a private table, in the order of their keys. Raises KeyError where there is none."""
+        return [self.get(table, key) for key in keys]
 
     def children(self, table: str, parent: UUID) -> list[Row]:
         """Return the rows of a private table under a parent: in no order, so here the last comes first."""

@@ -23,9 +23,11 @@ class Stored:
     def __init__(self, limit: int = 2) -> None:
         self.rows: dict[tuple[str, UUID], Row] = {}
         self.asked: list[tuple[str, UUID]] = []
+        self.loads = 0
         self.state = RunningState((SHOWN, SUMS, STAGED), self.load, self.load_children, limit)
 
     def load(self, table: Table, keys: Collection[UUID]) -> list[Row]:
+        self.loads += 1
         self.asked += [(table.name, key) for key in keys]
         return [self.rows[table.name, key] for key in keys if (table.name, key) in self.rows]
 
@@ -55,6 +57,21 @@ def sums(key: UUID, total: int) -> dict[str, object]:
 
 def staged(key: UUID, run: UUID = RUN, n: int = 0) -> dict[str, object]:
     return {"id": key, "run_id": run, "n": n}
+
+
+def test_many_rows_are_read_at_once(stored: Stored) -> None:
+    stored.rows = {("sums", key): sums(key, total) for total, key in enumerate((A, B, C))}
+    stored.state.get("sums", B)
+    stored.loads = 0
+    assert [row["sum"] for row in stored.state.get_many("sums", (C, A, B))] == [2, 0, 1]
+    assert stored.loads == 1
+    assert stored.asked == [("sums", B), ("sums", C), ("sums", A)]
+
+
+def test_one_of_many_that_is_not_there_is_told(stored: Stored) -> None:
+    stored.rows["sums", A] = sums(A, 1)
+    with pytest.raises(KeyError, match="no row"):
+        stored.state.get_many("sums", (A, B))
 
 
 def test_a_stored_row_is_read_once(stored: Stored) -> None:
