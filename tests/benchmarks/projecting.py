@@ -75,7 +75,7 @@ class RebuildSize(NamedTuple):
 REBUILD_SIZES = {
     "smoke": RebuildSize(1, 300, 60, 200),
     "quick": RebuildSize(3, 100_000, 3_000, 50_000),
-    "full": RebuildSize(3, 1_000_000, 5_000, 200_000),
+    "full": RebuildSize(3, 1_000_000, 5_000, 1_000_000),
 }
 DEMO_SIZES = {
     "smoke": RebuildSize(1, 300, 60, 200),
