@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from ..domain.messages import Command
+from ..domain.messages import Command, given
 from ..domain.registry import AGGREGATE_OF, SUPERSEDED
 from .errors import ConnectionClosed, StoreUnavailable
 from .event_store import EventStore, Loading
@@ -55,6 +55,6 @@ def _unknown(cache: StreamCache, command: Command) -> list[UUID]:
     aggregate = AGGREGATE_OF.get(kind)
     if aggregate is None or aggregate.stream_of is not None or aggregate.of_last or kind.exclusive or kind.personal:
         return []
-    named = kind.reads if kind.stream is None or kind.stream == kind.creates else (kind.stream, *kind.reads)
+    named = kind.reads if kind.stream == kind.creates else (given(kind.stream), *kind.reads)
     ids: list[UUID | None] = [getattr(command, field_name) for field_name in named]
     return [stream_id for stream_id in ids if stream_id is not None and cache.get(stream_id) is None]

@@ -231,7 +231,7 @@ class Executor:
             try:
                 self._together.do(attempt, key=requests[0].stream_id, size=len(requests[0].content))
             finally:
-                if execution is not None and attempt.appended is not None:
+                if execution is not None:
                     execution.note(attempt.appended, tells=attempt.tells)
             if attempt.made:
                 return attempt
@@ -241,7 +241,7 @@ class Executor:
             try:
                 attempt.append()
             finally:
-                if execution is not None and attempt.appended is not None:
+                if execution is not None:
                     execution.note(attempt.appended, tells=attempt.tells)
             attempt.keep()
         return attempt

@@ -61,9 +61,9 @@ class Execution:
         self.commands = commands
         self.began = began
 
-    def note(self, append: Append, *, tells: bool) -> None:
+    def note(self, append: Append | None, *, tells: bool) -> None:
         """Take an append of what was decided in, if there was one; `tells` where no other execution tells of it."""
-        if append.ended:
+        if append is not None and append.ended:
             self.append = append
             if tells:
                 self.tells += (append,)

@@ -202,10 +202,17 @@ class Connections:
         the pool, where another thread has that."""
         return Using(self, self._take_hot)
 
-    @property
-    def hot_rests(self) -> bool:
-        """Whether the connection that is kept for them was made, and nobody has it now."""
-        return any(self._kept)
+    def hot_at_once(self) -> Using | None:
+        """Give the one that is kept; None where another thread has it, or it would have to be made first."""
+        try:
+            connection = self._kept.pop()
+        except IndexError:
+            return None
+        if connection is None or connection.kept_until < time.monotonic():
+            self._kept.append(connection)
+            return None
+        self.incarnation = connection.incarnation
+        return Using(self, lambda: connection)
 
     def take(self) -> Connection:
         """Take a connection out of the pool. Raises StoreUnavailable."""

@@ -200,8 +200,10 @@ class PostgreSQLEventStore(EventStore):
         return found
 
     def load_ahead(self, versions: Mapping[UUID, int], superseded: Collection[str] = ()) -> LoadingAhead | None:
-        at_once = self._connections is self.connections and self.connections.hot_rests and LAST not in versions.values()
-        return LoadingAhead(self.connections, versions, superseded) if at_once else None
+        if self._connections is not self.connections or LAST in versions.values():
+            return None
+        using = self.connections.hot_at_once()
+        return None if using is None else LoadingAhead(using, versions, superseded)
 
     def read(self, after: int, limit: int) -> list[LogEvent]:
         asked = {"after": after, "limit": limit, "bytes": READ_BYTES}

@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg.pq.abc import PGresult
 
 from ..event_store import StreamEvent
-from .connections import Connection, Connections, Using
+from .connections import Connection, Using
 from .wire import answered, execute, integers, send, uuids
 
 Loaded = dict[UUID, list[StreamEvent]]
@@ -25,11 +25,11 @@ class LoadingAhead:
 
     __slots__ = ("_connection", "_name", "_parameters", "_sent", "_superseded", "_using", "_versions")
 
-    def __init__(self, connections: Connections, versions: Mapping[UUID, int], superseded: Collection[str]) -> None:
+    def __init__(self, using: Using, versions: Mapping[UUID, int], superseded: Collection[str]) -> None:
         self._versions, self._superseded = versions, superseded
         self._name, self._parameters = _asked(versions)
-        self._using: Using | None = connections.hot()
-        self._connection = self._using.__enter__()
+        self._using: Using | None = using
+        self._connection = using.__enter__()
         try:
             self._sent = send(self._connection, self._name, self._parameters)
         except BaseException as error:

@@ -19,6 +19,7 @@ from claude_tiu.infrastructure.event_store import LAST, EventStore
 from claude_tiu.infrastructure.executor import Executor
 from claude_tiu.infrastructure.postgresql.event_store import PostgreSQLEventStore
 from claude_tiu.infrastructure.streams import StreamCache, load_stream
+from tests.support.candidates import until
 from tests.support.history import PROJECT, TASKS, plan
 from tests.support.patience import PATIENCE
 from tests.support.stores import Backend, PostgreSQLBackend, append, event
@@ -93,11 +94,11 @@ class TestAStore:
         """On the connection that is kept: nobody else has it until there is an answer."""
         loading = store.load_ahead({FIRST: 1})
         assert loading is not None
-        assert not store.connections.hot_rests
+        assert not is_free(store)
         assert store.load_ahead({SECOND: 1}) is None
         assert [one.version for one in store.load_many({SECOND: 1})[SECOND]] == [1]
         assert [one.version for one in loading.answer()[FIRST]] == [1, 2]
-        assert store.connections.hot_rests
+        assert is_free(store)
 
     def test_asks_nothing_ahead_where_nothing_is_gained(self, sqlite: Backend) -> None:
         assert sqlite.events().load_ahead({A: 1}) is None
@@ -108,6 +109,13 @@ class TestAStore:
             assert held.load_ahead({FIRST: 1}) is None
         with store.connections.hot():
             assert store.load_ahead({FIRST: 1}) is None
+
+    def test_asks_nothing_ahead_on_a_connection_whose_time_has_come(self, store: PostgreSQLEventStore) -> None:
+        with store.connections.hot() as connection:
+            connection.kept_until = 1.0
+        assert store.load_ahead({FIRST: 1}) is None
+        store.load_many({FIRST: 1})  # makes another
+        assert store.load_ahead({FIRST: 1}) is not None
 
     def test_prepares_what_is_not(self, postgresql: PostgreSQLBackend) -> None:
         store = postgresql.events()
@@ -252,6 +260,7 @@ def test_of_several_threads_none_loads_by_itself_while_another_works(
         assert begun.wait(PATIENCE)
         calls.found.clear()
         second = pool.submit(execute, StartTask(task_id=SECOND))
+        until(lambda: executor._together._queue)
         go.set()
         assert first.result(PATIENCE).version == 3
         with pytest.raises(TiuError):  # it waits for the first task
